@@ -1,0 +1,24 @@
+//! The words every other crate speaks: names, ids, formats, receipts, access, error kinds.
+//!
+//! Owns what a table, an upload and a failure *are*. Never does I/O, reads a clock or knows HTTP.
+//!
+//! Invariant: a value of one of these types is valid; text is parsed once, at the edge.
+
+mod error;
+mod names;
+
+mod access;
+mod format;
+mod page;
+mod table;
+mod upload;
+
+pub use access::{AccessError, Action, Caller, Grant, Resource};
+pub use error::{ErrorKind, Failure};
+pub use format::{Compression, CsvOptions, Format, FormatError, JsonOptions, ReadOptions};
+pub use names::{ColumnName, NameError, NamespaceName, TableName, TableRef};
+pub use page::{Page, PageRequest, PageToken, PageTokenError};
+pub use table::{Namespace, SchemaVersion, TableEntry, TableFormat, TableId, TableState, ZoneName};
+pub use upload::{
+    Landed, Receipt, RowCounts, StoredFailure, UploadEntry, UploadId, UploadState,
+};

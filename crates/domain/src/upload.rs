@@ -1,0 +1,175 @@
+//! Uploads: what landed, what became of it, and the receipt.
+
+use std::{fmt, str::FromStr};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{ErrorKind, Format, ReadOptions, TableId, TableRef};
+
+/// The id of an upload: time-ordered, given out when its first byte arrives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct UploadId(pub Uuid);
+
+impl fmt::Display for UploadId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for UploadId {
+    type Err = uuid::Error;
+    fn from_str(text: &str) -> Result<Self, uuid::Error> {
+        Uuid::parse_str(text).map(Self)
+    }
+}
+
+/// How far an upload has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UploadState {
+    /// The original bytes are durable in the raw zone.
+    Landed,
+    /// A commit with its sequence number may have been tried.
+    Committing,
+    /// Its rows are in the table.
+    Committed,
+    /// It will not be in the table; the reason is stored.
+    Failed,
+}
+
+impl UploadState {
+    /// The state's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Landed => "landed",
+            Self::Committing => "committing",
+            Self::Committed => "committed",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl FromStr for UploadState {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "landed" => Ok(Self::Landed),
+            "committing" => Ok(Self::Committing),
+            "committed" => Ok(Self::Committed),
+            "failed" => Ok(Self::Failed),
+            other => Err(format!("{other:?} is not an upload state")),
+        }
+    }
+}
+
+/// What was received, once it is durable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Landed {
+    /// Path of the original bytes below the raw zone.
+    pub raw_path: String,
+    /// How many bytes came in, as sent.
+    pub size_bytes: u64,
+    /// Their SHA-256, in lower-case hexadecimal.
+    pub sha256: String,
+    /// When they were durable.
+    pub landed_at: DateTime<Utc>,
+}
+
+/// What became of the rows of an upload.
+///
+/// Invariant: `received = committed + quarantined + deduplicated + rejected`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct RowCounts {
+    /// Rows in the table.
+    pub committed: u64,
+    /// Rows set aside with a reason.
+    pub quarantined: u64,
+    /// Rows that were there already.
+    pub deduplicated: u64,
+    /// Rows dropped by the caller's own wish.
+    pub rejected: u64,
+}
+
+impl RowCounts {
+    /// Counts of an upload whose every row is in the table.
+    pub fn all_committed(committed: u64) -> Self {
+        Self { committed, ..Self::default() }
+    }
+
+    /// How many rows came in.
+    pub fn received(&self) -> u64 {
+        self.committed + self.quarantined + self.deduplicated + self.rejected
+    }
+}
+
+/// The outcome of a committed upload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// The upload.
+    pub upload_id: UploadId,
+    /// The table it went into.
+    pub table: TableRef,
+    /// The table version that first holds its rows.
+    pub version: u64,
+    /// What the bytes were read as.
+    pub format: Format,
+    /// What was received.
+    pub landed: Landed,
+    /// What became of the rows.
+    pub rows: RowCounts,
+    /// When the commit was durable.
+    pub committed_at: DateTime<Utc>,
+    /// From the first byte to the commit, in milliseconds.
+    pub duration_ms: u64,
+    /// Where the original bytes are, as a URL.
+    pub raw_object: String,
+}
+
+/// A failure that is kept, so that the same request gets the same answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{detail}")]
+pub struct StoredFailure {
+    /// What the caller can do about it.
+    pub kind: ErrorKind,
+    /// Its stable name.
+    pub code: String,
+    /// What happened, naming the place.
+    pub detail: String,
+}
+
+/// An upload as the ledger stores it.
+#[derive(Debug, Clone)]
+pub struct UploadEntry {
+    /// The id.
+    pub id: UploadId,
+    /// The table's name at the time.
+    pub table: TableRef,
+    /// The table that it goes into, once that is settled.
+    pub table_id: Option<TableId>,
+    /// Who sent it.
+    pub principal: String,
+    /// The key that makes it repeatable, and what it is scoped to.
+    pub idempotency_key: Option<String>,
+    /// The client's name of the file: a note, never a path.
+    pub file_name: Option<String>,
+    /// How its bytes are read.
+    pub options: ReadOptions,
+    /// What was received.
+    pub landed: Landed,
+    /// When the first byte arrived.
+    pub started_at: DateTime<Utc>,
+    /// How far it has come.
+    pub state: UploadState,
+    /// Its place in the order of the table's commits, once a commit may have been tried.
+    pub sequence: Option<i64>,
+    /// The table version that holds its rows.
+    pub version: Option<u64>,
+    /// What became of the rows.
+    pub rows: Option<RowCounts>,
+    /// When the commit was durable.
+    pub committed_at: Option<DateTime<Utc>>,
+    /// Why it failed.
+    pub failure: Option<StoredFailure>,
+}
