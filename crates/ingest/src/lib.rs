@@ -1,1 +1,29 @@
-//! placeholder
+//! Bytes in a format become checked batches and one commit.
+//!
+//! Owns the road of an upload: land, decode, write, commit, receipt; and the ledger entries along it.
+//! Never speaks HTTP, never reads a Delta log itself.
+//!
+//! Invariant: the original bytes are durable before anything is made of them.
+//! Invariant: an upload's rows are committed all together or not at all, and once.
+
+mod error;
+mod settings;
+
+mod kinds;
+mod moments;
+
+mod columns;
+mod formats;
+
+mod land;
+mod source;
+
+mod metrics;
+mod pipeline;
+mod upload;
+
+pub use error::{DecodeError, IngestError};
+pub use land::BodyError;
+pub use metrics::IngestMetrics;
+pub use settings::{DecodeLimits, IngestSettings};
+pub use upload::{Ingest, Outcome, UploadRequest};

@@ -1,1 +1,29 @@
-//! placeholder
+//! The object stores under the lake: a durable local one, S3, and what must be true of them.
+//!
+//! Owns the zones and their locations, and who can see which folder. Never knows what an object means.
+//!
+//! Invariant: an acknowledged write is durable, and put-if-absent has one winner.
+//! Invariant: a folder's store cannot reach an object outside the folder.
+
+mod error;
+mod settings;
+
+mod fence;
+mod stores;
+
+mod zone;
+mod zones;
+
+mod probe;
+mod read;
+mod write;
+
+pub use error::StorageError;
+pub use fence::Fenced;
+pub use probe::probe;
+pub use read::read_chunks;
+pub use settings::{S3Settings, StorageSettings};
+pub use stores::{DurableLocal, Opened, open};
+pub use write::ObjectWriter;
+pub use zone::{Folder, Zone};
+pub use zones::Zones;

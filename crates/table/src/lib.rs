@@ -1,1 +1,29 @@
-//! placeholder
+//! One Delta table: create, append, describe, read.
+//!
+//! Owns everything that is said to or read from a Delta log; no other crate names `deltalake`.
+//! Never decides which table is meant, who may touch it, or what its rows should look like.
+//!
+//! Invariant: a version is created by one atomic commit, the first one included.
+//! Invariant: an error is answered only after the log was read again and the commit was not found in it.
+
+mod error;
+
+mod schema;
+
+mod partition;
+mod stats;
+mod writer;
+
+mod commit;
+mod describe;
+mod table;
+
+mod shelf;
+
+pub use commit::{Commit, CreateOutcome, NewTable, Transaction};
+pub use describe::{Column, Description, VersionEntry};
+pub use error::TableError;
+pub use schema::{check_partition_columns, columns_of, storable_type};
+pub use shelf::Shelf;
+pub use table::{CommitTurn, Scan, Table};
+pub use writer::{DataFile, StagedFiles, TableWriter, WriterSettings};

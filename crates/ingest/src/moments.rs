@@ -1,0 +1,161 @@
+//! Dates and timestamps in text: ISO 8601 and its everyday relatives, to the microsecond and never rounded.
+
+use chrono::{Datelike as _, NaiveDate};
+
+/// Days from 0001-01-01 (day 1) to 1970-01-01.
+const EPOCH_FROM_CE: i32 = 719_163;
+const MICROS_PER_SECOND: i64 = 1_000_000;
+
+/// A point in time as text gives it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Moment {
+    /// A day, counted from 1970-01-01.
+    Date(i32),
+    /// A time of day on a day, without zone, in microseconds from 1970-01-01T00:00.
+    Local(i64),
+    /// An instant, in microseconds from the epoch.
+    Zoned(i64),
+}
+
+impl Moment {
+    /// The moment without a zone; none if it has one. A date is its first instant.
+    pub(crate) fn local(self) -> Option<i64> {
+        match self {
+            Self::Date(days) => Some(i64::from(days) * 86_400 * MICROS_PER_SECOND),
+            Self::Local(micros) => Some(micros),
+            Self::Zoned(_) => None,
+        }
+    }
+}
+
+/// Read `2024-01-31`, `2024-01-31T12:30`, `2024-01-31 12:30:59.123456+02:00`, `…Z`, `… UTC`.
+///
+/// More than six digits of a second are accepted only where the rest is zero: nothing is cut off.
+pub(crate) fn parse_moment(text: &str) -> Option<Moment> {
+    let mut rest = text.as_bytes();
+    let year = digits(&mut rest, 4)?;
+    skip(&mut rest, b"-")?;
+    let month = digits(&mut rest, 2)?;
+    skip(&mut rest, b"-")?;
+    let day = digits(&mut rest, 2)?;
+    let date = NaiveDate::from_ymd_opt(year as i32, month, day).filter(|_| year > 0)?;
+    let days = date.num_days_from_ce() - EPOCH_FROM_CE;
+    if rest.is_empty() {
+        return Some(Moment::Date(days));
+    }
+    skip(&mut rest, b"Tt ")?;
+    let time = time_of_day(&mut rest)?;
+    let local = i64::from(days) * 86_400 * MICROS_PER_SECOND + time;
+    if rest.is_empty() {
+        return Some(Moment::Local(local));
+    }
+    let offset = offset_seconds(rest)?;
+    Some(Moment::Zoned(local - i64::from(offset) * MICROS_PER_SECOND))
+}
+
+fn time_of_day(rest: &mut &[u8]) -> Option<i64> {
+    let hour = digits(rest, 2).filter(|hour| *hour < 24)?;
+    skip(rest, b":")?;
+    let minute = digits(rest, 2).filter(|minute| *minute < 60)?;
+    let (mut second, mut micros) = (0, 0);
+    if skip(rest, b":").is_some() {
+        second = digits(rest, 2).filter(|second| *second < 60)?;
+        if skip(rest, b".,").is_some() {
+            micros = fraction(rest)?;
+        }
+    }
+    Some(i64::from(hour * 3600 + minute * 60 + second) * MICROS_PER_SECOND + i64::from(micros))
+}
+
+fn fraction(rest: &mut &[u8]) -> Option<u32> {
+    let length = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (fraction, after) = rest.split_at(length);
+    let (kept, cut) = fraction.split_at(length.min(6));
+    if fraction.is_empty() || length > 12 || cut.iter().any(|&byte| byte != b'0') {
+        return None;
+    }
+    *rest = after;
+    let number = kept.iter().fold(0, |number, byte| number * 10 + u32::from(byte - b'0'));
+    Some(number * 10_u32.pow(6 - kept.len() as u32))
+}
+
+/// The offset east of UTC of what follows a time.
+fn offset_seconds(mut rest: &[u8]) -> Option<i32> {
+    let _ = skip(&mut rest, b" ");
+    if matches!(rest, b"Z" | b"z" | b"UTC") {
+        return Some(0);
+    }
+    let sign = match rest.split_first()? {
+        (b'+', after) => {
+            rest = after;
+            1
+        }
+        (b'-', after) => {
+            rest = after;
+            -1
+        }
+        _ => return None,
+    };
+    let hours = digits(&mut rest, 2).filter(|hours| *hours <= 18)?;
+    let _ = skip(&mut rest, b":");
+    let minutes = if rest.is_empty() { 0 } else { digits(&mut rest, 2).filter(|minutes| *minutes < 60)? };
+    rest.is_empty().then_some(sign * (hours * 3600 + minutes * 60) as i32)
+}
+
+fn digits(rest: &mut &[u8], count: usize) -> Option<u32> {
+    let (number, after) = rest.split_at_checked(count)?;
+    let number = number.iter().try_fold(0, |number, byte| {
+        byte.is_ascii_digit().then(|| number * 10 + u32::from(byte - b'0'))
+    })?;
+    *rest = after;
+    Some(number)
+}
+
+fn skip(rest: &mut &[u8], any_of: &[u8]) -> Option<()> {
+    let (first, after) = rest.split_first()?;
+    any_of.contains(first).then(|| *rest = after)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("1970-01-02", Some(Moment::Date(1)))]
+    #[case("0001-01-01", Some(Moment::Date(-719_162)))]
+    #[case("1970-01-01T00:00", Some(Moment::Local(0)))]
+    #[case("1970-01-01 00:00:01.5", Some(Moment::Local(1_500_000)))]
+    #[case("1970-01-01T01:00:00+01:00", Some(Moment::Zoned(0)))]
+    #[case("1970-01-01T00:00:00Z", Some(Moment::Zoned(0)))]
+    #[case("1970-01-01 00:00:00 UTC", Some(Moment::Zoned(0)))]
+    #[case("1969-12-31T23:59:59.999999-0000", Some(Moment::Zoned(-1)))]
+    #[case("1970-01-01T00:00:00.123456000Z", Some(Moment::Zoned(123_456)))]
+    #[case("1970-01-01T00:00:00.123456789Z", None)]
+    #[case("2023-02-29", None)]
+    #[case("2024-13-01", None)]
+    #[case("2024-1-1", None)]
+    #[case("0000-01-01", None)]
+    #[case("2024-01-01T24:00", None)]
+    #[case("2024-01-01T00:00:00+", None)]
+    #[case("2024-01-01x", None)]
+    #[case("", None)]
+    fn text_is_a_moment_or_not(#[case] text: &str, #[case] expected: Option<Moment>) {
+        assert_eq!(parse_moment(text), expected);
+    }
+
+    proptest! {
+        #[test]
+        fn any_instant_reads_back_as_itself(micros in -62_135_596_800_000_000_i64..253_402_300_799_999_999) {
+            let text = chrono::DateTime::from_timestamp_micros(micros).unwrap().to_rfc3339();
+            prop_assert_eq!(parse_moment(&text), Some(Moment::Zoned(micros)));
+        }
+
+        #[test]
+        fn any_text_is_read_without_panic(text in ".{0,40}") {
+            let _ = parse_moment(&text);
+        }
+    }
+}

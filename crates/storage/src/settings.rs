@@ -1,0 +1,71 @@
+//! Where the zones are, and how S3 is reached.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Where the lake is stored.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StorageSettings {
+    /// The raw zone: `file:///absolute/folder` or `s3://bucket/folder`. Default: `raw` in the data folder.
+    pub raw_url: Option<String>,
+    /// The curated zone: `file:///absolute/folder` or `s3://bucket/folder`. Default: `curated` in the data folder.
+    pub curated_url: Option<String>,
+    /// How S3 is reached, where a zone is in S3.
+    pub s3: S3Settings,
+}
+
+/// How S3 or a compatible store is reached. A field that is not set is taken from the usual `AWS_` variables.
+///
+/// `Serialize` writes the secrets; `Debug` does not.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct S3Settings {
+    /// The URL of a compatible store; with `virtual_hosted_style` its host begins with the bucket. Default: AWS.
+    pub endpoint: Option<String>,
+    /// The region. Default: `us-east-1`.
+    pub region: Option<String>,
+    /// The access key's id; set together with `secret_access_key`. Default: the role of the machine.
+    pub access_key_id: Option<String>,
+    /// The access key's secret.
+    pub secret_access_key: Option<String>,
+    /// The session token of a temporary access key.
+    pub session_token: Option<String>,
+    /// Whether an endpoint may be reached without TLS.
+    pub allow_http: bool,
+    /// Whether the bucket is named in the host rather than in the path.
+    pub virtual_hosted_style: bool,
+}
+
+impl fmt::Debug for S3Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hidden = |secret: &Option<String>| secret.as_ref().map(|_| "(hidden)");
+        f.debug_struct("S3Settings")
+            .field("endpoint", &self.endpoint)
+            .field("region", &self.region)
+            .field("access_key_id", &hidden(&self.access_key_id))
+            .field("secret_access_key", &hidden(&self.secret_access_key))
+            .field("session_token", &hidden(&self.session_token))
+            .field("allow_http", &self.allow_http)
+            .field("virtual_hosted_style", &self.virtual_hosted_style)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_not_printed() {
+        let settings = S3Settings {
+            access_key_id: Some("AKIA-id".into()),
+            secret_access_key: Some("the-secret".into()),
+            session_token: Some("the-token".into()),
+            ..S3Settings::default()
+        };
+        let text = format!("{settings:?}");
+        assert!(!text.contains("AKIA-id") && !text.contains("the-secret") && !text.contains("the-token"), "{text}");
+    }
+}

@@ -1,0 +1,111 @@
+//! What can go wrong with a Delta table.
+
+use deltalake::DeltaTableError;
+use sluice_domain::{ErrorKind, Failure};
+use sluice_storage::StorageError;
+
+/// A failure of a table operation.
+#[derive(Debug, thiserror::Error)]
+pub enum TableError {
+    /// There is no table at the location.
+    #[error("the table has no version yet")]
+    NotCreated,
+    /// The version asked for does not exist (any more).
+    #[error("version {version} does not exist; the latest is {latest}")]
+    NoSuchVersion {
+        /// The version asked for.
+        version: u64,
+        /// The newest there is.
+        latest: u64,
+    },
+    /// A type that a Delta table cannot hold.
+    #[error("column {column} has type {data_type}, which a Delta table cannot hold")]
+    UnsupportedType {
+        /// The column.
+        column: String,
+        /// Its type.
+        data_type: String,
+    },
+    /// A partitioning that cannot be.
+    #[error("cannot partition by {column}: {reason}")]
+    BadPartitioning {
+        /// The column asked for.
+        column: String,
+        /// Why it cannot be.
+        reason: &'static str,
+    },
+    /// More distinct partitions in one upload than are written at once.
+    #[error("the upload has more than {limit} distinct partitions; partition by a coarser column")]
+    TooManyPartitions {
+        /// The limit.
+        limit: usize,
+    },
+    /// Other writers won every attempt.
+    #[error("other writers were faster {attempts} times in a row")]
+    Contended {
+        /// How often it was tried.
+        attempts: u32,
+    },
+    /// The Delta log or a data file could not be read or written.
+    #[error("the Delta table could not be read or written")]
+    Delta(#[source] Box<DeltaTableError>),
+    /// A data file could not be encoded.
+    #[error("the data file could not be encoded")]
+    Encode(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The object store failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl From<DeltaTableError> for TableError {
+    fn from(source: DeltaTableError) -> Self {
+        Self::Delta(Box::new(source))
+    }
+}
+
+impl From<arrow::error::ArrowError> for TableError {
+    fn from(source: arrow::error::ArrowError) -> Self {
+        Self::Encode(Box::new(source))
+    }
+}
+
+impl From<parquet::errors::ParquetError> for TableError {
+    fn from(source: parquet::errors::ParquetError) -> Self {
+        Self::Encode(Box::new(source))
+    }
+}
+
+impl From<std::io::Error> for TableError {
+    fn from(source: std::io::Error) -> Self {
+        Self::Encode(Box::new(source))
+    }
+}
+
+impl Failure for TableError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::NotCreated | Self::NoSuchVersion { .. } => ErrorKind::NotFound,
+            Self::UnsupportedType { .. } | Self::BadPartitioning { .. } | Self::TooManyPartitions { .. } => {
+                ErrorKind::Invalid
+            }
+            Self::Contended { .. } => ErrorKind::Unavailable,
+            Self::Delta(source) if matches!(**source, DeltaTableError::ObjectStore { .. }) => ErrorKind::Unavailable,
+            Self::Delta(_) | Self::Encode(_) => ErrorKind::Internal,
+            Self::Storage(source) => source.kind(),
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NotCreated => "not-found",
+            Self::NoSuchVersion { .. } => "version-not-found",
+            Self::UnsupportedType { .. } => "unsupported-type",
+            Self::BadPartitioning { .. } => "bad-partitioning",
+            Self::TooManyPartitions { .. } => "too-many-partitions",
+            Self::Contended { .. } => "table-contended",
+            Self::Delta(_) => "table-unavailable",
+            Self::Encode(_) => "encode-failed",
+            Self::Storage(source) => source.code(),
+        }
+    }
+}

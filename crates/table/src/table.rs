@@ -1,0 +1,102 @@
+//! A table at its place: the newest snapshot, kept and brought up to date, and what is read from it.
+
+use std::sync::Arc;
+
+use deltalake::{
+    DeltaTable,
+    datafusion::catalog::TableProvider,
+    logstore::{LogStoreRef, StorageConfig, default_logstore},
+};
+use sluice_storage::Folder;
+use tokio::sync::{Mutex, MutexGuard};
+
+use crate::{TableError, Transaction};
+
+/// One Delta table. Cheap to keep: the snapshot is shared and brought up to date by what is new in the log.
+pub struct Table {
+    pub(crate) folder: Folder,
+    pub(crate) log_store: LogStoreRef,
+    snapshot: Mutex<Option<DeltaTable>>,
+    turn: Mutex<()>,
+    /// The newest transaction of a writer that this process knows to be in the log.
+    pub(crate) known: std::sync::Mutex<Option<Transaction>>,
+}
+
+/// The right to commit: one holder at a time in a process, so that transactions go into the log in their order.
+pub struct CommitTurn<'a>(#[expect(dead_code, reason = "held, not read")] MutexGuard<'a, ()>);
+
+/// What a query needs to read one version of a table.
+pub struct Scan {
+    /// Plans the files of the version.
+    pub provider: Arc<dyn TableProvider>,
+    /// The version.
+    pub version: u64,
+}
+
+impl Table {
+    /// The table in this folder; reads nothing yet.
+    pub fn open(folder: Folder) -> Self {
+        let log_store =
+            default_logstore(folder.store.clone(), folder.root.clone(), &folder.url, &StorageConfig::default());
+        Self { folder, log_store, snapshot: Mutex::new(None), turn: Mutex::new(()), known: std::sync::Mutex::default() }
+    }
+
+    /// Where the table lies.
+    pub fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    /// Wait for the right to commit.
+    pub async fn take_turn(&self) -> CommitTurn<'_> {
+        CommitTurn(self.turn.lock().await)
+    }
+
+    /// The table at its newest version, or none if it has no version yet.
+    pub(crate) async fn find_newest(&self) -> Result<Option<DeltaTable>, TableError> {
+        let mut kept = self.snapshot.lock().await;
+        if let Some(table) = kept.as_mut() {
+            table.update_incremental(None).await?;
+        } else if self.log_store.is_delta_table_location().await? {
+            let mut table = DeltaTable::new(self.log_store.clone());
+            table.load().await?;
+            *kept = Some(table);
+        }
+        Ok(kept.clone())
+    }
+
+    /// The table at its newest version.
+    pub(crate) async fn newest(&self) -> Result<DeltaTable, TableError> {
+        self.find_newest().await?.ok_or(TableError::NotCreated)
+    }
+
+    /// The table at a version, the newest where none is given.
+    pub(crate) async fn at(&self, version: Option<u64>) -> Result<DeltaTable, TableError> {
+        let mut table = self.newest().await?;
+        let latest = table.version().ok_or(TableError::NotCreated)?;
+        match version {
+            None => {}
+            Some(version) if version == latest => {}
+            Some(version) if version > latest => return Err(TableError::NoSuchVersion { version, latest }),
+            Some(version) => {
+                table = DeltaTable::new(self.log_store.clone());
+                table.load_version(version).await?;
+            }
+        }
+        Ok(table)
+    }
+
+    /// Prepare to read a version, the newest where none is given.
+    ///
+    /// # Errors
+    /// [`TableError::NoSuchVersion`], [`TableError::NotCreated`], or the store's.
+    pub async fn scan(&self, version: Option<u64>) -> Result<Scan, TableError> {
+        let table = self.at(version).await?;
+        let version = table.version().ok_or(TableError::NotCreated)?;
+        let provider = table
+            .table_provider()
+            .build()
+            .await
+            .map_err(|error| deltalake::DeltaTableError::generic(error.to_string()))?;
+        Ok(Scan { provider: Arc::new(provider), version })
+    }
+}
