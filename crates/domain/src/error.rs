@@ -40,5 +40,5 @@ pub trait Failure: Error + Send + Sync + 'static {
     fn kind(&self) -> ErrorKind;
 
     /// A stable kebab-case name of this failure, the last part of the problem's `type`.
-    fn code(&self) -> &'static str;
+    fn code(&self) -> &str;
 }

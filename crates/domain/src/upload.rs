@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{ErrorKind, Format, ReadOptions, TableId, TableRef};
+use crate::{ErrorKind, Failure, Format, ReadOptions, TableId, TableRef};
 
 /// The id of an upload: time-ordered, given out when its first byte arrives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -137,6 +137,22 @@ pub struct StoredFailure {
     pub code: String,
     /// What happened, naming the place.
     pub detail: String,
+}
+
+impl Failure for StoredFailure {
+    fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    fn code(&self) -> &str {
+        &self.code
+    }
+}
+
+impl<E: Failure> From<&E> for StoredFailure {
+    fn from(failure: &E) -> Self {
+        Self { kind: failure.kind(), code: failure.code().to_owned(), detail: failure.to_string() }
+    }
 }
 
 /// An upload as the ledger stores it.

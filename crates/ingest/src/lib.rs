@@ -7,6 +7,8 @@
 //! Invariant: an upload's rows are committed all together or not at all, and once.
 
 mod error;
+mod failure;
+mod limits;
 mod settings;
 
 mod kinds;
@@ -15,6 +17,7 @@ mod moments;
 mod columns;
 mod formats;
 
+mod in_flight;
 mod land;
 mod source;
 
@@ -22,8 +25,10 @@ mod metrics;
 mod pipeline;
 mod upload;
 
-pub use error::{DecodeError, IngestError};
-pub use land::BodyError;
+pub use error::DecodeError;
+pub use failure::{IngestError, UploadFailure};
+pub use land::{Body, BodyError};
+pub use limits::DecodeLimits;
 pub use metrics::IngestMetrics;
-pub use settings::{DecodeLimits, IngestSettings};
-pub use upload::{Ingest, Outcome, UploadRequest};
+pub use settings::IngestSettings;
+pub use upload::{Ingest, Lake, Outcome, UPLOAD_TAG, UploadRequest};

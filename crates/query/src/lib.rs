@@ -1,1 +1,39 @@
-//! placeholder
+//! Read-only SQL over the tables of the catalog: sessions, dialect, limits, results.
+//!
+//! Owns what a query may say and what it may use up. Never finds a table itself (see [`TableSource`]), never writes.
+//!
+//! Invariant: a statement is planned only after its text and its syntax tree have passed the guards.
+//! Invariant: a query sees the tables that it names, as its caller may see them, and nothing else.
+//! Invariant: every query ends by its deadline and holds one of a fixed number of places until it has ended.
+
+mod error;
+mod settings;
+mod source;
+
+mod dialect;
+mod guard;
+mod series;
+mod statement;
+
+mod engine;
+mod planner;
+mod redaction;
+mod session;
+mod store;
+
+mod output;
+mod run;
+mod service;
+mod stats;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::QueryError;
+pub use output::{OutputFormat, RowWriter};
+pub use run::QueryRun;
+pub use service::{QueryRequest, QueryService};
+pub use settings::QuerySettings;
+pub use source::{OpenError, OpenedTable, TableSource};
+pub use stats::QueryStats;
+pub use store::RoutedStore;

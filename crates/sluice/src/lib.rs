@@ -1,1 +1,16 @@
-//! placeholder
+//! The `sluice` binary: command line, settings, wiring, telemetry, shutdown.
+//!
+//! Owns which parts there are and how they are put together; alone reads the environment. A library so that the tests
+//! can start the same server in their own process.
+
+mod cli;
+mod client;
+mod demo;
+mod lake;
+mod server;
+mod settings;
+mod telemetry;
+
+pub use cli::Cli;
+pub use server::Server;
+pub use settings::{Flags, LogFormat, LogSettings, Settings};

@@ -8,7 +8,7 @@ use std::{fmt, ops::Range, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
+use futures::{StreamExt, stream, stream::BoxStream};
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
     PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result, path::Path,
@@ -57,8 +57,7 @@ impl Fenced {
 }
 
 fn is_allowed(allowed: &[Path], location: &Path) -> bool {
-    allowed.iter().any(|folder| location.prefix_matches(folder))
-        && !location.parts().any(|part| climbs(part.as_ref()))
+    allowed.iter().any(|folder| location.prefix_matches(folder)) && !location.parts().any(|part| climbs(part.as_ref()))
 }
 
 /// Whether something behind this store that decodes once more than it should would leave the folder.
@@ -88,11 +87,7 @@ impl ObjectStore for Fenced {
         self.inner.put_opts(location, payload, opts).await
     }
 
-    async fn put_multipart_opts(
-        &self,
-        location: &Path,
-        opts: PutMultipartOptions,
-    ) -> Result<Box<dyn MultipartUpload>> {
+    async fn put_multipart_opts(&self, location: &Path, opts: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
         self.check(location)?;
         self.inner.put_multipart_opts(location, opts).await
     }
@@ -165,6 +160,7 @@ impl ObjectStore for Fenced {
 
 #[cfg(test)]
 mod tests {
+    use futures::TryStreamExt;
     use object_store::{ObjectStoreExt, memory::InMemory};
 
     use super::*;

@@ -95,7 +95,7 @@ impl Failure for TableError {
         }
     }
 
-    fn code(&self) -> &'static str {
+    fn code(&self) -> &str {
         match self {
             Self::NotCreated => "not-found",
             Self::NoSuchVersion { .. } => "version-not-found",

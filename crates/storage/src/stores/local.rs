@@ -5,10 +5,13 @@
 //! Invariant: an object's bytes are synced before its name appears, and its name before the write is acknowledged.
 //! Invariant: a name appears at once with all of its bytes; what is not finished is in a staging file no list shows.
 
-mod directories;
+mod disk;
 mod disk_error;
 mod staging;
 mod upload;
+
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::BTreeMap,
@@ -33,7 +36,12 @@ use object_store::{
 use tokio::task::spawn_blocking;
 use url::Url;
 
-use self::{directories::Directories, disk_error::failed, staging::Staging, upload::Upload};
+use self::{
+    disk::Disk,
+    disk_error::{failed, failed_or_missing},
+    staging::Staging,
+    upload::Upload,
+};
 use super::{Opened, bad_location};
 use crate::StorageError;
 
@@ -42,11 +50,11 @@ const DELETE_BATCH: usize = 256;
 
 /// The whole file system as an object store whose acknowledged writes are durable. Paths are relative to `/`.
 ///
-/// Put-if-absent needs a file system with hard links; without them it fails with [`Error::NotSupported`].
+/// Put-if-absent and copies need a file system with hard links; without them they fail with [`Error::NotSupported`].
 #[derive(Debug, Clone, Default)]
 pub struct DurableLocal {
     reader: LocalFileSystem,
-    directories: Arc<Directories>,
+    disk: Arc<Disk>,
 }
 
 impl fmt::Display for DurableLocal {
@@ -58,8 +66,9 @@ impl fmt::Display for DurableLocal {
 /// Open the folder of `file:///absolute/folder`, and make it when it is missing.
 pub(super) fn open(url: &Url) -> std::result::Result<Opened, StorageError> {
     let bad = |reason: String| bad_location(url.as_str(), reason);
+    let store = DurableLocal::new();
     let folder = url.to_file_path().map_err(|()| bad("it is not a folder of this machine".into()))?;
-    fs::create_dir_all(&folder).map_err(|error| bad(format!("the folder cannot be made: {error}")))?;
+    store.disk.make_directory(&folder).map_err(|error| bad(format!("the folder cannot be made: {error}")))?;
     // One folder must have one name, or nothing could tell that two zones are the same.
     let folder = fs::canonicalize(&folder).map_err(|error| bad(format!("the folder cannot be found: {error}")))?;
     let path = Path::from_absolute_path(&folder).map_err(|error| bad(error.to_string()))?;
@@ -67,7 +76,7 @@ pub(super) fn open(url: &Url) -> std::result::Result<Opened, StorageError> {
         return Err(bad("it is the whole file system".into()));
     }
     let url = Url::from_directory_path(&folder).map_err(|()| bad("it has no URL".into()))?;
-    Ok(Opened { url, root: Arc::new(DurableLocal::new()), path })
+    Ok(Opened { url, root: Arc::new(store), path })
 }
 
 impl DurableLocal {
@@ -87,6 +96,100 @@ impl DurableLocal {
     fn refuse_attributes(&self, attributes: &Attributes) -> Result<()> {
         if attributes.is_empty() { Ok(()) } else { Err(self.not_implemented("a write with attributes")) }
     }
+
+    /// Remove the files in order, then sync each of their directories once.
+    fn delete_batch(&self, locations: Vec<Result<Path>>) -> Vec<Result<Path>> {
+        let mut removed: BTreeMap<PathBuf, Vec<usize>> = BTreeMap::new();
+        let mut results: Vec<Result<Path>> = Vec::with_capacity(locations.len());
+        for (index, location) in locations.into_iter().enumerate() {
+            results.push(location.and_then(|location| {
+                let file = self.file(&location)?;
+                fs::remove_file(&file).map_err(failed_or_missing("delete", &file))?;
+                let directory = file.parent().map(FilePath::to_path_buf).unwrap_or_default();
+                removed.entry(directory).or_default().push(index);
+                Ok(location)
+            }));
+        }
+        for (directory, indices) in removed {
+            if let Err(error) = self.disk.sync_directory(&directory) {
+                // An error cannot be given twice; its kind can.
+                indices
+                    .into_iter()
+                    .for_each(|index| results[index] = Err(failed("sync", &directory)(error.kind().into())));
+            }
+        }
+        results
+    }
+}
+
+#[async_trait]
+impl ObjectStore for DurableLocal {
+    async fn put_opts(&self, location: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
+        self.refuse_attributes(&opts.attributes)?;
+        let mode = match opts.mode {
+            PutMode::Overwrite => CopyMode::Overwrite,
+            PutMode::Create => CopyMode::Create,
+            PutMode::Update(_) => return Err(self.not_implemented("a put of an expected version")),
+        };
+        let (disk, target) = (Arc::clone(&self.disk), self.file(location)?);
+        blocking(move || put(&disk, target, &payload, mode)).await
+    }
+
+    async fn put_multipart_opts(&self, location: &Path, opts: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
+        self.refuse_attributes(&opts.attributes)?;
+        let (disk, target) = (Arc::clone(&self.disk), self.file(location)?);
+        let upload = blocking(move || Upload::open(disk, target)).await?;
+        Ok(Box::new(upload))
+    }
+
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        self.reader.get_opts(location, options).await
+    }
+
+    async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        self.reader.get_ranges(location, ranges).await
+    }
+
+    fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+        let store = self.clone();
+        locations
+            .ready_chunks(DELETE_BATCH)
+            .then(move |locations| {
+                let store = store.clone();
+                async move {
+                    let deleted = blocking(move || Ok(store.delete_batch(locations))).await;
+                    stream::iter(deleted.unwrap_or_else(|error| vec![Err(error)]))
+                }
+            })
+            .flatten()
+            .boxed()
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.reader.list(prefix)
+    }
+
+    fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.reader.list_with_offset(prefix, offset)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.reader.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        let (from, to, disk) = (self.file(from)?, self.file(to)?, Arc::clone(&self.disk));
+        blocking(move || Staging::link(&disk, &from, to)?.publish(&disk, options.mode)).await
+    }
+
+    async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {
+        let mode = match options.target_mode {
+            RenameTargetMode::Overwrite => CopyMode::Overwrite,
+            RenameTargetMode::Create => CopyMode::Create,
+        };
+        self.copy_opts(from, to, CopyOptions::new().with_mode(mode)).await?;
+        if from == to { Ok(()) } else { self.delete(from).await }
+    }
 }
 
 /// Run what waits for the disk off the runtime's workers. It runs to its end even when nobody waits any more.
@@ -98,44 +201,14 @@ where
     spawn_blocking(work).await?
 }
 
-fn put(directories: &Directories, target: PathBuf, payload: &PutPayload, mode: CopyMode) -> Result<PutResult> {
-    let (mut file, staging) = Staging::create(directories, target)?;
+fn put(disk: &Disk, target: PathBuf, payload: &PutPayload, mode: CopyMode) -> Result<PutResult> {
+    let (mut file, staging) = Staging::create(disk, target)?;
     payload.iter().try_for_each(|piece| file.write_all(piece)).map_err(failed("write", staging.path()))?;
-    file.sync_all().map_err(failed("sync", staging.path()))?;
-    let metadata = file.metadata().map_err(failed("stat", staging.path()))?;
-    drop(file);
-    staging.publish(mode)?;
-    Ok(PutResult { e_tag: Some(e_tag(&metadata)), version: None })
+    staging.publish_synced(disk, &file, mode)
 }
 
 /// The tag that `LocalFileSystem` gives when the object is read.
 fn e_tag(metadata: &Metadata) -> String {
     let modified = metadata.modified().ok().and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
     format!("{:x}-{:x}-{:x}", metadata.ino(), modified.unwrap_or_default().as_micros(), metadata.len())
-}
-
-/// Remove the files in order, then sync each of their directories once.
-fn delete(files: Vec<(Path, Result<PathBuf>)>) -> Vec<Result<Path>> {
-    let mut removed: BTreeMap<PathBuf, Vec<usize>> = BTreeMap::new();
-    let mut results = Vec::with_capacity(files.len());
-    for (index, (location, file)) in files.into_iter().enumerate() {
-        let result = file.and_then(|file| {
-            fs::remove_file(&file).map_err(failed("delete", &file))?;
-            let directory = file.parent().map(FilePath::to_path_buf).unwrap_or_default();
-            removed.entry(directory).or_default().push(index);
-            Ok(location)
-        });
-        results.push(result);
-    }
-    for (directory, indices) in removed {
-        for index in indices {
-            // The same error cannot be given twice, and a second sync after a failed one proves nothing.
-            if let Err(error) = directories::sync(&directory) {
-                results[index] = Err(failed("sync", &directory)(error));
-            } else {
-                break;
-            }
-        }
-    }
-    results
 }

@@ -5,6 +5,8 @@ mod s3;
 
 #[cfg(test)]
 mod conformance;
+#[cfg(test)]
+pub(crate) mod faulty;
 
 use std::sync::Arc;
 

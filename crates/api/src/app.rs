@@ -1,0 +1,74 @@
+//! What the handlers work with.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use axum::extract::FromRef;
+use prometheus_client::registry::Registry;
+use sluice_catalog::Catalog;
+use sluice_domain::TableEntry;
+use sluice_ingest::Ingest;
+use sluice_query::QueryService;
+use sluice_storage::Zones;
+use sluice_table::Shelf;
+
+use crate::Authenticator;
+
+/// The services behind the HTTP layer, made once by the binary.
+#[derive(Clone)]
+pub struct App {
+    /// Where the zones are.
+    pub zones: Arc<Zones>,
+    /// What exists.
+    pub catalog: Catalog,
+    /// The open tables.
+    pub shelf: Arc<Shelf>,
+    /// Uploads.
+    pub ingest: Ingest,
+    /// SQL.
+    pub queries: Arc<QueryService>,
+    /// Who may do what.
+    pub authenticator: Arc<Authenticator>,
+    /// What Prometheus is told.
+    pub metrics: Arc<Registry>,
+    /// The longest body of an upload, in bytes.
+    pub max_body_bytes: u64,
+    /// Whether the server is still taking requests.
+    pub readiness: Readiness,
+}
+
+impl App {
+    /// Where a table lies.
+    pub(crate) fn location(&self, entry: &TableEntry) -> String {
+        self.zones.get(entry.zone).folder(&entry.path).url.to_string()
+    }
+}
+
+impl FromRef<App> for Arc<Authenticator> {
+    fn from_ref(app: &App) -> Self {
+        Arc::clone(&app.authenticator)
+    }
+}
+
+/// Whether load balancers should send requests here.
+#[derive(Debug, Clone)]
+pub struct Readiness(Arc<AtomicBool>);
+
+impl Default for Readiness {
+    fn default() -> Self {
+        Self(Arc::new(AtomicBool::new(true)))
+    }
+}
+
+impl Readiness {
+    /// The server is shutting down.
+    pub fn withdraw(&self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_given(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,102 @@
+//! The body of an upload: the file itself, or the `file` part of a form, as one stream with what is known about it.
+
+use axum::{
+    body::Body,
+    extract::Request,
+    http::{HeaderMap, StatusCode, header},
+};
+use bytes::Bytes;
+use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
+use multer::{Constraints, Field, Multipart};
+use sluice_ingest::BodyError;
+
+use crate::problem::Problem;
+
+/// The part of a form that is the file.
+const FILE_PART: &str = "file";
+
+/// An upload's body before anything of it was read.
+pub(crate) struct UploadBody {
+    /// What the client says the bytes are.
+    pub(crate) media_type: Option<String>,
+    /// The client's name of the file.
+    pub(crate) file_name: Option<String>,
+    /// How the bytes are compressed, as far as headers tell.
+    pub(crate) encoding: Option<String>,
+    /// The bytes.
+    pub(crate) bytes: sluice_ingest::Body<'static>,
+}
+
+impl UploadBody {
+    /// The body of this request, which must not be announced as longer than the limit.
+    pub(crate) async fn open(request: Request, limit_bytes: u64) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        refuse_too_large(&parts.headers, limit_bytes)?;
+        let media_type = header_text(&parts.headers, header::CONTENT_TYPE)?;
+        let encoding = header_text(&parts.headers, header::CONTENT_ENCODING)?;
+        match media_type.as_deref().map(multer::parse_boundary) {
+            Some(Ok(boundary)) => Self::from_form(body, boundary, encoding).await,
+            Some(Err(_)) if media_type.as_deref().is_some_and(is_form) => {
+                Err(Problem::bad_request("bad-form", "the multipart/form-data has no boundary"))
+            }
+            _ => Ok(Self { media_type, file_name: None, encoding, bytes: pieces(body).boxed() }),
+        }
+    }
+
+    async fn from_form(body: Body, boundary: String, encoding: Option<String>) -> Result<Self, Problem> {
+        if encoding.is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
+            let detail = "a form cannot be compressed as a whole; compress the file and name it .gz or .zst";
+            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-encoding", detail));
+        }
+        let constraints = Constraints::new().allowed_fields(vec![FILE_PART]);
+        let mut form = Multipart::with_constraints(body.into_data_stream(), boundary, constraints);
+        let field = form.next_field().await.map_err(|error| Problem::bad_request("bad-form", error.to_string()))?;
+        let field = field.ok_or_else(|| Problem::bad_request("bad-form", "the form has no part named file"))?;
+        Ok(Self {
+            media_type: field.content_type().map(ToString::to_string),
+            file_name: field.file_name().map(str::to_owned),
+            encoding: None,
+            bytes: file_pieces(form, field).boxed(),
+        })
+    }
+}
+
+fn is_form(media_type: &str) -> bool {
+    media_type.trim_start().to_ascii_lowercase().starts_with("multipart/form-data")
+}
+
+fn refuse_too_large(headers: &HeaderMap, limit_bytes: u64) -> Result<(), Problem> {
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    match announced {
+        Some(size_bytes) if size_bytes > limit_bytes => Err(BodyError::TooLarge { limit_bytes }.into()),
+        _ => Ok(()),
+    }
+}
+
+fn header_text(headers: &HeaderMap, name: header::HeaderName) -> Result<Option<String>, Problem> {
+    let text = headers.get(&name).map(|value| value.to_str().map(str::to_owned)).transpose();
+    text.map_err(|_| Problem::bad_request("bad-header", format!("the header {name} is not plain text")))
+}
+
+fn pieces(body: Body) -> impl Stream<Item = Result<Bytes, BodyError>> + Send + 'static {
+    body.into_data_stream().map_err(|error| BodyError::Broken { reason: error.to_string() })
+}
+
+/// The pieces of the form's file; a second file would be lost without a word, so it is an error.
+fn file_pieces(
+    form: Multipart<'static>,
+    file: Field<'static>,
+) -> impl Stream<Item = Result<Bytes, BodyError>> + Send + 'static {
+    let broken = |error: multer::Error| BodyError::Broken { reason: error.to_string() };
+    stream::try_unfold((form, Some(file)), move |(mut form, file)| async move {
+        let Some(mut file) = file else { return Ok(None) };
+        if let Some(piece) = file.chunk().await.map_err(broken)? {
+            return Ok(Some((piece, (form, Some(file)))));
+        }
+        drop(file);
+        match form.next_field().await.map_err(broken)? {
+            None => Ok(None),
+            Some(_) => Err(BodyError::Broken { reason: "the form has more than one part".into() }),
+        }
+    })
+}

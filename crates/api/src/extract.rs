@@ -1,0 +1,139 @@
+//! Extractors that fail with problems, and the parameters that many operations share.
+
+use axum::{
+    Json,
+    extract::{
+        FromRequest, FromRequestParts, Path, Query, Request,
+        rejection::{JsonRejection, PathRejection, QueryRejection},
+    },
+    http::{StatusCode, request::Parts},
+};
+use serde::{Deserialize, de::DeserializeOwned};
+use sluice_domain::{NamespaceName, PageRequest, TableRef, UploadId};
+use utoipa::IntoParams;
+
+use crate::problem::Problem;
+
+/// The table named in the path.
+pub(crate) struct TablePath(pub(crate) TableRef);
+
+/// How the document describes [`TablePath`].
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "the fields are read by the document only")]
+pub(crate) struct TableParams {
+    /// The namespace.
+    #[param(pattern = "^[A-Za-z_][A-Za-z0-9_-]{0,127}$", example = "nyc")]
+    namespace: String,
+    /// The table.
+    #[param(pattern = "^[A-Za-z_][A-Za-z0-9_-]{0,127}$", example = "flights")]
+    table: String,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for TablePath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Path((namespace, table)) = Path::<(String, String)>::from_request_parts(parts, state).await.map_err(bad_path)?;
+        TableRef::parse(&namespace, &table).map(Self).map_err(bad_name)
+    }
+}
+
+/// The namespace named in the path.
+pub(crate) struct NamespacePath(pub(crate) NamespaceName);
+
+impl<S: Send + Sync> FromRequestParts<S> for NamespacePath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Path(namespace) = Path::<String>::from_request_parts(parts, state).await.map_err(bad_path)?;
+        namespace.parse().map(Self).map_err(bad_name)
+    }
+}
+
+/// The upload named in the path.
+pub(crate) struct UploadPath(pub(crate) UploadId);
+
+impl<S: Send + Sync> FromRequestParts<S> for UploadPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Path(id) = Path::<String>::from_request_parts(parts, state).await.map_err(bad_path)?;
+        let bad = |_| Problem::bad_request("illegal-id", "the id of an upload is a UUID");
+        id.parse().map(Self).map_err(bad)
+    }
+}
+
+fn bad_name(error: sluice_domain::NameError) -> Problem {
+    Problem::bad_request("illegal-name", error.to_string())
+}
+
+/// Query parameters; unknown ones are refused by the types.
+pub(crate) struct Params<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Query(params) = Query::from_request_parts(parts, state).await.map_err(bad_query)?;
+        Ok(Self(params))
+    }
+}
+
+/// A JSON body.
+pub(crate) struct JsonBody<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let Json(body) = Json::from_request(request, state).await.map_err(bad_json)?;
+        Ok(Self(body))
+    }
+}
+
+fn bad_path(rejection: PathRejection) -> Problem {
+    Problem::bad_request("illegal-name", rejection.body_text())
+}
+
+fn bad_query(rejection: QueryRejection) -> Problem {
+    Problem::bad_request("bad-parameter", rejection.body_text())
+}
+
+fn bad_json(rejection: JsonRejection) -> Problem {
+    let code = match rejection.status() {
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => "unsupported-media-type",
+        StatusCode::PAYLOAD_TOO_LARGE => "body-too-large",
+        _ => "bad-body",
+    };
+    Problem::new(rejection.status(), code, rejection.body_text())
+}
+
+/// Which page of a listing.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PageParams {
+    /// How many entries at the most.
+    #[param(minimum = 1, maximum = 1000)]
+    page_size: Option<u32>,
+    /// Where to resume: `next_page_token` of the page before.
+    page_token: Option<String>,
+}
+
+impl PageParams {
+    pub(crate) fn new(page_size: Option<u32>, page_token: Option<String>) -> Self {
+        Self { page_size, page_token }
+    }
+
+    pub(crate) fn request(&self) -> Result<PageRequest, Problem> {
+        let size = self.page_size.unwrap_or(PageRequest::DEFAULT_SIZE);
+        if !(1..=PageRequest::MAX_SIZE).contains(&size) {
+            let detail = format!("page_size is not between 1 and {}", PageRequest::MAX_SIZE);
+            return Err(Problem::bad_request("bad-parameter", detail));
+        }
+        let token = self.page_token.as_deref().map(str::parse).transpose();
+        let token = token.map_err(|error| Problem::bad_request("bad-page-token", format!("{error}")))?;
+        Ok(PageRequest { size, token })
+    }
+}

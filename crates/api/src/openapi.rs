@@ -1,0 +1,42 @@
+//! The frame of the OpenAPI document; the routes fill it.
+
+use utoipa::{
+    Modify, OpenApi,
+    openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+};
+
+use crate::problem::Problem;
+
+/// Title, tags and shared parts.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Sluice",
+        description = "Data-lake ingestion and catalog: files in over HTTP, typed Delta tables out, one catalog and SQL \
+                       over them. Every failure is an `application/problem+json` document.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
+    ),
+    tags(
+        (name = "ingest", description = "Files into tables, and what became of them"),
+        (name = "catalog", description = "Namespaces, tables, schemas, versions"),
+        (name = "query", description = "Read-only SQL"),
+        (name = "operations", description = "Health and metrics")
+    ),
+    components(schemas(Problem)),
+    modifiers(&BearerKey),
+    security((), ("bearer_key" = []))
+)]
+pub(crate) struct Frame;
+
+struct BearerKey;
+
+impl Modify for BearerKey {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("A static key from the server's settings; not needed where authentication is off"))
+            .build();
+        let components = openapi.components.get_or_insert_with(Default::default);
+        components.add_security_scheme("bearer_key", SecurityScheme::Http(scheme));
+    }
+}

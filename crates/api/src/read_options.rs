@@ -1,0 +1,185 @@
+//! How an upload's bytes are to be read: from parameters, headers and the file's name, in this order.
+
+use serde::Deserialize;
+use sluice_domain::{ColumnName, Compression, CsvOptions, Format, FormatError, JsonOptions, ReadOptions};
+use utoipa::IntoParams;
+
+use crate::{body::UploadBody, problem::Problem};
+
+/// How many columns a table can be partitioned by.
+const MAX_PARTITION_COLUMNS: usize = 16;
+/// How many texts can stand for a missing value.
+const MAX_NULL_VALUES: usize = 64;
+
+/// The parameters of an upload.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UploadParams {
+    /// `csv`, `ndjson`, `json` or `parquet`; by default what `Content-Type` or the file name's ending says.
+    format: Option<String>,
+    /// The name of the file: a note, and a hint to format and compression.
+    #[param(max_length = 255)]
+    file_name: Option<String>,
+    /// CSV: whether the first record names the columns. Default: true.
+    header: Option<bool>,
+    /// CSV: the byte between fields, one ASCII character, or `tab`. Default: a comma (a tab for `.tsv`).
+    delimiter: Option<String>,
+    /// CSV: the byte around fields, one ASCII character, or `none`. Default: a double quote.
+    quote: Option<String>,
+    /// CSV and JSON: texts that stand for a missing value, separated by commas.
+    #[param(example = "NA,null")]
+    null_values: Option<String>,
+    /// CSV: whether an empty field is a missing value rather than an empty text. Default: true.
+    empty_as_null: Option<bool>,
+    /// The columns to partition a new table by, separated by commas.
+    #[param(example = "month")]
+    partition_by: Option<String>,
+}
+
+impl UploadParams {
+    /// The client's name of the file, if it gave one.
+    pub(crate) fn file_name(&self, body: &UploadBody) -> Result<Option<String>, Problem> {
+        let name = self.file_name.as_ref().or(body.file_name.as_ref());
+        match name {
+            Some(name) if name.len() > 255 || name.chars().any(char::is_control) => {
+                Err(bad("file_name", "it is longer than 255 bytes or has control characters"))
+            }
+            name => Ok(name.cloned()),
+        }
+    }
+
+    /// The options that parameters, headers and file name amount to.
+    pub(crate) fn options(&self, body: &UploadBody) -> Result<ReadOptions, Problem> {
+        let file_name = self.file_name(body)?.unwrap_or_default();
+        let (format_by_name, compression_by_name) = Format::from_file_name(&file_name);
+        let by_type = body.media_type.as_deref().and_then(Format::from_media_type);
+        let format = match &self.format {
+            Some(name) => name.parse().map_err(unsupported)?,
+            None => by_type.or(format_by_name).ok_or_else(|| {
+                unsupported(FormatError::UnknownFormat(body.media_type.clone().unwrap_or_default()))
+            })?,
+        };
+        let encoding: Option<Compression> =
+            body.encoding.as_deref().map(str::parse).transpose().map_err(unsupported)?;
+        let compression =
+            encoding.filter(|found| *found != Compression::Identity).or(compression_by_name).unwrap_or_default();
+        let null_values = self.null_values()?;
+        Ok(ReadOptions {
+            format,
+            compression,
+            csv: self.csv(null_values.clone(), &file_name, body)?,
+            json: JsonOptions { null_values },
+            partition_by: self.partition_by()?,
+        })
+    }
+
+    fn csv(&self, null_values: Vec<String>, file_name: &str, body: &UploadBody) -> Result<CsvOptions, Problem> {
+        let by_default = CsvOptions::default();
+        let tabs = self.format.as_deref() == Some("tsv")
+            || body.media_type.as_deref().is_some_and(|text| text.starts_with("text/tab-separated-values"))
+            || file_name.to_ascii_lowercase().trim_end_matches(".gz").trim_end_matches(".zst").ends_with(".tsv");
+        let delimiter = match self.delimiter.as_deref() {
+            Some("tab" | "\\t" | "\t") => b'\t',
+            Some(text) => one_byte("delimiter", text)?,
+            None if tabs => b'\t',
+            None => by_default.delimiter,
+        };
+        let quote = match self.quote.as_deref() {
+            Some("none" | "") => None,
+            Some(text) => Some(one_byte("quote", text)?),
+            None => by_default.quote,
+        };
+        if quote == Some(delimiter) {
+            return Err(bad("quote", "it is the delimiter"));
+        }
+        Ok(CsvOptions {
+            header: self.header.unwrap_or(by_default.header),
+            delimiter,
+            quote,
+            null_values,
+            empty_as_null: self.empty_as_null.unwrap_or(by_default.empty_as_null),
+        })
+    }
+
+    fn null_values(&self) -> Result<Vec<String>, Problem> {
+        let values: Vec<String> =
+            self.null_values.iter().flat_map(|text| text.split(',')).map(str::to_owned).collect();
+        if values.len() > MAX_NULL_VALUES {
+            return Err(bad("null_values", &format!("there are more than {MAX_NULL_VALUES}")));
+        }
+        Ok(values)
+    }
+
+    fn partition_by(&self) -> Result<Vec<String>, Problem> {
+        let names = self.partition_by.as_deref().filter(|text| !text.is_empty());
+        let names: Vec<&str> = names.map(|text| text.split(',').map(str::trim).collect()).unwrap_or_default();
+        if names.len() > MAX_PARTITION_COLUMNS {
+            return Err(bad("partition_by", &format!("there are more than {MAX_PARTITION_COLUMNS} columns")));
+        }
+        let column = |name: &str| name.parse::<ColumnName>().map(|name| name.as_str().to_owned());
+        let columns = names.into_iter().map(column).collect::<Result<_, _>>();
+        columns.map_err(|error| bad("partition_by", &error.to_string()))
+    }
+}
+
+/// The only byte of an option's text: ASCII, and not one that ends a line.
+fn one_byte(option: &'static str, text: &str) -> Result<u8, Problem> {
+    match text.as_bytes() {
+        [byte] if byte.is_ascii() && !matches!(byte, b'\n' | b'\r' | b'\0') => Ok(*byte),
+        _ => Err(bad(option, "it is not one ASCII character")),
+    }
+}
+
+fn bad(option: &'static str, reason: &str) -> Problem {
+    Problem::bad_request("bad-parameter", FormatError::BadOption { option, reason: reason.into() }.to_string())
+}
+
+fn unsupported(error: FormatError) -> Problem {
+    let code = match &error {
+        FormatError::UnknownFormat(_) => "unknown-format",
+        _ => "unsupported-encoding",
+    };
+    Problem::new(axum::http::StatusCode::UNSUPPORTED_MEDIA_TYPE, code, error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::{StreamExt as _, stream};
+
+    use super::*;
+
+    fn body(media_type: Option<&str>, file_name: Option<&str>, encoding: Option<&str>) -> UploadBody {
+        UploadBody {
+            media_type: media_type.map(str::to_owned),
+            file_name: file_name.map(str::to_owned),
+            encoding: encoding.map(str::to_owned),
+            bytes: stream::empty().boxed(),
+        }
+    }
+
+    #[test]
+    fn the_parameter_wins_over_the_header_and_the_header_over_the_name() {
+        let csv_named_json = body(Some("text/csv"), Some("a.json.gz"), None);
+        let options = UploadParams::default().options(&csv_named_json).unwrap();
+        assert_eq!((options.format, options.compression), (Format::Csv, Compression::Gzip));
+        let params = UploadParams { format: Some("parquet".into()), ..UploadParams::default() };
+        assert_eq!(params.options(&csv_named_json).unwrap().format, Format::Parquet);
+    }
+
+    #[test]
+    fn what_is_not_known_is_refused() {
+        let params = UploadParams::default();
+        assert!(params.options(&body(None, None, None)).is_err());
+        assert!(params.options(&body(Some("application/x-www-form-urlencoded"), None, None)).is_err());
+        assert!(params.options(&body(Some("text/csv"), None, Some("br"))).is_err());
+        let params = UploadParams { delimiter: Some("ab".into()), ..UploadParams::default() };
+        assert!(params.options(&body(Some("text/csv"), None, None)).is_err());
+    }
+
+    #[test]
+    fn a_tsv_is_split_at_tabs() {
+        let options = UploadParams::default().options(&body(None, Some("x.TSV.gz"), None)).unwrap();
+        assert_eq!(options.csv.delimiter, b'\t');
+    }
+}

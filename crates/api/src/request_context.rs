@@ -1,0 +1,69 @@
+//! What every request gets: an id, one line in the log, and a problem that names the request when it fails.
+
+use std::time::Instant;
+
+use axum::{
+    extract::Request,
+    http::{HeaderMap, HeaderValue, Method, StatusCode, Uri},
+    middleware::Next,
+    response::Response,
+};
+use tracing::Instrument as _;
+use uuid::Uuid;
+
+use crate::problem::Problem;
+
+/// The header that carries the id of a request, both ways.
+const REQUEST_ID: &str = "x-request-id";
+/// The longest id that is taken over from a client.
+const MAX_REQUEST_ID_BYTES: usize = 128;
+
+/// The layer around every route.
+pub(crate) async fn surround(request: Request, next: Next) -> Response {
+    let request_id = request_id(request.headers());
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let span = tracing::info_span!("request", request.id = %request_id, http.method = %method, http.path = %path);
+    let started = Instant::now();
+    let mut response = next.run(request).instrument(span.clone()).await;
+    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        let (parts, _) = response.into_parts();
+        response = problem.for_request(&path, &request_id).into_body();
+        response.headers_mut().extend(parts.headers.into_iter().filter_map(|(name, value)| Some((name?, value))));
+    }
+    let duration_ms = started.elapsed().as_millis();
+    let _entered = span.enter();
+    tracing::debug!(http.status = response.status().as_u16(), duration_ms, "answered a request");
+    if let Ok(value) = HeaderValue::from_str(&request_id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    response.headers_mut().insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// The client's id of the request where it is short and plain, otherwise a new one.
+fn request_id(headers: &HeaderMap) -> String {
+    let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
+    let plain = |id: &&str| {
+        !id.is_empty() && id.len() <= MAX_REQUEST_ID_BYTES && id.bytes().all(|byte| byte.is_ascii_graphic())
+    };
+    given.filter(plain).map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
+}
+
+/// The answer where no route fits.
+pub(crate) async fn no_route(uri: Uri) -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "no-route", format!("there is nothing at {}", uri.path()))
+}
+
+/// The answer where the route does not know the method.
+pub(crate) async fn no_method(method: Method, uri: Uri) -> Problem {
+    let detail = format!("{} does not take {method}", uri.path());
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", detail)
+}
+
+/// The answer where a handler panicked.
+pub(crate) fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
+    use axum::response::IntoResponse as _;
+    tracing::error!("a handler panicked");
+    let detail = "a fault of the server; its log has the details under the request id";
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail).into_response()
+}

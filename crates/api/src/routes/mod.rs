@@ -1,0 +1,56 @@
+//! Every route, and the router that holds them.
+
+mod namespaces;
+mod operations;
+mod queries;
+mod tables;
+mod uploads;
+mod versions;
+
+use axum::{Router, middleware, routing::get};
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::OpenApi as _;
+use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_swagger_ui::{Config, SwaggerUi};
+
+use crate::{App, openapi, request_context};
+
+/// The routes with their descriptions: a new one is a line here.
+fn described() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(openapi::Frame::openapi())
+        .routes(routes!(namespaces::list_namespaces))
+        .routes(routes!(namespaces::get_namespace))
+        .routes(routes!(tables::list_tables))
+        .routes(routes!(tables::get_table, tables::change_table, tables::delete_table))
+        .routes(routes!(tables::restore_table))
+        .routes(routes!(tables::preview_table))
+        .routes(routes!(versions::list_schemas))
+        .routes(routes!(versions::list_versions))
+        .routes(routes!(uploads::create_upload, uploads::list_uploads))
+        .routes(routes!(uploads::get_upload))
+        .routes(routes!(uploads::get_upload_content))
+        .routes(routes!(queries::run_query))
+        .routes(routes!(operations::check_health))
+        .routes(routes!(operations::check_readiness))
+        .routes(routes!(operations::show_metrics))
+}
+
+/// The OpenAPI document of the routes.
+pub fn document() -> utoipa::openapi::OpenApi {
+    described().split_for_parts().1
+}
+
+/// The whole HTTP layer.
+pub fn router(app: App) -> Router {
+    let (routes, document) = described().split_for_parts();
+    // Without this the page would ask a server on the internet to check the document.
+    let config = Config::default().validator_url("none");
+    routes
+        .merge(SwaggerUi::new("/docs").url("/openapi.json", document).config(config))
+        .route("/", get(operations::show_start))
+        .fallback(request_context::no_route)
+        .method_not_allowed_fallback(request_context::no_method)
+        .layer(CatchPanicLayer::custom(request_context::panicked))
+        .layer(middleware::from_fn(request_context::surround))
+        .with_state(app)
+}

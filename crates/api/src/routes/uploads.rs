@@ -1,0 +1,162 @@
+//! Uploads: files into tables, their receipts and their original bytes.
+
+use axum::{
+    Json,
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use object_store::path::Path;
+use sluice_catalog::IdempotencyKey;
+use sluice_domain::{Action, Caller, Compression, Format, Resource, UploadEntry, UploadId, ZoneName};
+use sluice_ingest::UploadRequest;
+use sluice_storage::read_chunks;
+
+use crate::{
+    App,
+    auth::Authenticated,
+    body::UploadBody,
+    extract::{PageParams, Params, TableParams, TablePath, UploadPath},
+    problem::{Problem, Problems},
+    read_options::UploadParams,
+    wire::{ReceiptView, UploadPage, UploadView},
+};
+
+/// The header that makes an upload repeatable.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// The header that marks the receipt of an earlier request.
+const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+/// The longest key.
+const MAX_KEY_BYTES: usize = 255;
+
+/// Add one file to a table, exactly once per `Idempotency-Key`; the first one makes the table.
+///
+/// The body is the file, or a form with the part `file`. Its bytes are kept unchanged in the raw zone; its rows are in
+/// the table when the answer is 201, all of them.
+#[utoipa::path(post, path = "/api/v1/tables/{namespace}/{table}/uploads", tag = "ingest",
+    params(TableParams, UploadParams,
+        ("Idempotency-Key" = Option<String>, Header, max_length = 255, pattern = "^[!-~]+$",
+         description = "Makes the request repeatable: the same key and body give the same receipt and commit nothing"),
+        ("Content-Encoding" = Option<String>, Header, description = "`gzip` or `zstd`")),
+    request_body(description = "The file", content(
+        (Vec<u8> = "text/csv"), (Vec<u8> = "application/x-ndjson"), (Vec<u8> = "application/json"),
+        (Vec<u8> = "application/vnd.apache.parquet"), (Vec<u8> = "application/octet-stream"))),
+    responses((status = 201, description = "The rows are in the table", body = ReceiptView,
+        headers(("Location" = String, description = "The upload"),
+                ("Idempotent-Replayed" = Option<String>, description = "`true` on the receipt of an earlier request"))),
+        Problems))]
+pub(super) async fn create_upload(
+    State(app): State<App>,
+    Authenticated(caller): Authenticated,
+    TablePath(table): TablePath,
+    Params(params): Params<UploadParams>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let grant = caller.require(Action::Append, &Resource::Table(table.clone()))?;
+    let scope = format!("{} POST {}", caller.name, request.uri().path());
+    let idempotency_key = idempotency_key(request.headers(), scope)?;
+    let body = UploadBody::open(request, app.max_body_bytes).await?;
+    let (options, file_name) = (params.options(&body)?, params.file_name(&body)?);
+    let request = UploadRequest { table, options, file_name, idempotency_key };
+    let outcome = app.ingest.append(&grant, request, body.bytes).await?;
+    let location = format!("/api/v1/uploads/{}", outcome.receipt.upload_id);
+    let receipt = Json(ReceiptView::from(outcome.receipt));
+    let mut response = (StatusCode::CREATED, [(header::LOCATION, location)], receipt).into_response();
+    if outcome.replayed {
+        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    Ok(response)
+}
+
+fn idempotency_key(headers: &HeaderMap, scope: String) -> Result<Option<IdempotencyKey>, Problem> {
+    let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    let key = value.to_str().ok().filter(|key| {
+        !key.is_empty() && key.len() <= MAX_KEY_BYTES && key.bytes().all(|byte| byte.is_ascii_graphic())
+    });
+    let key = key.ok_or_else(|| {
+        let detail = format!("Idempotency-Key is not 1 to {MAX_KEY_BYTES} visible ASCII characters");
+        Problem::bad_request("bad-idempotency-key", detail)
+    })?;
+    Ok(Some(IdempotencyKey { scope, key: key.to_owned() }))
+}
+
+/// List the uploads into a table, newest first, failed ones included.
+#[utoipa::path(get, path = "/api/v1/tables/{namespace}/{table}/uploads", tag = "ingest",
+    params(TableParams, PageParams),
+    responses((status = 200, description = "A page of uploads", body = UploadPage), Problems))]
+pub(super) async fn list_uploads(
+    State(app): State<App>,
+    Authenticated(caller): Authenticated,
+    TablePath(name): TablePath,
+    Params(page): Params<PageParams>,
+) -> Result<Json<UploadPage>, Problem> {
+    caller.require(Action::Read, &Resource::Table(name.clone()))?;
+    let page = app.catalog.uploads().list(&name, &page.request()?).await?;
+    let page = page.map(|entry| view(&app, entry));
+    Ok(Json(UploadPage { items: page.items, next_page_token: page.next.map(|token| token.to_string()) }))
+}
+
+/// Say what became of an upload.
+#[utoipa::path(get, path = "/api/v1/uploads/{upload_id}", tag = "ingest",
+    params(("upload_id" = uuid::Uuid, Path, description = "The upload")),
+    responses((status = 200, description = "The upload", body = UploadView), Problems))]
+pub(super) async fn get_upload(
+    State(app): State<App>,
+    Authenticated(caller): Authenticated,
+    UploadPath(id): UploadPath,
+) -> Result<Json<UploadView>, Problem> {
+    let entry = find(&app, &caller, id).await?;
+    Ok(Json(view(&app, entry)))
+}
+
+/// Give back the original bytes of an upload, as they came in (compressed, if they were).
+#[utoipa::path(get, path = "/api/v1/uploads/{upload_id}/content", tag = "ingest",
+    params(("upload_id" = uuid::Uuid, Path, description = "The upload")),
+    responses((status = 200, description = "The original bytes", content(
+        (Vec<u8> = "text/csv"), (Vec<u8> = "application/x-ndjson"), (Vec<u8> = "application/json"),
+        (Vec<u8> = "application/vnd.apache.parquet"), (Vec<u8> = "application/gzip"), (Vec<u8> = "application/zstd"))),
+        Problems))]
+pub(super) async fn get_upload_content(
+    State(app): State<App>,
+    Authenticated(caller): Authenticated,
+    UploadPath(id): UploadPath,
+) -> Result<Response, Problem> {
+    let entry = find(&app, &caller, id).await?;
+    let (store, size_bytes) = (app.zones.get(ZoneName::Raw).store(), entry.landed.size_bytes);
+    let bytes = read_chunks(store, Path::from(entry.landed.raw_path.as_str()), size_bytes);
+    let file_name = entry.landed.raw_path.rsplit('/').next().unwrap_or_default();
+    let headers = [
+        (header::CONTENT_TYPE, media_type(&entry).to_owned()),
+        (header::CONTENT_LENGTH, size_bytes.to_string()),
+        (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{file_name}\"")),
+        (header::ETAG, format!("\"{}\"", entry.landed.sha256)),
+    ];
+    Ok((headers, Body::from_stream(bytes)).into_response())
+}
+
+async fn find(app: &App, caller: &Caller, id: UploadId) -> Result<UploadEntry, Problem> {
+    let entry = app.catalog.uploads().find(id).await?;
+    // To a caller who does not see the namespace, its uploads do not exist either.
+    if !caller.sees(&entry.table.namespace) {
+        return Err(sluice_catalog::CatalogError::UploadNotFound { id }.into());
+    }
+    caller.require(Action::Read, &Resource::Table(entry.table.clone()))?;
+    Ok(entry)
+}
+
+fn view(app: &App, entry: UploadEntry) -> UploadView {
+    let receipt = app.ingest.receipt(&entry);
+    UploadView::new(entry, receipt)
+}
+
+fn media_type(entry: &UploadEntry) -> &'static str {
+    match (entry.options.compression, entry.options.format) {
+        (Compression::Gzip, _) => "application/gzip",
+        (Compression::Zstd, _) => "application/zstd",
+        (Compression::Identity, Format::Csv) => "text/csv",
+        (Compression::Identity, Format::Ndjson) => "application/x-ndjson",
+        (Compression::Identity, Format::Json) => "application/json",
+        (Compression::Identity, Format::Parquet) => "application/vnd.apache.parquet",
+    }
+}

@@ -1,0 +1,151 @@
+//! Uploads and receipts on the wire.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use sluice_domain::{ErrorKind, Receipt, StoredFailure, UploadEntry};
+use utoipa::ToSchema;
+
+/// What became of an upload.
+///
+/// `rows_received = rows_committed + rows_quarantined + rows_deduplicated + rows_rejected`, always.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ReceiptView {
+    /// The upload.
+    upload_id: String,
+    /// The table, `namespace.table`.
+    #[schema(example = "nyc.flights")]
+    table: String,
+    /// The first table version that holds the rows.
+    version: u64,
+    /// What the bytes were read as.
+    #[schema(example = "csv")]
+    format: String,
+    /// How many bytes came in, as sent.
+    bytes_received: u64,
+    /// Their SHA-256, in hexadecimal.
+    sha256: String,
+    /// How many rows came in.
+    rows_received: u64,
+    /// Rows that are in the table.
+    rows_committed: u64,
+    /// Rows that were set aside with a reason.
+    rows_quarantined: u64,
+    /// Rows that were there already.
+    rows_deduplicated: u64,
+    /// Rows that were dropped by the caller's own wish.
+    rows_rejected: u64,
+    /// When the original bytes were durable.
+    landed_at: DateTime<Utc>,
+    /// When the commit was durable.
+    committed_at: DateTime<Utc>,
+    /// Where the original bytes are.
+    raw_object: String,
+    /// From the first byte to the commit, in milliseconds.
+    duration_ms: u64,
+}
+
+impl From<Receipt> for ReceiptView {
+    fn from(receipt: Receipt) -> Self {
+        Self {
+            upload_id: receipt.upload_id.to_string(),
+            table: receipt.table.to_string(),
+            version: receipt.version,
+            format: receipt.format.to_string(),
+            bytes_received: receipt.landed.size_bytes,
+            sha256: receipt.landed.sha256,
+            rows_received: receipt.rows.received(),
+            rows_committed: receipt.rows.committed,
+            rows_quarantined: receipt.rows.quarantined,
+            rows_deduplicated: receipt.rows.deduplicated,
+            rows_rejected: receipt.rows.rejected,
+            landed_at: receipt.landed.landed_at,
+            committed_at: receipt.committed_at,
+            raw_object: receipt.raw_object,
+            duration_ms: receipt.duration_ms,
+        }
+    }
+}
+
+/// Why an upload failed.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct FailureView {
+    /// The `type` of the problem that it was answered with.
+    #[serde(rename = "type")]
+    #[schema(example = "urn:sluice:problem:type-mismatch")]
+    kind: String,
+    /// What happened, naming the place.
+    detail: String,
+}
+
+impl From<StoredFailure> for FailureView {
+    fn from(failure: StoredFailure) -> Self {
+        let detail = match failure.kind {
+            ErrorKind::Internal => "a fault of the server".to_owned(),
+            _ => failure.detail,
+        };
+        Self { kind: format!("urn:sluice:problem:{}", failure.code), detail }
+    }
+}
+
+/// An upload.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct UploadView {
+    /// The id.
+    upload_id: String,
+    /// The table, `namespace.table`.
+    #[schema(example = "nyc.flights")]
+    table: String,
+    /// `landed`: the bytes are durable; `committing`: a commit may have been tried; `committed`; `failed`.
+    #[schema(example = "committed")]
+    status: String,
+    /// What the bytes are read as.
+    #[schema(example = "csv")]
+    format: String,
+    /// The client's name of the file.
+    file_name: Option<String>,
+    /// Who sent it.
+    principal: String,
+    /// How many bytes came in, as sent.
+    bytes_received: u64,
+    /// Their SHA-256, in hexadecimal.
+    sha256: String,
+    /// When the first byte came in.
+    started_at: DateTime<Utc>,
+    /// When the original bytes were durable.
+    landed_at: DateTime<Utc>,
+    /// The receipt, once it is committed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    receipt: Option<ReceiptView>,
+    /// Why it failed, if it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<FailureView>,
+}
+
+impl UploadView {
+    pub(crate) fn new(entry: UploadEntry, receipt: Option<Receipt>) -> Self {
+        Self {
+            upload_id: entry.id.to_string(),
+            table: entry.table.to_string(),
+            status: entry.state.as_str().to_owned(),
+            format: entry.options.format.to_string(),
+            file_name: entry.file_name,
+            principal: entry.principal,
+            bytes_received: entry.landed.size_bytes,
+            sha256: entry.landed.sha256,
+            started_at: entry.started_at,
+            landed_at: entry.landed.landed_at,
+            receipt: receipt.map(Into::into),
+            failure: entry.failure.map(Into::into),
+        }
+    }
+}
+
+/// A page of uploads.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct UploadPage {
+    /// The uploads, newest first.
+    pub(crate) items: Vec<UploadView>,
+    /// Where the next page begins; absent on the last page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) next_page_token: Option<String>,
+}

@@ -1,0 +1,95 @@
+//! Schema versions in SQLite.
+
+use async_trait::async_trait;
+use sluice_domain::{Page, PageRequest, SchemaVersion, TableId};
+use sqlx::{SqliteConnection, SqliteExecutor};
+
+use super::{SqliteBackend, fetch_size, page_of, tables::not_found};
+use crate::{
+    CatalogError, NewSchemaVersion, Schemas,
+    columns::{json, now, number},
+    rows::SchemaRow,
+};
+
+#[async_trait]
+impl Schemas for SqliteBackend {
+    async fn record(&self, new: &NewSchemaVersion) -> Result<SchemaVersion, CatalogError> {
+        let mut write = self.write().await?;
+        if let Some(recorded) = find(&mut write, new).await? {
+            return Ok(recorded);
+        }
+        let latest = find_latest(&mut *write, new.table_id).await?;
+        let version = match latest {
+            Some(latest) if latest.table_version > new.table_version || latest.schema == new.schema => latest,
+            latest => insert(&mut write, new, latest.map_or(1, |latest| latest.number + 1)).await?,
+        };
+        write.commit().await?;
+        Ok(version)
+    }
+
+    async fn list(&self, table: TableId, page: &PageRequest) -> Result<Page<SchemaVersion>, CatalogError> {
+        // A token of another listing names no number: nothing comes after it.
+        let before = page.token.as_ref().map_or(i64::MAX, |token| token.key().parse().unwrap_or(0));
+        let rows: Vec<SchemaRow> = sqlx::query_as(
+            "SELECT * FROM schema_versions WHERE table_id = $1 AND number < $2 ORDER BY number DESC LIMIT $3",
+        )
+        .bind(table.to_string())
+        .bind(before)
+        .bind(fetch_size(page))
+        .fetch_all(&self.readers)
+        .await?;
+        page_of(rows, page, |version: &SchemaVersion| version.number.to_string())
+    }
+
+    async fn latest(&self, table: TableId) -> Result<Option<SchemaVersion>, CatalogError> {
+        find_latest(&self.readers, table).await
+    }
+}
+
+async fn find(
+    connection: &mut SqliteConnection,
+    new: &NewSchemaVersion,
+) -> Result<Option<SchemaVersion>, CatalogError> {
+    let row: Option<SchemaRow> =
+        sqlx::query_as("SELECT * FROM schema_versions WHERE table_id = $1 AND table_version = $2")
+            .bind(new.table_id.to_string())
+            .bind(number("schema's table version", new.table_version)?)
+            .fetch_optional(connection)
+            .await?;
+    row.map(SchemaVersion::try_from).transpose()
+}
+
+async fn find_latest(executor: impl SqliteExecutor<'_>, table: TableId) -> Result<Option<SchemaVersion>, CatalogError> {
+    let row: Option<SchemaRow> =
+        sqlx::query_as("SELECT * FROM schema_versions WHERE table_id = $1 ORDER BY number DESC LIMIT 1")
+            .bind(table.to_string())
+            .fetch_optional(executor)
+            .await?;
+    row.map(SchemaVersion::try_from).transpose()
+}
+
+/// Insert, and read back before anything is committed: nesting is written to any depth, but read to a limited one.
+async fn insert(
+    connection: &mut SqliteConnection,
+    new: &NewSchemaVersion,
+    next: i64,
+) -> Result<SchemaVersion, CatalogError> {
+    let inserted: Result<SchemaRow, sqlx::Error> = sqlx::query_as(
+        "INSERT INTO schema_versions \
+         (table_id, number, table_version, schema_json, upload_id, principal, created_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING *",
+    )
+    .bind(new.table_id.to_string())
+    .bind(next)
+    .bind(number("schema's table version", new.table_version)?)
+    .bind(json("schema", &new.schema)?)
+    .bind(new.upload_id.map(|id| id.to_string()))
+    .bind(&new.principal)
+    .bind(now())
+    .fetch_one(connection)
+    .await;
+    match inserted {
+        Err(sqlx::Error::Database(error)) if error.is_foreign_key_violation() => Err(not_found(new.table_id)),
+        inserted => inserted?.try_into(),
+    }
+}

@@ -1,0 +1,174 @@
+//! Tables in SQLite.
+
+use async_trait::async_trait;
+use sluice_domain::{NamespaceName, Page, PageRequest, TableEntry, TableId, TableRef, TableState};
+use sqlx::{QueryBuilder, SqliteConnection};
+use uuid::Uuid;
+
+use super::{SqliteBackend, fetch_size, namespaces::ensure_namespace, page_of, push_visible};
+use crate::{
+    CatalogError, NewTable, TableChange, Tables,
+    columns::{json, now},
+    rows::TableRow,
+};
+
+#[async_trait]
+impl Tables for SqliteBackend {
+    async fn reserve(&self, new: &NewTable) -> Result<TableEntry, CatalogError> {
+        let mut write = self.write().await?;
+        let entry = match find_live(&mut write, &new.name).await? {
+            None => {
+                ensure_namespace(&mut write, &new.name.namespace, &new.owner).await?;
+                insert(&mut write, new).await?
+            }
+            Some(entry) if entry.state == TableState::Reserved && entry.partition_by != new.partition_by => {
+                set_live(&mut write, entry.id, TableState::Reserved, &new.partition_by).await?
+            }
+            Some(entry) => entry,
+        };
+        write.commit().await?;
+        Ok(entry)
+    }
+
+    async fn activate(&self, id: TableId, partition_by: &[String]) -> Result<(), CatalogError> {
+        let mut write = self.write().await?;
+        set_live(&mut write, id, TableState::Active, partition_by).await?;
+        Ok(write.commit().await?)
+    }
+
+    async fn find(&self, name: &TableRef) -> Result<TableEntry, CatalogError> {
+        let row: Option<TableRow> = sqlx::query_as("SELECT * FROM tables WHERE name = $1 AND state = 'active'")
+            .bind(name.to_string())
+            .fetch_optional(&self.readers)
+            .await?;
+        row.ok_or_else(|| not_found(name))?.try_into()
+    }
+
+    async fn find_by_id(&self, id: TableId) -> Result<TableEntry, CatalogError> {
+        let row: Option<TableRow> = sqlx::query_as("SELECT * FROM tables WHERE id = $1")
+            .bind(id.to_string())
+            .fetch_optional(&self.readers)
+            .await?;
+        row.ok_or_else(|| not_found(id))?.try_into()
+    }
+
+    async fn list(
+        &self,
+        namespace: Option<&NamespaceName>,
+        visible: Option<&[NamespaceName]>,
+        page: &PageRequest,
+    ) -> Result<Page<TableEntry>, CatalogError> {
+        let mut query = QueryBuilder::new("SELECT * FROM tables WHERE state = 'active' AND name > ");
+        query.push_bind(page.after());
+        if let Some(namespace) = namespace {
+            query.push(" AND namespace = ").push_bind(namespace.as_str());
+        }
+        push_visible(&mut query, "namespace", visible);
+        query.push(" ORDER BY name LIMIT ").push_bind(fetch_size(page));
+        let rows: Vec<TableRow> = query.build_query_as().fetch_all(&self.readers).await?;
+        page_of(rows, page, |table: &TableEntry| table.name.to_string())
+    }
+
+    async fn change(&self, name: &TableRef, change: &TableChange) -> Result<TableEntry, CatalogError> {
+        let Some(description) = &change.description else { return self.find(name).await };
+        let mut write = self.write().await?;
+        let row: Option<TableRow> = sqlx::query_as(
+            "UPDATE tables SET description = $1, updated_at = $2 WHERE name = $3 AND state = 'active' RETURNING *",
+        )
+        .bind(description)
+        .bind(now())
+        .bind(name.to_string())
+        .fetch_optional(&mut *write)
+        .await?;
+        write.commit().await?;
+        row.ok_or_else(|| not_found(name))?.try_into()
+    }
+
+    async fn delete(&self, name: &TableRef) -> Result<TableEntry, CatalogError> {
+        let mut write = self.write().await?;
+        let row: Option<TableRow> = sqlx::query_as(
+            "UPDATE tables SET state = 'deleted', deleted_at = $1, updated_at = $1 \
+             WHERE name = $2 AND state = 'active' RETURNING *",
+        )
+        .bind(now())
+        .bind(name.to_string())
+        .fetch_optional(&mut *write)
+        .await?;
+        write.commit().await?;
+        row.ok_or_else(|| not_found(name))?.try_into()
+    }
+
+    async fn restore(&self, name: &TableRef) -> Result<TableEntry, CatalogError> {
+        let mut write = self.write().await?;
+        if find_live(&mut write, name).await?.is_some() {
+            return Err(CatalogError::TableExists { name: name.clone() });
+        }
+        let row: Option<TableRow> = sqlx::query_as(
+            "UPDATE tables SET state = 'active', deleted_at = NULL, updated_at = $1 WHERE id = \
+             (SELECT id FROM tables WHERE name = $2 AND state = 'deleted' ORDER BY deleted_at DESC, id DESC LIMIT 1) \
+             RETURNING *",
+        )
+        .bind(now())
+        .bind(name.to_string())
+        .fetch_optional(&mut *write)
+        .await?;
+        write.commit().await?;
+        row.ok_or_else(|| not_found(name))?.try_into()
+    }
+}
+
+pub(super) fn not_found(name: impl ToString) -> CatalogError {
+    CatalogError::TableNotFound { name: name.to_string() }
+}
+
+/// The table that has the name: reserved or active.
+async fn find_live(connection: &mut SqliteConnection, name: &TableRef) -> Result<Option<TableEntry>, CatalogError> {
+    let row: Option<TableRow> = sqlx::query_as("SELECT * FROM tables WHERE name = $1 AND state <> 'deleted'")
+        .bind(name.to_string())
+        .fetch_optional(connection)
+        .await?;
+    row.map(TableEntry::try_from).transpose()
+}
+
+async fn insert(connection: &mut SqliteConnection, new: &NewTable) -> Result<TableEntry, CatalogError> {
+    let id = Uuid::now_v7().to_string();
+    let TableRef { namespace, table } = &new.name;
+    let row: TableRow = sqlx::query_as(
+        "INSERT INTO tables \
+         (id, namespace, name, zone, path, format, partition_by, owner, state, created_at, updated_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'reserved', $9, $9) RETURNING *",
+    )
+    .bind(&id)
+    .bind(namespace.as_str())
+    .bind(new.name.to_string())
+    .bind(new.zone.as_str())
+    .bind(format!("tables/{namespace}/{table}/{id}"))
+    .bind(new.format.as_str())
+    .bind(json("table partitioning", &new.partition_by)?)
+    .bind(&new.owner)
+    .bind(now())
+    .fetch_one(connection)
+    .await?;
+    row.try_into()
+}
+
+/// Set state and partitioning of a table that is not deleted; one that has both already keeps its change time.
+async fn set_live(
+    connection: &mut SqliteConnection,
+    id: TableId,
+    state: TableState,
+    partition_by: &[String],
+) -> Result<TableEntry, CatalogError> {
+    let row: Option<TableRow> = sqlx::query_as(
+        "UPDATE tables SET state = $1, partition_by = $2, \
+         updated_at = CASE WHEN state = $1 AND partition_by = $2 THEN updated_at ELSE $3 END \
+         WHERE id = $4 AND state <> 'deleted' RETURNING *",
+    )
+    .bind(state.as_str())
+    .bind(json("table partitioning", partition_by)?)
+    .bind(now())
+    .bind(id.to_string())
+    .fetch_optional(connection)
+    .await?;
+    row.ok_or_else(|| not_found(id))?.try_into()
+}

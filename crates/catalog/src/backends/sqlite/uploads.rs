@@ -1,0 +1,167 @@
+//! The ledger of uploads in SQLite.
+
+use async_trait::async_trait;
+use sluice_domain::{Page, PageRequest, StoredFailure, TableId, TableRef, UploadEntry, UploadId, UploadState};
+use sqlx::{SqliteConnection, SqliteExecutor};
+
+use super::{SqliteBackend, entries, fetch_size, page_of, tables::not_found};
+use crate::{
+    CatalogError, CommittedUpload, NewUpload, Uploads,
+    columns::{instant, json, number},
+    rows::UploadRow,
+};
+
+/// Sorts after every id.
+const AFTER_EVERY_ID: &str = "~";
+
+#[async_trait]
+impl Uploads for SqliteBackend {
+    async fn land(&self, new: &NewUpload) -> Result<(), CatalogError> {
+        let mut write = self.write().await?;
+        if insert(&mut write, new).await? {
+            return Ok(write.commit().await?);
+        }
+        match (find(&mut *write, new.id).await, &new.idempotency) {
+            (Err(CatalogError::UploadNotFound { .. }), Some(taken)) => {
+                Err(CatalogError::KeyTaken { key: taken.key.clone() })
+            }
+            (entered, _) => Err(wrong_state(&entered?)),
+        }
+    }
+
+    async fn find(&self, id: UploadId) -> Result<UploadEntry, CatalogError> {
+        find(&self.readers, id).await
+    }
+
+    async fn find_by_key(&self, scope: &str, key: &str) -> Result<Option<UploadEntry>, CatalogError> {
+        let row: Option<UploadRow> =
+            sqlx::query_as("SELECT * FROM uploads WHERE key_scope = $1 AND idempotency_key = $2")
+                .bind(scope)
+                .bind(key)
+                .fetch_optional(&self.readers)
+                .await?;
+        row.map(UploadEntry::try_from).transpose()
+    }
+
+    async fn begin_commit(&self, id: UploadId, table: TableId) -> Result<i64, CatalogError> {
+        let mut write = self.write().await?;
+        let entry = find(&mut *write, id).await?;
+        if !matches!(entry.state, UploadState::Landed | UploadState::Committing) {
+            return Err(wrong_state(&entry));
+        }
+        let sequence = next_sequence(&mut write, table).await?;
+        sqlx::query("UPDATE uploads SET state = 'committing', table_id = $1, sequence = $2 WHERE id = $3")
+            .bind(table.to_string())
+            .bind(sequence)
+            .bind(id.to_string())
+            .execute(&mut *write)
+            .await?;
+        write.commit().await?;
+        Ok(sequence)
+    }
+
+    async fn commit(&self, id: UploadId, committed: &CommittedUpload) -> Result<UploadEntry, CatalogError> {
+        let mut write = self.write().await?;
+        let entry = find(&mut *write, id).await?;
+        match entry.state {
+            UploadState::Committed if entry.version == Some(committed.version) => return Ok(entry),
+            UploadState::Committing => {}
+            _ => return Err(wrong_state(&entry)),
+        }
+        let row: UploadRow = sqlx::query_as(
+            "UPDATE uploads SET state = 'committed', version = $1, row_counts = $2, committed_at = $3 \
+             WHERE id = $4 RETURNING *",
+        )
+        .bind(number("upload's table version", committed.version)?)
+        .bind(json("upload's row counts", &committed.rows)?)
+        .bind(instant(committed.committed_at))
+        .bind(id.to_string())
+        .fetch_one(&mut *write)
+        .await?;
+        write.commit().await?;
+        row.try_into()
+    }
+
+    async fn fail(&self, id: UploadId, failure: &StoredFailure) -> Result<(), CatalogError> {
+        let mut write = self.write().await?;
+        let entry = find(&mut *write, id).await?;
+        match entry.state {
+            UploadState::Failed if entry.failure.as_ref() == Some(failure) => return Ok(()),
+            UploadState::Landed | UploadState::Committing => {}
+            _ => return Err(wrong_state(&entry)),
+        }
+        sqlx::query("UPDATE uploads SET state = 'failed', failure = $1 WHERE id = $2")
+            .bind(json("upload's failure", failure)?)
+            .bind(id.to_string())
+            .execute(&mut *write)
+            .await?;
+        Ok(write.commit().await?)
+    }
+
+    async fn unfinished(&self, limit: u32) -> Result<Vec<UploadEntry>, CatalogError> {
+        let rows: Vec<UploadRow> =
+            sqlx::query_as("SELECT * FROM uploads WHERE state IN ('landed', 'committing') ORDER BY id LIMIT $1")
+                .bind(i64::from(limit))
+                .fetch_all(&self.readers)
+                .await?;
+        entries(rows)
+    }
+
+    async fn list(&self, table: &TableRef, page: &PageRequest) -> Result<Page<UploadEntry>, CatalogError> {
+        let before = page.token.as_ref().map_or(AFTER_EVERY_ID, |token| token.key());
+        let rows: Vec<UploadRow> =
+            sqlx::query_as("SELECT * FROM uploads WHERE table_name = $1 AND id < $2 ORDER BY id DESC LIMIT $3")
+                .bind(table.to_string())
+                .bind(before)
+                .bind(fetch_size(page))
+                .fetch_all(&self.readers)
+                .await?;
+        page_of(rows, page, |upload: &UploadEntry| upload.id.to_string())
+    }
+}
+
+fn wrong_state(entry: &UploadEntry) -> CatalogError {
+    CatalogError::WrongState { upload: entry.id, state: entry.state }
+}
+
+async fn find(executor: impl SqliteExecutor<'_>, id: UploadId) -> Result<UploadEntry, CatalogError> {
+    let row: Option<UploadRow> =
+        sqlx::query_as("SELECT * FROM uploads WHERE id = $1").bind(id.to_string()).fetch_optional(executor).await?;
+    row.ok_or(CatalogError::UploadNotFound { upload: id })?.try_into()
+}
+
+/// Enter an upload; false where its id or its key is there already.
+async fn insert(connection: &mut SqliteConnection, new: &NewUpload) -> Result<bool, CatalogError> {
+    let done = sqlx::query(
+        "INSERT INTO uploads (id, table_name, principal, key_scope, idempotency_key, file_name, read_options, \
+         raw_path, size_bytes, sha256, landed_at, started_at, state) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'landed') ON CONFLICT DO NOTHING",
+    )
+    .bind(new.id.to_string())
+    .bind(new.table.to_string())
+    .bind(&new.principal)
+    .bind(new.idempotency.as_ref().map(|idempotency| &idempotency.scope))
+    .bind(new.idempotency.as_ref().map(|idempotency| &idempotency.key))
+    .bind(&new.file_name)
+    .bind(json("upload's options", &new.options)?)
+    .bind(&new.landed.raw_path)
+    .bind(number("upload size", new.landed.size_bytes)?)
+    .bind(&new.landed.sha256)
+    .bind(instant(new.landed.landed_at))
+    .bind(instant(new.started_at))
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Count the table's commits on: the counter outlives the uploads that it numbered.
+async fn next_sequence(connection: &mut SqliteConnection, table: TableId) -> Result<i64, CatalogError> {
+    let next: Option<i64> = sqlx::query_scalar(
+        "UPDATE tables SET last_sequence = last_sequence + 1 WHERE id = $1 AND state <> 'deleted' \
+         RETURNING last_sequence",
+    )
+    .bind(table.to_string())
+    .fetch_optional(connection)
+    .await?;
+    next.ok_or_else(|| not_found(table))
+}

@@ -1,0 +1,158 @@
+//! The rows of the database, as they are stored.
+//!
+//! Invariant: a row that turns into its entry holds nothing but valid values; any other is an error, never a guess.
+
+use serde::{Deserialize, de::IntoDeserializer, de::value::Error as ValueError};
+use sluice_domain::{Landed, Namespace, SchemaVersion, TableEntry, TableFormat, TableId, UploadEntry, UploadId};
+use sqlx::FromRow;
+
+use crate::{
+    CatalogError,
+    columns::{read, read_json, read_number},
+};
+
+#[derive(FromRow)]
+pub(crate) struct NamespaceRow {
+    name: String,
+    owner: String,
+    created_at: String,
+}
+
+impl TryFrom<NamespaceRow> for Namespace {
+    type Error = CatalogError;
+    fn try_from(row: NamespaceRow) -> Result<Self, CatalogError> {
+        Ok(Self {
+            name: read("namespace name", &row.name)?,
+            owner: row.owner,
+            created_at: read("namespace creation time", &row.created_at)?,
+        })
+    }
+}
+
+#[derive(FromRow)]
+pub(crate) struct TableRow {
+    id: String,
+    name: String,
+    zone: String,
+    path: String,
+    format: String,
+    partition_by: String,
+    description: Option<String>,
+    owner: String,
+    state: String,
+    created_at: String,
+    updated_at: String,
+    deleted_at: Option<String>,
+}
+
+impl TryFrom<TableRow> for TableEntry {
+    type Error = CatalogError;
+    fn try_from(row: TableRow) -> Result<Self, CatalogError> {
+        Ok(Self {
+            id: TableId(read("table id", &row.id)?),
+            name: read("table name", &row.name)?,
+            zone: read("table zone", &row.zone)?,
+            path: row.path,
+            format: read_format(&row.format)?,
+            partition_by: read_json("table partitioning", &row.partition_by)?,
+            description: row.description,
+            owner: row.owner,
+            state: read("table state", &row.state)?,
+            created_at: read("table creation time", &row.created_at)?,
+            updated_at: read("table change time", &row.updated_at)?,
+            deleted_at: row.deleted_at.map(|at| read("table deletion time", &at)).transpose()?,
+        })
+    }
+}
+
+fn read_format(text: &str) -> Result<TableFormat, CatalogError> {
+    TableFormat::deserialize(text.into_deserializer())
+        .map_err(|error: ValueError| CatalogError::corrupt("table format", error))
+}
+
+#[derive(FromRow)]
+pub(crate) struct SchemaRow {
+    number: i64,
+    table_version: i64,
+    schema_json: String,
+    upload_id: Option<String>,
+    principal: String,
+    created_at: String,
+}
+
+impl TryFrom<SchemaRow> for SchemaVersion {
+    type Error = CatalogError;
+    fn try_from(row: SchemaRow) -> Result<Self, CatalogError> {
+        Ok(Self {
+            number: row.number,
+            table_version: read_number("schema's table version", row.table_version)?,
+            schema: read_json("schema", &row.schema_json)?,
+            upload_id: row.upload_id.map(|id| read("schema's upload id", &id)).transpose()?,
+            principal: row.principal,
+            created_at: read("schema creation time", &row.created_at)?,
+        })
+    }
+}
+
+#[derive(FromRow)]
+pub(crate) struct UploadRow {
+    id: String,
+    table_name: String,
+    table_id: Option<String>,
+    principal: String,
+    idempotency_key: Option<String>,
+    file_name: Option<String>,
+    read_options: String,
+    #[sqlx(flatten)]
+    landed: LandedRow,
+    started_at: String,
+    state: String,
+    sequence: Option<i64>,
+    version: Option<i64>,
+    row_counts: Option<String>,
+    committed_at: Option<String>,
+    failure: Option<String>,
+}
+
+impl TryFrom<UploadRow> for UploadEntry {
+    type Error = CatalogError;
+    fn try_from(row: UploadRow) -> Result<Self, CatalogError> {
+        Ok(Self {
+            id: UploadId(read("upload id", &row.id)?),
+            table: read("upload's table name", &row.table_name)?,
+            table_id: row.table_id.map(|id| read("upload's table id", &id).map(TableId)).transpose()?,
+            principal: row.principal,
+            idempotency_key: row.idempotency_key,
+            file_name: row.file_name,
+            options: read_json("upload's options", &row.read_options)?,
+            landed: row.landed.try_into()?,
+            started_at: read("upload start time", &row.started_at)?,
+            state: read("upload state", &row.state)?,
+            sequence: row.sequence,
+            version: row.version.map(|version| read_number("upload's table version", version)).transpose()?,
+            rows: row.row_counts.map(|counts| read_json("upload's row counts", &counts)).transpose()?,
+            committed_at: row.committed_at.map(|at| read("upload commit time", &at)).transpose()?,
+            failure: row.failure.map(|failure| read_json("upload's failure", &failure)).transpose()?,
+        })
+    }
+}
+
+#[derive(FromRow)]
+struct LandedRow {
+    raw_path: String,
+    size_bytes: i64,
+    sha256: String,
+    landed_at: String,
+}
+
+impl TryFrom<LandedRow> for Landed {
+    type Error = CatalogError;
+    fn try_from(row: LandedRow) -> Result<Self, CatalogError> {
+        Ok(Self {
+            raw_path: row.raw_path,
+            size_bytes: read_number("upload size", row.size_bytes)?,
+            sha256: row.sha256,
+            landed_at: read("upload landing time", &row.landed_at)?,
+        })
+    }
+}

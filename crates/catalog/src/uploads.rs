@@ -1,0 +1,86 @@
+//! The ledger of uploads: what landed and what became of it.
+//!
+//! Invariant: landed, then committing, then committed or failed; no way leads back.
+//! Invariant: no two attempts at a commit to one table have the same sequence, and a later one has a higher.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use sluice_domain::{
+    Landed, Page, PageRequest, ReadOptions, RowCounts, StoredFailure, TableId, TableRef, UploadEntry, UploadId,
+};
+
+use crate::CatalogError;
+
+/// The key that makes a request repeatable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdempotencyKey {
+    /// Within what the key is unique: the caller and the table, say.
+    pub scope: String,
+    /// The caller's key.
+    pub key: String,
+}
+
+/// An upload whose bytes are durable.
+#[derive(Debug, Clone)]
+pub struct NewUpload {
+    /// The id it was given when its first byte arrived.
+    pub id: UploadId,
+    /// The table that it is for.
+    pub table: TableRef,
+    /// Who sent it.
+    pub principal: String,
+    /// The key that makes it repeatable.
+    pub idempotency: Option<IdempotencyKey>,
+    /// The client's name of the file: a note, never a path.
+    pub file_name: Option<String>,
+    /// How its bytes are read.
+    pub options: ReadOptions,
+    /// What was received.
+    pub landed: Landed,
+    /// When the first byte arrived.
+    pub started_at: DateTime<Utc>,
+}
+
+/// How an upload got into its table.
+#[derive(Debug, Clone)]
+pub struct CommittedUpload {
+    /// The table version that first holds its rows.
+    pub version: u64,
+    /// What became of the rows.
+    pub rows: RowCounts,
+    /// When the commit was durable.
+    pub committed_at: DateTime<Utc>,
+}
+
+/// The ledger of uploads.
+#[async_trait]
+pub trait Uploads: Send + Sync {
+    /// Enter an upload, landed. [`CatalogError::KeyTaken`] where its key is that of another upload,
+    /// [`CatalogError::WrongState`] where this one is entered already.
+    async fn land(&self, new: &NewUpload) -> Result<(), CatalogError>;
+
+    /// One upload; [`CatalogError::UploadNotFound`] without one.
+    async fn find(&self, id: UploadId) -> Result<UploadEntry, CatalogError>;
+
+    /// The upload that landed under this key.
+    async fn find_by_key(&self, scope: &str, key: &str) -> Result<Option<UploadEntry>, CatalogError>;
+
+    /// Say, before every try, that a commit of the upload to the table is about to be tried. Gives the try its place in
+    /// the order of the table's commits: from 1, never the same twice. [`CatalogError::WrongState`] where the upload is
+    /// committed or failed, [`CatalogError::TableNotFound`] where the table is deleted.
+    async fn begin_commit(&self, id: UploadId, table: TableId) -> Result<i64, CatalogError>;
+
+    /// Say that the upload is in its table. Doing it again with the same version is harmless;
+    /// [`CatalogError::WrongState`] where no commit was begun, it failed, or another version is recorded.
+    async fn commit(&self, id: UploadId, committed: &CommittedUpload) -> Result<UploadEntry, CatalogError>;
+
+    /// Say that the upload will never be in its table, and why. Doing it again with the same failure is harmless;
+    /// [`CatalogError::WrongState`] where it is committed, or failed otherwise.
+    async fn fail(&self, id: UploadId, failure: &StoredFailure) -> Result<(), CatalogError>;
+
+    /// Uploads that are neither committed nor failed, oldest first, this many at the most.
+    async fn unfinished(&self, limit: u32) -> Result<Vec<UploadEntry>, CatalogError>;
+
+    /// Uploads that were sent to the table of this name, newest first. The token is the last id.
+    async fn list(&self, table: &TableRef, page: &PageRequest) -> Result<Page<UploadEntry>, CatalogError>;
+}

@@ -1,0 +1,17 @@
+//! What every backend of the catalog must do, told through the catalog's public interface alone.
+
+#[cfg(test)]
+mod samples;
+
+#[cfg(test)]
+mod namespaces;
+#[cfg(test)]
+mod opening;
+#[cfg(test)]
+mod schemas;
+#[cfg(test)]
+mod tables;
+#[cfg(test)]
+mod upload_commits;
+#[cfg(test)]
+mod uploads;

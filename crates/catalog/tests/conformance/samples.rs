@@ -1,0 +1,102 @@
+//! A catalog in a folder of its own, and things to put into it.
+
+use chrono::{DateTime, Utc};
+use sluice_catalog::{Catalog, IdempotencyKey, NewTable, NewUpload};
+use sluice_domain::{
+    Compression, CsvOptions, Format, JsonOptions, Landed, NamespaceName, PageRequest, PageToken, ReadOptions,
+    TableEntry, TableFormat, TableRef, UploadId, ZoneName,
+};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+/// A catalog, and the folder that goes away with it.
+pub(crate) struct Lake {
+    pub(crate) dir: TempDir,
+    pub(crate) catalog: Catalog,
+}
+
+impl Lake {
+    pub(crate) async fn open() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let catalog = Catalog::open(dir.path()).await.unwrap();
+        Self { dir, catalog }
+    }
+
+    /// The same folder, closed and opened again.
+    pub(crate) async fn reopen(self) -> Self {
+        self.catalog.close().await.unwrap();
+        let catalog = Catalog::open(self.dir.path()).await.unwrap();
+        Self { dir: self.dir, catalog }
+    }
+
+    pub(crate) async fn active_table(&self, name: &str) -> TableEntry {
+        let entry = self.catalog.tables().reserve(&new_table(name)).await.unwrap();
+        self.catalog.tables().activate(entry.id, &entry.partition_by).await.unwrap();
+        self.catalog.tables().find(&entry.name).await.unwrap()
+    }
+
+    pub(crate) async fn landed(&self, table: &str) -> UploadId {
+        let upload = new_upload(table);
+        self.catalog.uploads().land(&upload).await.unwrap();
+        upload.id
+    }
+}
+
+pub(crate) fn table_ref(name: &str) -> TableRef {
+    name.parse().unwrap()
+}
+
+pub(crate) fn namespaces(names: &[&str]) -> Vec<NamespaceName> {
+    names.iter().map(|name| name.parse().unwrap()).collect()
+}
+
+pub(crate) fn new_table(name: &str) -> NewTable {
+    NewTable {
+        name: table_ref(name),
+        zone: ZoneName::Raw,
+        format: TableFormat::Delta,
+        partition_by: vec!["year".into()],
+        owner: "ada".into(),
+    }
+}
+
+pub(crate) fn new_upload(table: &str) -> NewUpload {
+    NewUpload {
+        id: UploadId(Uuid::now_v7()),
+        table: table_ref(table),
+        principal: "ada".into(),
+        idempotency: None,
+        file_name: Some("Flüge \u{202e}'); DROP TABLE uploads; --.csv".into()),
+        options: read_options(),
+        landed: Landed {
+            raw_path: "uploads/nyc/flights/1.csv.gz".into(),
+            size_bytes: 1 << 40,
+            sha256: "ab".repeat(32),
+            landed_at: instant("2026-01-31T23:59:59.999999999Z"),
+        },
+        started_at: instant("2026-01-31T23:59:58Z"),
+    }
+}
+
+pub(crate) fn keyed_upload(table: &str, scope: &str, key: &str) -> NewUpload {
+    let idempotency = Some(IdempotencyKey { scope: scope.into(), key: key.into() });
+    NewUpload { idempotency, ..new_upload(table) }
+}
+
+fn read_options() -> ReadOptions {
+    ReadOptions {
+        format: Format::Csv,
+        compression: Compression::Gzip,
+        csv: CsvOptions { delimiter: b'\t', quote: None, null_values: vec!["NA".into()], ..CsvOptions::default() },
+        json: JsonOptions { null_values: vec!["-".into()] },
+        partition_by: vec!["year".into()],
+    }
+}
+
+pub(crate) fn instant(text: &str) -> DateTime<Utc> {
+    text.parse().unwrap()
+}
+
+pub(crate) fn page(size: u32, token: Option<PageToken>) -> PageRequest {
+    PageRequest { size, token }
+}

@@ -1,0 +1,15 @@
+//! Columns under construction: values in text or JSON become Arrow arrays of exactly the wanted type.
+//!
+//! Invariant: a value is stored as it is or refused; nothing is rounded, cut off or guessed.
+//! Invariant: what lies in memory is bounded by one record and one batch, whatever the record says.
+
+mod batches;
+mod builder;
+mod fields;
+mod nested;
+mod value;
+
+pub(crate) use batches::{Batches, Sink};
+pub(crate) use nested::{list, object};
+pub(crate) use fields::FieldIndex;
+pub(crate) use value::Value;

@@ -1,0 +1,132 @@
+//! What can go wrong on an upload's road.
+
+use sluice_catalog::CatalogError;
+use sluice_domain::{ErrorKind, Failure, StoredFailure, UploadId};
+use sluice_storage::StorageError;
+use sluice_table::TableError;
+
+use crate::{BodyError, DecodeError};
+
+/// Why an upload is not in its table.
+#[derive(Debug, thiserror::Error)]
+pub enum IngestError {
+    /// The body did not come in whole.
+    #[error(transparent)]
+    Body(#[from] BodyError),
+    /// As many uploads as are taken at once are under way.
+    #[error("{limit} uploads are under way already; try again in a moment")]
+    TooManyUploads {
+        /// How many are taken at once.
+        limit: usize,
+    },
+    /// An upload with this key is under way.
+    #[error("an upload with this Idempotency-Key is under way; try again in a moment")]
+    KeyInFlight,
+    /// The key belongs to another upload.
+    #[error("this Idempotency-Key was used for {0}")]
+    KeyReused(&'static str),
+    /// The upload asks for another partitioning than the table has.
+    #[error("the table is partitioned by [{actual}], not by [{asked}]")]
+    OtherPartitioning {
+        /// The table's partition columns.
+        actual: String,
+        /// Those of the upload.
+        asked: String,
+    },
+    /// The bytes are not what they were said to be, or do not fit the table.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// The table could not be written.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// The catalog could not be read or written.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// The object store could not be read or written.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The failure of an earlier try of the same upload, or one without a cause that is worth naming.
+    #[error(transparent)]
+    Stored(#[from] StoredFailure),
+}
+
+impl Failure for IngestError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Body(source) => source.kind(),
+            Self::TooManyUploads { .. } => ErrorKind::TooMany,
+            Self::KeyInFlight => ErrorKind::Conflict,
+            Self::KeyReused(_) | Self::OtherPartitioning { .. } => ErrorKind::Invalid,
+            Self::Decode(source) => source.kind(),
+            Self::Table(source) => source.kind(),
+            Self::Catalog(source) => source.kind(),
+            Self::Storage(source) => source.kind(),
+            Self::Stored(source) => source.kind(),
+        }
+    }
+
+    fn code(&self) -> &str {
+        match self {
+            Self::Body(source) => source.code(),
+            Self::TooManyUploads { .. } => "too-many-uploads",
+            Self::KeyInFlight => "idempotency-key-in-flight",
+            Self::KeyReused(_) => "idempotency-key-reused",
+            Self::OtherPartitioning { .. } => "other-partitioning",
+            Self::Decode(source) => source.code(),
+            Self::Table(source) => source.code(),
+            Self::Catalog(source) => source.code(),
+            Self::Storage(source) => source.code(),
+            Self::Stored(source) => source.code(),
+        }
+    }
+}
+
+impl IngestError {
+    /// Whether trying the same bytes again can only fail again.
+    pub(crate) fn is_final(&self) -> bool {
+        matches!(
+            self.kind(),
+            ErrorKind::Malformed
+                | ErrorKind::Invalid
+                | ErrorKind::Unsupported
+                | ErrorKind::TooLarge
+                | ErrorKind::NotFound
+                | ErrorKind::Forbidden
+        )
+    }
+
+    /// A task of this process ended without an answer.
+    pub(crate) fn lost_task(task: &'static str) -> Self {
+        Self::Stored(StoredFailure {
+            kind: ErrorKind::Internal,
+            code: "internal".into(),
+            detail: format!("the {task} of the upload ended without an answer"),
+        })
+    }
+}
+
+/// A failed upload: its id, if its bytes are in the raw zone, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct UploadFailure {
+    /// The upload whose bytes are kept.
+    pub upload_id: Option<UploadId>,
+    /// Why it failed.
+    pub error: IngestError,
+}
+
+impl Failure for UploadFailure {
+    fn kind(&self) -> ErrorKind {
+        self.error.kind()
+    }
+
+    fn code(&self) -> &str {
+        self.error.code()
+    }
+}
+
+impl<E: Into<IngestError>> From<E> for UploadFailure {
+    fn from(error: E) -> Self {
+        Self { upload_id: None, error: error.into() }
+    }
+}

@@ -1,0 +1,62 @@
+//! What a CSV parser does not watch itself: records without end, and quotes that nobody closes.
+
+use std::io::{self, Read};
+
+use sluice_domain::Format;
+
+use crate::error::DecodeError;
+
+/// Follows the file's last byte: the first line end ends the last record, the second one is an empty line,
+/// unless both lie between quotes that were never closed.
+const ENDING: &[u8] = b"\n\n";
+
+/// Hands a file to a parser that keeps whole records in memory.
+pub(super) struct Guard {
+    inner: Box<dyn Read + Send>,
+    limit_bytes: usize,
+    since_record: usize,
+    content_bytes: u64,
+    /// What of the ending is still to come, once the file has ended.
+    ending: Option<&'static [u8]>,
+}
+
+impl Guard {
+    pub(super) fn new(inner: Box<dyn Read + Send>, limit_bytes: usize) -> Self {
+        Self { inner, limit_bytes, since_record: 0, content_bytes: 0, ending: None }
+    }
+
+    /// A record is complete.
+    pub(super) fn record_ended(&mut self) {
+        self.since_record = 0;
+    }
+
+    /// Whether a record that reaches up to this byte swallowed the ending.
+    pub(super) fn is_unclosed(&self, end_byte: u64) -> bool {
+        self.ending.is_some() && end_byte > self.content_bytes + 1
+    }
+
+    pub(super) fn too_long(limit_bytes: usize) -> DecodeError {
+        DecodeError::malformed(
+            Format::Csv,
+            format!("the record has more than {limit_bytes} bytes; is there a quote that is not closed?"),
+        )
+    }
+}
+
+impl Read for Guard {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if let Some(ending) = &mut self.ending {
+            return ending.read(buffer);
+        }
+        if self.since_record > self.limit_bytes {
+            return Err(Self::too_long(self.limit_bytes).into());
+        }
+        let count = self.inner.read(buffer)?;
+        if count == 0 && !buffer.is_empty() {
+            return self.ending.insert(ENDING).read(buffer);
+        }
+        self.since_record += count;
+        self.content_bytes += count as u64;
+        Ok(count)
+    }
+}

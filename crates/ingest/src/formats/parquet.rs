@@ -1,0 +1,157 @@
+//! Apache Parquet.
+//!
+//! Invariant: a footer is measured before anything is built from it.
+//! Invariant: values change their type only where every one of them keeps its meaning.
+
+use std::{fs::File, io, sync::Arc};
+
+use arrow::{
+    array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array},
+    datatypes::{Field, Schema, SchemaRef},
+};
+use parquet::{
+    arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder},
+    errors::ParquetError,
+    file::metadata::ParquetMetaDataReader,
+};
+use sluice_domain::{ColumnName, Format, NameError};
+use sluice_table::storable_type;
+
+use super::{Decoder, Inferred, Reading, Source};
+use crate::{
+    columns::{FieldIndex, Sink},
+    error::DecodeError,
+    limits::DecodeLimits,
+};
+
+mod convert;
+mod footer;
+
+pub(super) const DECODER: Decoder = Decoder { infer, decode };
+
+/// What the fixed-size values of one batch take in memory, so that wide files are read in shorter batches.
+const BATCH_BYTES: usize = 8 << 20;
+const VALUE_BYTES: usize = 8;
+
+fn infer(reading: &Reading, source: Source) -> Result<Inferred, DecodeError> {
+    let (_, metadata) = open(source, reading.limits)?;
+    let source_fields = metadata.schema().fields();
+    if source_fields.is_empty() {
+        return Err(DecodeError::Empty);
+    }
+    let mut index = FieldIndex::default();
+    let mut fields = Vec::with_capacity(source_fields.len());
+    for (at, field) in source_fields.iter().enumerate() {
+        if index.find(field.name()).is_some() {
+            return Err(bad_column(field.name(), "there are two columns of this name, cases aside"));
+        }
+        index.insert(field.name(), at);
+        fields.push(storable_field(field)?);
+    }
+    Ok(Inferred { schema: Arc::new(Schema::new(fields)), rows: promised_rows(&metadata) })
+}
+
+fn decode<'s>(
+    reading: &Reading,
+    source: Source,
+    schema: &SchemaRef,
+    sink: &'s mut Sink<'s>,
+) -> Result<u64, DecodeError> {
+    let (file, metadata) = open(source, reading.limits)?;
+    let promised = promised_rows(&metadata);
+    let sources = sources(metadata.schema(), schema)?;
+    let width = schema.fields().len().max(metadata.parquet_schema().num_columns()).max(1);
+    let batch_rows = reading.limits.batch_rows.min(BATCH_BYTES / VALUE_BYTES / width).max(1);
+    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata).with_batch_size(batch_rows);
+    let (mut rows, mut decoded_bytes) = (0, 0);
+    for batch in builder.build().map_err(refusal)? {
+        let batch = batch.map_err(|error| DecodeError::malformed(Format::Parquet, error.to_string()))?;
+        decoded_bytes += batch.get_array_memory_size() as u64;
+        if decoded_bytes > reading.limits.decoded_bytes {
+            return Err(DecodeError::TooLarge { limit_bytes: reading.limits.decoded_bytes });
+        }
+        let converted = converted(&batch, &sources, schema, rows)?;
+        rows += batch.num_rows() as u64;
+        sink(converted)?;
+    }
+    if rows != promised {
+        let reason = format!("the footer tells of {promised} rows, and there are {rows}");
+        return Err(DecodeError::malformed(Format::Parquet, reason));
+    }
+    Ok(rows)
+}
+
+/// The file with what its footer says.
+fn open(source: Source, limits: &DecodeLimits) -> Result<(File, ArrowReaderMetadata), DecodeError> {
+    let Source::File(mut file) = source else {
+        return Err(DecodeError::Read(io::Error::from(io::ErrorKind::NotSeekable)));
+    };
+    let footer = footer::read(&mut file, limits)?;
+    footer::check(&footer, limits)?;
+    let metadata = ParquetMetaDataReader::decode_metadata(&footer).map_err(refusal)?;
+    let metadata = ArrowReaderMetadata::try_new(Arc::new(metadata), ArrowReaderOptions::new()).map_err(refusal)?;
+    Ok((file, metadata))
+}
+
+fn promised_rows(metadata: &ArrowReaderMetadata) -> u64 {
+    u64::try_from(metadata.metadata().file_metadata().num_rows()).unwrap_or_default()
+}
+
+/// The column as a table stores it.
+fn storable_field(field: &Field) -> Result<Field, DecodeError> {
+    let name: ColumnName =
+        field.name().parse().map_err(|error: NameError| bad_column(field.name(), &error.to_string()))?;
+    let stored = storable_type(field.data_type())
+        .ok_or_else(|| bad_column(field.name(), &format!("a table cannot store values of type {}", field.data_type())))?;
+    Ok(Field::new(name.as_str(), stored, true))
+}
+
+/// For each column of the table, which one of the file it is filled from.
+fn sources(from: &Schema, to: &Schema) -> Result<Vec<Option<usize>>, DecodeError> {
+    let index = FieldIndex::of(to.fields().iter().map(|field| field.name()));
+    let mut sources = vec![None; to.fields().len()];
+    for (at, field) in from.fields().iter().enumerate() {
+        let unknown = || DecodeError::UnknownColumn { column: field.name().clone(), line: None };
+        let target = index.find(field.name()).ok_or_else(unknown)?;
+        if sources[target].replace(at).is_some() {
+            return Err(bad_column(field.name(), "there are two columns of this name, cases aside"));
+        }
+    }
+    Ok(sources)
+}
+
+fn converted(
+    batch: &RecordBatch,
+    sources: &[Option<usize>],
+    schema: &SchemaRef,
+    rows_before: u64,
+) -> Result<RecordBatch, DecodeError> {
+    let columns: Result<Vec<ArrayRef>, DecodeError> = schema
+        .fields()
+        .iter()
+        .zip(sources)
+        .map(|(field, source)| {
+            let column = match source {
+                Some(at) => convert::convert(batch.column(*at), field, rows_before)?,
+                None => new_null_array(field.data_type(), batch.num_rows()),
+            };
+            convert::check_missing(&column, field, rows_before)?;
+            Ok(column)
+        })
+        .collect();
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    RecordBatch::try_new_with_options(SchemaRef::clone(schema), columns?, &options)
+        .map_err(|error| DecodeError::malformed(Format::Parquet, error.to_string()))
+}
+
+fn bad_column(column: &str, reason: &str) -> DecodeError {
+    let (column, reason) = (Some(crate::error::shortened(column)), reason.to_owned());
+    DecodeError::Malformed { format: Format::Parquet, line: None, column, reason }
+}
+
+fn refusal(error: ParquetError) -> DecodeError {
+    DecodeError::malformed(Format::Parquet, error.to_string())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,182 @@
+//! Columns of one type as columns of another, where every value keeps its meaning.
+
+use std::sync::Arc;
+
+use arrow::{
+    array::{Array, ArrayRef, AsArray as _, Int64Array, PrimitiveArray, StructArray, new_null_array},
+    compute::cast,
+    datatypes::{
+        ArrowPrimitiveType, DataType, Field, Float32Type, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType,
+    },
+    error::ArrowError,
+    util::display::array_value_to_string,
+};
+use sluice_domain::Format;
+
+use crate::{
+    columns::{self, FieldIndex},
+    error::{DecodeError, shortened},
+};
+
+/// Microseconds, as they come in each unit: so many for one, or one for so many.
+const MICROS_A_DAY: i64 = 86_400_000_000;
+const MAX_EXACT_IN_DOUBLE: u64 = 1 << 53;
+const MAX_EXACT_IN_SINGLE: u64 = 1 << 24;
+
+/// The values of `array` in the type of `field`.
+pub(super) fn convert(array: &ArrayRef, field: &Field, rows_before: u64) -> Result<ArrayRef, DecodeError> {
+    use DataType as T;
+    match (array.data_type(), field.data_type()) {
+        (from, to) if from == to => Ok(Arc::clone(array)),
+        (T::Null, to) => Ok(new_null_array(to, array.len())),
+        (T::Dictionary(_, values), _) => convert(&cast(array, values).map_err(refusal)?, field, rows_before),
+        (T::List(_), T::List(item)) => list(array, field, item),
+        (T::LargeList(source) | T::ListView(source) | T::FixedSizeList(source, _), T::List(_)) => {
+            let plain = cast(array, &T::List(Arc::clone(source))).map_err(refusal)?;
+            convert(&plain, field, rows_before)
+        }
+        (T::Struct(_), T::Struct(_)) => object(array.as_struct(), field, rows_before),
+        _ => scalar(array, field, rows_before),
+    }
+}
+
+/// Check that a value is there wherever the table wants one.
+pub(super) fn check_missing(array: &ArrayRef, field: &Field, rows_before: u64) -> Result<(), DecodeError> {
+    let missing = array.logical_nulls().filter(|_| !field.is_nullable());
+    match missing.and_then(|nulls| (0..nulls.len()).find(|&row| nulls.is_null(row))) {
+        Some(row) => Err(DecodeError::Mismatch {
+            row: Some(rows_before + row as u64 + 1),
+            line: None,
+            column: field.name().clone(),
+            value: "null".to_owned(),
+            expected: format!("{}, never missing", field.data_type()),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Rows of the file cannot be told from the items of its lists: their places are left out.
+fn list(array: &ArrayRef, field: &Field, item: &Field) -> Result<ArrayRef, DecodeError> {
+    let list = array.as_list::<i32>();
+    let items = convert(list.values(), item, 0).map_err(|error| within(field.name(), error, false))?;
+    columns::list(field.data_type(), list.offsets().clone(), items, list.nulls().cloned()).map_err(refusal)
+}
+
+fn object(array: &StructArray, field: &Field, rows_before: u64) -> Result<ArrayRef, DecodeError> {
+    let DataType::Struct(fields) = field.data_type() else { return Err(types_differ(array, field)) };
+    let index = FieldIndex::of(fields.iter().map(|field| field.name()));
+    let mut converted: Vec<Option<ArrayRef>> = vec![None; fields.len()];
+    for (source, column) in array.fields().iter().zip(array.columns()) {
+        let path = format!("{}.{}", field.name(), source.name());
+        let at = index.find(source.name()).filter(|at| converted[*at].is_none());
+        let at = at.ok_or(DecodeError::UnknownColumn { column: path, line: None })?;
+        let values = convert(column, &fields[at], rows_before).map_err(|error| within(field.name(), error, true))?;
+        converted[at] = Some(values);
+    }
+    let filled = converted.into_iter().zip(fields).map(|(values, field)| {
+        values.unwrap_or_else(|| new_null_array(field.data_type(), array.len()))
+    });
+    columns::object(field.data_type(), filled.collect(), array.nulls().cloned()).map_err(refusal)
+}
+
+fn scalar(array: &ArrayRef, field: &Field, rows_before: u64) -> Result<ArrayRef, DecodeError> {
+    use DataType as T;
+    let to = field.data_type();
+    let converted = match (array.data_type(), to) {
+        (from, T::Float64) if from.is_integer() => exact::<Float64Type>(array, |number| {
+            (number.unsigned_abs() <= MAX_EXACT_IN_DOUBLE).then_some(number as f64)
+        }),
+        (from, T::Float32) if from.is_integer() => exact::<Float32Type>(array, |number| {
+            (number.unsigned_abs() <= MAX_EXACT_IN_SINGLE).then_some(number as f32)
+        }),
+        (T::Date32 | T::Date64, T::Timestamp(TimeUnit::Microsecond, None)) => micros(array, to),
+        (T::Timestamp(_, from), T::Timestamp(TimeUnit::Microsecond, to_zone)) if from.is_some() == to_zone.is_some() => {
+            micros(array, to)
+        }
+        (from, to) if keeps_meaning(from, to) => cast(array, to),
+        _ => return Err(types_differ(array, field)),
+    };
+    let converted = converted.map_err(refusal)?;
+    match (0..array.len()).find(|&row| converted.is_null(row) && array.is_valid(row)) {
+        Some(row) => Err(does_not_fit(array, row, field, rows_before)),
+        None => Ok(converted),
+    }
+}
+
+/// Whether a cast either keeps a value's meaning or makes it null, which is looked for afterwards.
+fn keeps_meaning(from: &DataType, to: &DataType) -> bool {
+    use DataType as T;
+    match (from, to) {
+        (from, to) if from.is_integer() && (to.is_integer() || matches!(to, T::Decimal128(_, _))) => true,
+        (T::Float16, T::Float32 | T::Float64) | (T::Float32, T::Float64) => true,
+        (T::Utf8 | T::LargeUtf8 | T::Utf8View, T::Utf8 | T::LargeUtf8 | T::Utf8View) => true,
+        (T::Binary | T::LargeBinary | T::BinaryView | T::FixedSizeBinary(_), T::Binary) => true,
+        (T::Time32(_) | T::Time64(_), T::Utf8) => true,
+        (T::Decimal32(_, from) | T::Decimal64(_, from) | T::Decimal128(_, from), T::Decimal128(_, to)) => to >= from,
+        _ => false,
+    }
+}
+
+/// Whole numbers through a function that takes some of them.
+fn exact<T: ArrowPrimitiveType>(
+    array: &ArrayRef,
+    value: impl Fn(i64) -> Option<T::Native>,
+) -> Result<ArrayRef, ArrowError> {
+    let numbers = cast(array, &DataType::Int64)?;
+    let converted: PrimitiveArray<T> = numbers.as_primitive::<Int64Type>().unary_opt(value);
+    Ok(Arc::new(converted))
+}
+
+/// Days and timestamps of any unit as timestamps in microseconds, where that cuts nothing off.
+fn micros(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, ArrowError> {
+    use DataType as T;
+    let value: fn(i64) -> Option<i64> = match array.data_type() {
+        T::Date32 => |days| days.checked_mul(MICROS_A_DAY),
+        T::Date64 | T::Timestamp(TimeUnit::Millisecond, _) => |millis| millis.checked_mul(1000),
+        T::Timestamp(TimeUnit::Second, _) => |seconds| seconds.checked_mul(1_000_000),
+        T::Timestamp(TimeUnit::Nanosecond, _) => |nanos| (nanos % 1000 == 0).then_some(nanos / 1000),
+        _ => Some,
+    };
+    let plain = if *array.data_type() == T::Date32 { cast(array, &T::Int32)? } else { Arc::clone(array) };
+    let numbers: Int64Array = cast(&plain, &T::Int64)?.as_primitive::<Int64Type>().clone();
+    let stamps: PrimitiveArray<TimestampMicrosecondType> = numbers.unary_opt(value);
+    Ok(Arc::new(stamps.with_data_type(to.clone())))
+}
+
+fn does_not_fit(array: &ArrayRef, row: usize, field: &Field, rows_before: u64) -> DecodeError {
+    DecodeError::Mismatch {
+        row: Some(rows_before + row as u64 + 1),
+        line: None,
+        column: field.name().clone(),
+        value: array_value_to_string(array, row).map_or_else(|_| "a value".to_owned(), |text| shortened(&text)),
+        expected: field.data_type().to_string(),
+    }
+}
+
+fn types_differ(array: &dyn Array, field: &Field) -> DecodeError {
+    DecodeError::Mismatch {
+        row: None,
+        line: None,
+        column: field.name().clone(),
+        value: format!("a column of type {}", array.data_type()),
+        expected: field.data_type().to_string(),
+    }
+}
+
+/// The same error, seen from the column around it.
+fn within(name: &str, error: DecodeError, keeps_row: bool) -> DecodeError {
+    match error {
+        DecodeError::Mismatch { row, line, column, value, expected } => {
+            let row = row.filter(|_| keeps_row);
+            DecodeError::Mismatch { row, line, column: format!("{name}.{column}"), value, expected }
+        }
+        DecodeError::UnknownColumn { column, line } => {
+            DecodeError::UnknownColumn { column: format!("{name}.{column}"), line }
+        }
+        other => other,
+    }
+}
+
+fn refusal(error: ArrowError) -> DecodeError {
+    DecodeError::malformed(Format::Parquet, error.to_string())
+}

@@ -1,0 +1,133 @@
+//! The body of an upload becomes one durable object of the raw zone, byte for byte, hashed on the way.
+//!
+//! Invariant: the object has its name only when every byte of the body is in it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::Utc;
+use futures::{StreamExt as _, stream::BoxStream};
+use object_store::path::Path;
+use sha2::{Digest as _, Sha256};
+use sluice_domain::{ErrorKind, Failure, Landed};
+use sluice_storage::{ObjectWriter, Zone};
+
+use crate::{IngestError, IngestSettings};
+
+/// A body as it comes in.
+pub type Body<'a> = BoxStream<'a, Result<Bytes, BodyError>>;
+
+/// Why a body did not come in whole.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// There are no bytes in it.
+    #[error("the body is empty")]
+    Empty,
+    /// It is longer than what is taken.
+    #[error("the body is longer than {limit_bytes} bytes")]
+    TooLarge {
+        /// The limit.
+        limit_bytes: u64,
+    },
+    /// Its next piece took too long.
+    #[error("the next piece of the body did not come within {seconds} seconds")]
+    TooSlow {
+        /// The limit.
+        seconds: u64,
+    },
+    /// The connection or the framing broke.
+    #[error("the body broke off: {reason}")]
+    Broken {
+        /// What is known about it.
+        reason: String,
+    },
+}
+
+impl Failure for BodyError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Empty | Self::Broken { .. } => ErrorKind::Malformed,
+            Self::TooLarge { .. } => ErrorKind::TooLarge,
+            Self::TooSlow { .. } => ErrorKind::TimedOut,
+        }
+    }
+
+    fn code(&self) -> &str {
+        match self {
+            Self::Empty => "empty-body",
+            Self::TooLarge { .. } => "body-too-large",
+            Self::TooSlow { .. } => "body-too-slow",
+            Self::Broken { .. } => "body-broken",
+        }
+    }
+}
+
+/// Takes a body piece by piece: bounded in length and in waiting, hashed and counted.
+pub(crate) struct Intake<'a> {
+    body: Body<'a>,
+    hasher: Sha256,
+    size_bytes: u64,
+    limit_bytes: u64,
+    idle: Duration,
+}
+
+/// What went through an intake.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Digest {
+    pub(crate) size_bytes: u64,
+    pub(crate) sha256: String,
+}
+
+impl<'a> Intake<'a> {
+    pub(crate) fn new(body: Body<'a>, settings: &IngestSettings) -> Self {
+        Self {
+            body,
+            hasher: Sha256::new(),
+            size_bytes: 0,
+            limit_bytes: settings.max_body_bytes,
+            idle: Duration::from_secs(settings.idle_seconds),
+        }
+    }
+
+    async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
+        let piece = tokio::time::timeout(self.idle, self.body.next()).await;
+        let Some(piece) = piece.map_err(|_| BodyError::TooSlow { seconds: self.idle.as_secs() })? else {
+            return if self.size_bytes == 0 { Err(BodyError::Empty) } else { Ok(None) };
+        };
+        let piece = piece?;
+        self.size_bytes += piece.len() as u64;
+        if self.size_bytes > self.limit_bytes {
+            return Err(BodyError::TooLarge { limit_bytes: self.limit_bytes });
+        }
+        self.hasher.update(&piece);
+        Ok(Some(piece))
+    }
+
+    fn finish(self) -> Digest {
+        Digest { size_bytes: self.size_bytes, sha256: hex::encode(self.hasher.finalize()) }
+    }
+
+    /// Take the body and keep nothing of it but its digest.
+    pub(crate) async fn digest(mut self) -> Result<Digest, BodyError> {
+        while self.next().await?.is_some() {}
+        Ok(self.finish())
+    }
+
+    /// Take the body into an object of the zone.
+    pub(crate) async fn land(mut self, zone: &Zone, raw_path: String) -> Result<Landed, IngestError> {
+        let mut object = ObjectWriter::open(zone.store(), Path::from(raw_path.as_str())).await?;
+        loop {
+            match self.next().await {
+                Ok(Some(piece)) => object.write(piece).await?,
+                Ok(None) => break,
+                Err(error) => {
+                    object.abort().await;
+                    return Err(error.into());
+                }
+            }
+        }
+        object.finish().await?;
+        let Digest { size_bytes, sha256 } = self.finish();
+        Ok(Landed { raw_path, size_bytes, sha256, landed_at: Utc::now() })
+    }
+}

@@ -1,0 +1,43 @@
+//! What an operator can set about ingestion.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use sluice_table::WriterSettings;
+
+use crate::DecodeLimits;
+
+/// Limits and folders of ingestion.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct IngestSettings {
+    /// The longest body that is taken, in bytes.
+    pub max_body_bytes: u64,
+    /// How long the next piece of a body may take, in seconds.
+    pub idle_seconds: u64,
+    /// How many uploads are taken at once; more are answered with 429.
+    pub concurrent_uploads: usize,
+    /// How many uploads are decoded at once; the others wait with their bytes in the raw zone.
+    pub concurrent_decodes: usize,
+    /// A folder for scratch files, which have no name and vanish with the process. Default: `scratch` in the data
+    /// folder.
+    pub scratch_dir: Option<PathBuf>,
+    /// What is accepted inside a file.
+    pub decode: DecodeLimits,
+    /// How data files are written.
+    pub writer: WriterSettings,
+}
+
+impl Default for IngestSettings {
+    fn default() -> Self {
+        Self {
+            max_body_bytes: 5 << 30,
+            idle_seconds: 30,
+            concurrent_uploads: 64,
+            concurrent_decodes: 2,
+            scratch_dir: None,
+            decode: DecodeLimits::default(),
+            writer: WriterSettings::default(),
+        }
+    }
+}

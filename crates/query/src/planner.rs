@@ -1,0 +1,90 @@
+//! From a statement and its open tables to something that can be run.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use datafusion::{
+    common::tree_node::TreeNodeRecursion,
+    error::{DataFusionError, Result},
+    execution::context::{SQLOptions, TaskContext},
+    logical_expr::{LogicalPlan, LogicalPlanBuilder},
+    physical_plan::ExecutionPlan,
+    prelude::SessionContext,
+};
+use sluice_domain::TableRef;
+use tokio::runtime::Handle;
+
+use crate::{OpenedTable, QueryError, QuerySettings, redaction::Redaction, session, statement::ReadOnly};
+
+/// The most steps of a plan before it is optimised: common table expressions that use one another twice double it.
+const MAX_PLAN_STEPS: usize = 2_000;
+
+/// A plan, and what it needs to run.
+pub(crate) struct Planned {
+    /// The plan; its metrics fill while it runs.
+    pub(crate) plan: Arc<dyn ExecutionPlan>,
+    /// The session's memory and stores.
+    pub(crate) context: Arc<TaskContext>,
+    /// What to hide from texts about it.
+    pub(crate) redaction: Redaction,
+    /// Whether the rows are a text about the plan.
+    pub(crate) explains: bool,
+}
+
+/// What is planned with.
+pub(crate) struct Planning {
+    /// The statement.
+    pub(crate) statement: ReadOnly,
+    /// Its tables.
+    pub(crate) tables: BTreeMap<TableRef, OpenedTable>,
+    /// How many rows are wanted.
+    pub(crate) row_limit: u64,
+    /// Where requests to stores are made.
+    pub(crate) requests: Handle,
+}
+
+impl Planning {
+    /// Make the plan.
+    pub(crate) async fn plan(self, settings: &QuerySettings) -> Result<Planned, QueryError> {
+        let redaction = Redaction::new(
+            self.tables.iter().map(|(name, table)| (table.folder.to_string(), name.to_string())).collect(),
+        );
+        let explains = self.statement.explains;
+        let session = session::open(settings, &self.statement.tables, &self.tables, &self.requests)
+            .map_err(|error| QueryError::planning(error, &redaction))?;
+        let logical = self.logical(&session).await.map_err(|error| QueryError::planning(error, &redaction))?;
+        if !is_within_steps(&logical) {
+            return Err(QueryError::TooComplex { what: "steps", limit: MAX_PLAN_STEPS as u64 });
+        }
+        let plan = session.state().create_physical_plan(&logical).await;
+        let plan = plan.map_err(|error| QueryError::planning(error, &redaction))?;
+        Ok(Planned { plan, context: session.task_ctx(), redaction, explains })
+    }
+
+    async fn logical(self, session: &SessionContext) -> Result<LogicalPlan> {
+        let plan = session.state().statement_to_plan(self.statement.statement).await?;
+        SQLOptions::new()
+            .with_allow_ddl(false)
+            .with_allow_dml(false)
+            .with_allow_statements(false)
+            .verify_plan(&plan)?;
+        if self.statement.explains {
+            return Ok(plan);
+        }
+        // One row more than is wanted tells whether there are more, and lets sorts keep only what is wanted.
+        let fetch = usize::try_from(self.row_limit).unwrap_or(usize::MAX).saturating_add(1);
+        LogicalPlanBuilder::from(plan).limit(0, Some(fetch))?.build()
+    }
+}
+
+fn is_within_steps(plan: &LogicalPlan) -> bool {
+    let mut steps = 0;
+    let walked = plan.apply_with_subqueries(|_| {
+        steps += 1;
+        Ok::<_, DataFusionError>(if steps > MAX_PLAN_STEPS {
+            TreeNodeRecursion::Stop
+        } else {
+            TreeNodeRecursion::Continue
+        })
+    });
+    walked.is_ok() && steps <= MAX_PLAN_STEPS
+}

@@ -1,0 +1,76 @@
+//! One query's session: its tables, its stores, its memory.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use datafusion::{
+    catalog::{CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider},
+    common::TableReference,
+    error::Result,
+    execution::{
+        SessionStateBuilder,
+        disk_manager::{DiskManagerBuilder, DiskManagerMode},
+        memory_pool::FairSpillPool,
+        runtime_env::{RuntimeEnv, RuntimeEnvBuilder},
+    },
+    prelude::{SessionConfig, SessionContext},
+};
+use sluice_domain::TableRef;
+use tokio::runtime::Handle;
+
+use crate::{OpenedTable, QuerySettings, store::TableStores};
+
+const CATALOG: &str = "lake";
+/// Where names without a namespace are looked up; no table is ever in it.
+const NO_SCHEMA: &str = "";
+
+/// A session that knows these tables under these names, and nothing else.
+pub(crate) fn open(
+    settings: &QuerySettings,
+    names: &BTreeMap<TableReference, TableRef>,
+    tables: &BTreeMap<TableRef, OpenedTable>,
+    requests: &Handle,
+) -> Result<SessionContext> {
+    let config = SessionConfig::new()
+        .with_create_default_catalog_and_schema(false)
+        .with_default_catalog_and_schema(CATALOG, NO_SCHEMA)
+        .with_information_schema(false)
+        .with_target_partitions(settings.target_partitions.max(1));
+    let state = SessionStateBuilder::new()
+        .with_config(config)
+        .with_runtime_env(runtime(settings, TableStores::of(tables.values(), requests))?)
+        .with_default_features()
+        .build();
+    let context = SessionContext::new_with_state(state);
+    context.register_catalog(CATALOG, catalog(names, tables)?);
+    Ok(context)
+}
+
+fn runtime(settings: &QuerySettings, stores: TableStores) -> Result<Arc<RuntimeEnv>> {
+    let spill = settings
+        .spill_dir
+        .clone()
+        .map_or(DiskManagerMode::OsTmpDirectory, |folder| DiskManagerMode::Directories(vec![folder]));
+    let disk = DiskManagerBuilder::default().with_mode(spill).with_max_temp_directory_size(settings.spill_bytes);
+    RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(FairSpillPool::new(settings.memory_bytes)))
+        .with_disk_manager_builder(disk)
+        .with_object_store_registry(Arc::new(stores))
+        .build_arc()
+}
+
+fn catalog(
+    names: &BTreeMap<TableReference, TableRef>,
+    tables: &BTreeMap<TableRef, OpenedTable>,
+) -> Result<Arc<dyn CatalogProvider>> {
+    let catalog = MemoryCatalogProvider::new();
+    for (name, table) in names {
+        let (Some(schema), Some(table)) = (name.schema(), tables.get(table)) else { continue };
+        if catalog.schema(schema).is_none() {
+            catalog.register_schema(schema, Arc::new(MemorySchemaProvider::new()))?;
+        }
+        if let Some(schema) = catalog.schema(schema) {
+            schema.register_table(name.table().to_owned(), Arc::clone(&table.provider))?;
+        }
+    }
+    Ok(Arc::new(catalog))
+}

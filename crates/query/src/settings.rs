@@ -1,0 +1,55 @@
+//! The limits of queries.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// What one query may use, and how many may run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct QuerySettings {
+    /// The memory of one query's sorts, joins and aggregates, in bytes; beyond it they spill to disk or fail.
+    pub memory_bytes: usize,
+    /// Where queries spill; the system's folder for temporary files without it.
+    pub spill_dir: Option<PathBuf>,
+    /// The disk space of one query's spilled data, in bytes.
+    pub spill_bytes: u64,
+    /// How long a query may run, in seconds, the reading of its result included.
+    pub timeout_seconds: u64,
+    /// How many queries run at once.
+    pub concurrency: usize,
+    /// How many more may wait for a place; others are turned away.
+    pub queue: usize,
+    /// The longest SQL text, in bytes.
+    pub max_sql_bytes: usize,
+    /// How many rows a query answers where the caller does not say.
+    pub default_row_limit: u64,
+    /// How many rows a query answers at the most, whatever the caller says.
+    pub max_row_limit: u64,
+    /// Into how many parallel parts one query is split.
+    pub target_partitions: usize,
+}
+
+impl Default for QuerySettings {
+    fn default() -> Self {
+        Self {
+            memory_bytes: 1 << 30,
+            spill_dir: None,
+            spill_bytes: 10 << 30,
+            timeout_seconds: 60,
+            concurrency: 4,
+            queue: 64,
+            max_sql_bytes: 65_536,
+            default_row_limit: 1_000,
+            max_row_limit: 100_000,
+            target_partitions: 2,
+        }
+    }
+}
+
+impl QuerySettings {
+    /// The number of rows that a query with this wish may answer.
+    pub(crate) fn row_limit(&self, wished: Option<u64>) -> u64 {
+        wished.unwrap_or(self.default_row_limit).min(self.max_row_limit)
+    }
+}

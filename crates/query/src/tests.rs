@@ -1,0 +1,6 @@
+//! Queries as callers send them.
+
+mod killers;
+mod lake;
+mod reading;
+mod refusals;

@@ -1,0 +1,122 @@
+//! Texts that would exhaust the process: each is refused or ends, and the next query is answered.
+
+use rstest::rstest;
+use sluice_domain::{ErrorKind, Failure};
+
+use super::lake::TestQueries;
+use crate::{QueryError, QuerySettings};
+
+fn impatient() -> TestQueries {
+    TestQueries::with(QuerySettings { timeout_seconds: 1, concurrency: 1, ..QuerySettings::default() })
+}
+
+fn chain(term: &str, joint: &str, count: usize) -> String {
+    format!("SELECT {}", vec![term; count].join(joint))
+}
+
+/// Common table expressions that each use the one before twice.
+fn doubling(levels: usize) -> String {
+    let tables: Vec<String> = (1..levels)
+        .map(|level| format!("t{level} AS (SELECT a.x FROM t{before} AS a, t{before} AS b)", before = level - 1))
+        .collect();
+    format!("WITH t0 AS (SELECT 1 AS x), {} SELECT * FROM t{}", tables.join(", "), levels - 1)
+}
+
+fn nested_with(levels: usize) -> String {
+    (0..levels).fold("SELECT 1 AS x".to_owned(), |inner, _| format!("WITH t AS ({inner}) SELECT * FROM t"))
+}
+
+#[rstest]
+#[case::sum(chain("1", "+", 5_000))]
+#[case::long_sum(chain("1", "+", 20_000))]
+#[case::union(chain("1", " UNION ALL SELECT ", 5_000))]
+#[case::or(chain("n=1", " OR ", 10_000))]
+#[case::long_or(chain("true", " OR ", 20_000))]
+#[case::parentheses(format!("SELECT {}1{}", "(".repeat(20_000), ")".repeat(20_000)))]
+#[case::some_parentheses(format!("SELECT {}1{}", "(".repeat(90), ")".repeat(90)))]
+#[case::table_parentheses(format!("SELECT * FROM {}shop.orders{}", "(".repeat(60), ")".repeat(60)))]
+#[case::repeat("SELECT repeat('x', 2000000000)".to_owned())]
+#[case::repeats("SELECT repeat(repeat('x', 1000), 1000)".to_owned())]
+#[case::quoted_repeat("SELECT \"repeat\"('x', 2000000000)".to_owned())]
+#[case::array_repeat("SELECT array_repeat(1, 1000000000)".to_owned())]
+#[case::list_resize("SELECT list_resize([1], 1000000000, 1)".to_owned())]
+#[case::padding("SELECT lpad('x', 2000000000, 'y')".to_owned())]
+#[case::scalar_series("SELECT generate_series(1, 100000000000)".to_owned())]
+#[case::series("SELECT * FROM generate_series(1, 100000000000)".to_owned())]
+#[case::small_steps("SELECT * FROM range(-100000000000, 100000000000, 3)".to_owned())]
+#[case::doubling(doubling(40))]
+#[case::nested_with(nested_with(40))]
+#[case::joins(format!("SELECT 1 FROM shop.orders{}", ", shop.orders".repeat(200)))]
+#[tokio::test]
+async fn what_would_exhaust_the_process_is_refused(#[case] sql: String) {
+    let queries = TestQueries::with(QuerySettings { max_sql_bytes: 1 << 20, ..QuerySettings::default() });
+    let error = queries.failure(&sql).await;
+    assert_eq!((error.kind(), error.code()), (ErrorKind::Invalid, "query-too-complex"), "{error:?}");
+    assert_eq!(queries.json("SELECT 1 AS x").await.unwrap(), "[{\"x\":1}]");
+}
+
+#[rstest]
+#[case("SELECT repeat('x', length(name)) FROM shop.orders")]
+#[case("SELECT repeat('x', 10 * 1000000000)")]
+#[case("SELECT * FROM generate_series(1, (SELECT 100000000000))")]
+#[tokio::test]
+async fn a_length_that_is_not_in_the_text_is_refused(#[case] sql: &str) {
+    assert_eq!(TestQueries::new().failure(sql).await.code(), "invalid-query");
+}
+
+#[rstest]
+#[case::cross_join(
+    "SELECT count(*) FROM shop.numbers AS a, shop.numbers AS b, shop.numbers AS c WHERE a.n + b.n < c.n"
+)]
+#[case::recursion("WITH RECURSIVE t AS (SELECT 1 AS x UNION ALL SELECT x + 1 FROM t) SELECT count(*) FROM t")]
+#[case::long_result("SELECT a.n FROM shop.numbers AS a, shop.numbers AS b, shop.numbers AS c ORDER BY a.n + b.n + c.n")]
+#[tokio::test]
+async fn a_query_ends_at_its_deadline_and_gives_its_place_back(#[case] sql: &str) {
+    let queries = impatient();
+    let error = queries.failure(sql).await;
+    assert_eq!((error.kind(), error.code()), (ErrorKind::TimedOut, "query-timeout"), "{error:?}");
+    assert_eq!(queries.json("SELECT 1 AS x").await.unwrap(), "[{\"x\":1}]");
+}
+
+#[tokio::test]
+async fn an_expression_at_the_limit_of_depth_runs_on_every_row() {
+    let sql = format!("SELECT max({}) AS x FROM shop.numbers", vec!["n"; 490].join("+"));
+    assert_eq!(TestQueries::new().json(&sql).await.unwrap(), format!("[{{\"x\":{}}}]", 19_999 * 490));
+}
+
+#[tokio::test]
+async fn nesting_within_the_limits_is_planned_in_time() {
+    let queries = TestQueries::new();
+    let deep = |text: &str, levels| format!("{}{text}{}", "(".repeat(levels), ")".repeat(levels));
+    for sql in [
+        format!("SELECT {} AS x", deep("1", 20)),
+        format!("SELECT 1 AS x FROM {} LIMIT 1", deep("shop.orders AS a CROSS JOIN shop.orders AS b", 12)),
+        nested_with(6),
+        doubling(8),
+        chain("1 AS x", " UNION ALL SELECT ", 101),
+    ] {
+        queries.json(&sql).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn memory_is_limited() {
+    let queries =
+        TestQueries::with(QuerySettings { memory_bytes: 100_000, spill_bytes: 0, ..QuerySettings::default() });
+    let error = queries.failure("SELECT n, count(*) FROM shop.numbers GROUP BY n ORDER BY n DESC").await;
+    assert!(matches!(error, QueryError::MemoryExceeded), "{error:?}");
+}
+
+#[tokio::test]
+async fn queries_beyond_the_places_and_the_queue_are_turned_away() {
+    let queries = TestQueries::with(QuerySettings { concurrency: 1, queue: 0, ..QuerySettings::default() });
+    let sql = "SELECT a.n FROM shop.numbers AS a, shop.numbers AS b";
+    let running = queries.start(sql).await.unwrap();
+    assert!(matches!(queries.failure("SELECT 1").await, QueryError::Busy));
+    drop(running);
+    // A dropped query ends by itself soon; the next one that waits for its place gets it.
+    while let Err(error) = queries.start("SELECT 1").await {
+        assert!(matches!(error, QueryError::Busy), "{error:?}");
+        tokio::task::yield_now().await;
+    }
+}

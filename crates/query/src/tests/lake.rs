@@ -1,0 +1,143 @@
+//! A lake of tables in memory.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use arrow::{
+    array::{ArrayRef, Decimal128Array, Int64Array, RecordBatch, StringArray},
+    datatypes::DataType,
+};
+use async_trait::async_trait;
+use datafusion::datasource::MemTable;
+use object_store::memory::InMemory;
+use sluice_domain::{AccessError, Action, Caller, ErrorKind, Failure, Resource, TableRef};
+
+use crate::{
+    OpenError, OpenedTable, OutputFormat, QueryError, QueryRequest, QueryRun, QueryService, QuerySettings, QueryStats,
+    RowWriter, TableSource,
+};
+
+/// Tables by name and version.
+pub(super) struct TestLake(BTreeMap<(TableRef, u64), RecordBatch>);
+
+#[derive(Debug, thiserror::Error)]
+#[error("no such table or version")]
+struct NoTable;
+
+impl Failure for NoTable {
+    fn kind(&self) -> ErrorKind {
+        ErrorKind::NotFound
+    }
+
+    fn code(&self) -> &str {
+        "no-such-table"
+    }
+}
+
+#[async_trait]
+impl TableSource for TestLake {
+    async fn open(&self, caller: &Caller, table: &TableRef, version: Option<u64>) -> Result<OpenedTable, OpenError> {
+        caller.require(Action::Read, &Resource::Table(table.clone())).map_err(|error| match error {
+            AccessError::Invisible => OpenError::new(NoTable),
+            forbidden => OpenError::new(forbidden),
+        })?;
+        let versions = self.0.iter().filter(|((name, _), _)| name == table);
+        let ((_, version), rows) = match version {
+            Some(wanted) => versions.into_iter().find(|((_, version), _)| *version == wanted),
+            None => versions.last(),
+        }
+        .ok_or_else(|| OpenError::new(NoTable))?;
+        Ok(OpenedTable {
+            provider: Arc::new(MemTable::try_new(rows.schema(), vec![vec![rows.clone()]]).unwrap()),
+            version: *version,
+            store_url: "memory://lake/".parse().unwrap(),
+            root_store: Arc::new(InMemory::new()),
+            folder: format!("curated/{table}").into(),
+        })
+    }
+}
+
+fn decimals(values: Vec<Option<i128>>) -> ArrayRef {
+    Arc::new(Decimal128Array::from(values).with_data_type(DataType::Decimal128(38, 2)))
+}
+
+/// `shop.orders` at versions 1 and 2 (three rows, then four), `shop.numbers` (20,000 rows), `hr.salaries`.
+pub(super) fn lake() -> TestLake {
+    let orders = |count: usize| {
+        let ids = [1, 9_007_199_254_740_993, i64::MIN, 4];
+        let names = [Some("ann"), None, Some("b\"ö,\n"), Some("dan")];
+        let prices = [Some(12_345_678_901_234_567_890_123_456_789_i128), Some(-5), None, Some(100)];
+        RecordBatch::try_from_iter_with_nullable([
+            ("id", Arc::new(Int64Array::from(ids[..count].to_vec())) as ArrayRef, false),
+            ("name", Arc::new(StringArray::from(names[..count].to_vec())) as ArrayRef, true),
+            ("price", decimals(prices[..count].to_vec()), true),
+        ])
+        .unwrap()
+    };
+    let numbers = Arc::new(Int64Array::from_iter_values(0..20_000)) as ArrayRef;
+    let numbers = RecordBatch::try_from_iter([("n", numbers)]).unwrap();
+    let tables = [
+        ("shop.orders", 1, orders(3)),
+        ("shop.orders", 2, orders(4)),
+        ("shop.numbers", 7, numbers.clone()),
+        ("hr.salaries", 1, numbers),
+    ];
+    TestLake(tables.into_iter().map(|(name, version, rows)| ((name.parse().unwrap(), version), rows)).collect())
+}
+
+/// A service over [`lake`] with a caller's view of it.
+pub(super) struct TestQueries {
+    pub(super) service: QueryService,
+    pub(super) caller: Caller,
+}
+
+impl TestQueries {
+    pub(super) fn new() -> Self {
+        Self::with(QuerySettings::default())
+    }
+
+    pub(super) fn with(settings: QuerySettings) -> Self {
+        Self { service: QueryService::new(settings, Arc::new(lake())).unwrap(), caller: Caller::unrestricted("ann") }
+    }
+
+    pub(super) async fn start(&self, sql: &str) -> Result<QueryRun, QueryError> {
+        self.service.run(&self.caller, QueryRequest { sql: sql.into(), ..QueryRequest::default() }).await
+    }
+
+    /// Run a query to its end.
+    pub(super) async fn run(&self, request: QueryRequest, format: OutputFormat) -> Result<Answer, QueryError> {
+        let mut run = self.service.run(&self.caller, request).await?;
+        let mut writer = RowWriter::new(format, &run.schema())?;
+        let mut bytes = Vec::new();
+        while let Some(batch) = run.next_batch().await? {
+            bytes.extend(writer.write(&batch)?);
+        }
+        bytes.extend(writer.finish()?);
+        Ok(Answer { bytes, tables: run.tables.clone(), stats: run.finish() })
+    }
+
+    /// Run a query to its end, as JSON.
+    pub(super) async fn json(&self, sql: &str) -> Result<String, QueryError> {
+        let request = QueryRequest { sql: sql.into(), ..QueryRequest::default() };
+        Ok(self.run(request, OutputFormat::Json).await?.text())
+    }
+
+    /// The failure of a query that must fail.
+    pub(super) async fn failure(&self, sql: &str) -> QueryError {
+        match self.json(sql).await {
+            Err(error) => error,
+            Ok(rows) => panic!("{:.200} answered {rows:.200}", sql),
+        }
+    }
+}
+
+pub(super) struct Answer {
+    pub(super) bytes: Vec<u8>,
+    pub(super) tables: Vec<(TableRef, u64)>,
+    pub(super) stats: QueryStats,
+}
+
+impl Answer {
+    pub(super) fn text(&self) -> String {
+        String::from_utf8(self.bytes.clone()).unwrap()
+    }
+}

@@ -1,0 +1,92 @@
+//! The command line.
+
+use std::{future::Future, path::PathBuf};
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+
+use crate::{
+    client::{Connection, QueryCommand, UploadCommand},
+    demo,
+    server::Server,
+    settings::{Flags, Settings},
+    telemetry,
+};
+
+/// Data-lake ingestion and catalog server
+#[derive(Parser)]
+#[command(version)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start the server
+    Serve(ServeCommand),
+    /// Upload a file to a server
+    Upload(UploadCommand),
+    /// Run a query on a server
+    Query(QueryCommand),
+    /// Start a server with a sample: flights from New York in January 2013
+    Demo(demo::DemoCommand),
+    /// Print the OpenAPI document
+    Openapi,
+}
+
+#[derive(clap::Args)]
+struct ServeCommand {
+    /// A TOML file with settings
+    #[arg(long, env = "SLUICE_CONFIG")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+impl Cli {
+    /// Do what the command line says.
+    ///
+    /// # Errors
+    /// Whatever stops the command.
+    pub async fn run(self) -> anyhow::Result<()> {
+        match self.command {
+            Command::Serve(command) => serve(command).await,
+            Command::Upload(command) => Connection::new(&command.connection)?.upload(&command).await,
+            Command::Query(command) => Connection::new(&command.connection)?.query(&command).await,
+            Command::Demo(command) => demo::run(command).await,
+            Command::Openapi => {
+                say(&sluice_api::document().to_pretty_json()?);
+                Ok(())
+            }
+        }
+    }
+}
+
+async fn serve(command: ServeCommand) -> anyhow::Result<()> {
+    let settings = Settings::load(command.config.as_ref(), &command.flags)?;
+    telemetry::start(&settings.log)?;
+    let stop = stop_signal()?;
+    let server = Server::open(settings).await?;
+    say(&format!("listening on http://{}", server.address()?));
+    server.serve(stop).await
+}
+
+/// Ready when the process is asked to end.
+pub(crate) fn stop_signal() -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+/// What a command says on standard output.
+#[expect(clippy::print_stdout, reason = "the command line's own answer")]
+pub(crate) fn say(text: &str) {
+    println!("{text}");
+}

@@ -1,0 +1,109 @@
+//! The settings: defaults, then a TOML file, then `SLUICE_` variables, then flags.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+};
+
+use figment::{
+    Figment,
+    providers::{Env, Format as _, Serialized, Toml},
+};
+use serde::{Deserialize, Serialize};
+use sluice_api::AuthSettings;
+use sluice_ingest::IngestSettings;
+use sluice_query::QuerySettings;
+use sluice_storage::StorageSettings;
+
+/// Everything that can be set.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// The folder of the catalog, of scratch files, and of zones that have no location of their own.
+    pub data_dir: PathBuf,
+    /// The address to listen at. Without authentication it must be a loopback address.
+    pub listen: SocketAddr,
+    /// How long a shutdown waits for what is under way, in seconds.
+    pub grace_seconds: u64,
+    /// The log.
+    pub log: LogSettings,
+    /// Where the zones are.
+    pub storage: StorageSettings,
+    /// Uploads.
+    pub ingest: IngestSettings,
+    /// SQL.
+    pub query: QuerySettings,
+    /// Who may use the server.
+    pub auth: AuthSettings,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            data_dir: "sluice-data".into(),
+            listen: (Ipv4Addr::LOCALHOST, 8080).into(),
+            grace_seconds: 30,
+            log: LogSettings::default(),
+            storage: StorageSettings::default(),
+            ingest: IngestSettings::default(),
+            query: QuerySettings::default(),
+            auth: AuthSettings::default(),
+        }
+    }
+}
+
+/// How the log is written.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogSettings {
+    /// `text` or `json`, one line an event, on standard error.
+    pub format: LogFormat,
+    /// Which events, in the syntax of tracing's `EnvFilter`.
+    pub filter: String,
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, filter: "info".into() }
+    }
+}
+
+/// The shape of a line of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+impl Settings {
+    /// The settings of a file and of the environment, with flags on top.
+    ///
+    /// # Errors
+    /// A file that cannot be read, an unknown name, or a value that does not fit.
+    pub fn load(file: Option<&PathBuf>, flags: &Flags) -> anyhow::Result<Self> {
+        let mut figment = Figment::from(Serialized::defaults(Self::default()));
+        if let Some(file) = file {
+            figment = figment.merge(Toml::file_exact(file));
+        }
+        // Only names with a section or of the top level; SLUICE_CONFIG and the clients' SLUICE_SERVER and
+        // SLUICE_KEY are flags of the command line.
+        let environment = Env::prefixed("SLUICE_").ignore(&["config", "server", "key", "cache", "binary"]).split("__");
+        Ok(figment.merge(environment).merge(Serialized::defaults(flags)).extract()?)
+    }
+}
+
+/// Settings that have a flag of their own.
+#[derive(Debug, Clone, Default, Serialize, clap::Args)]
+pub struct Flags {
+    /// The folder of the catalog, of scratch files, and of zones that have no location of their own
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_dir: Option<PathBuf>,
+    /// The address to listen at; port 0 takes a free one
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listen: Option<SocketAddr>,
+}
