@@ -23,4 +23,4 @@ pub use error::CatalogError;
 pub use namespaces::Namespaces;
 pub use schemas::{NewSchemaVersion, Schemas};
 pub use tables::{NewTable, TableChange, Tables};
-pub use uploads::{CommittedUpload, IdempotencyKey, NewUpload, Uploads};
+pub use uploads::{CommittedUpload, NewUpload, Uploads};

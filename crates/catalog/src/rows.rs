@@ -3,7 +3,7 @@
 //! Invariant: a row that turns into its entry holds nothing but valid values; any other is an error, never a guess.
 
 use serde::{Deserialize, de::IntoDeserializer, de::value::Error as ValueError};
-use sluice_domain::{Landed, Namespace, SchemaVersion, TableEntry, TableFormat, TableId, UploadEntry, UploadId};
+use sluice_domain::{IdempotencyKey, Landed, Namespace, SchemaVersion, TableEntry, TableFormat, TableId, UploadEntry, UploadId};
 use sqlx::FromRow;
 
 use crate::{
@@ -100,6 +100,7 @@ pub(crate) struct UploadRow {
     table_name: String,
     table_id: Option<String>,
     principal: String,
+    key_scope: Option<String>,
     idempotency_key: Option<String>,
     file_name: Option<String>,
     read_options: String,
@@ -122,7 +123,7 @@ impl TryFrom<UploadRow> for UploadEntry {
             table: read("upload's table name", &row.table_name)?,
             table_id: row.table_id.map(|id| read("upload's table id", &id).map(TableId)).transpose()?,
             principal: row.principal,
-            idempotency_key: row.idempotency_key,
+            idempotency_key: row.key_scope.zip(row.idempotency_key).map(|(scope, key)| IdempotencyKey { scope, key }),
             file_name: row.file_name,
             options: read_json("upload's options", &row.read_options)?,
             landed: row.landed.try_into()?,

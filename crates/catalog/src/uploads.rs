@@ -6,19 +6,10 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sluice_domain::{
-    Landed, Page, PageRequest, ReadOptions, RowCounts, StoredFailure, TableId, TableRef, UploadEntry, UploadId,
+    IdempotencyKey, Landed, Page, PageRequest, ReadOptions, RowCounts, StoredFailure, TableId, TableRef, UploadEntry, UploadId,
 };
 
 use crate::CatalogError;
-
-/// The key that makes a request repeatable.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IdempotencyKey {
-    /// Within what the key is unique: the caller and the table, say.
-    pub scope: String,
-    /// The caller's key.
-    pub key: String,
-}
 
 /// An upload whose bytes are durable.
 #[derive(Debug, Clone)]
@@ -30,7 +21,7 @@ pub struct NewUpload {
     /// Who sent it.
     pub principal: String,
     /// The key that makes it repeatable.
-    pub idempotency: Option<IdempotencyKey>,
+    pub idempotency_key: Option<IdempotencyKey>,
     /// The client's name of the file: a note, never a path.
     pub file_name: Option<String>,
     /// How its bytes are read.

@@ -20,5 +20,5 @@ pub use names::{ColumnName, NameError, NamespaceName, TableName, TableRef};
 pub use page::{Page, PageRequest, PageToken, PageTokenError};
 pub use table::{Namespace, SchemaVersion, TableEntry, TableFormat, TableId, TableState, ZoneName};
 pub use upload::{
-    Landed, Receipt, RowCounts, StoredFailure, UploadEntry, UploadId, UploadState,
+    IdempotencyKey, Landed, Receipt, RowCounts, StoredFailure, UploadEntry, UploadId, UploadState,
 };

@@ -25,6 +25,15 @@ impl FromStr for UploadId {
     }
 }
 
+/// What makes a request repeatable.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct IdempotencyKey {
+    /// Within what the key is unique: the caller, the method and the path.
+    pub scope: String,
+    /// The caller's key.
+    pub key: String,
+}
+
 /// How far an upload has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -166,8 +175,8 @@ pub struct UploadEntry {
     pub table_id: Option<TableId>,
     /// Who sent it.
     pub principal: String,
-    /// The key that makes it repeatable, and what it is scoped to.
-    pub idempotency_key: Option<String>,
+    /// What makes it repeatable.
+    pub idempotency_key: Option<IdempotencyKey>,
     /// The client's name of the file: a note, never a path.
     pub file_name: Option<String>,
     /// How its bytes are read.

@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use sluice_catalog::IdempotencyKey;
+use sluice_domain::IdempotencyKey;
 
 /// The keys that are held.
 #[derive(Debug, Clone, Default)]

@@ -241,7 +241,15 @@ mod tests {
     fn any_kind() -> impl Strategy<Value = Kind> {
         use Kind as K;
         prop::sample::select(vec![
-            K::Null, K::Boolean, K::SmallInteger, K::Integer, K::BigInteger, K::Float, K::Date, K::Local, K::Zoned,
+            K::Null,
+            K::Boolean,
+            K::SmallInteger,
+            K::Integer,
+            K::BigInteger,
+            K::Float,
+            K::Date,
+            K::Local,
+            K::Zoned,
             K::Text,
         ])
     }

@@ -2,6 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Lists and structs within one another that a column may have: whatever writes or describes a table recurses over
+/// them. JSON that is nested deeper, up to [`DecodeLimits::depth`], is kept as text.
+pub(crate) const COLUMN_DEPTH: usize = 16;
+
 /// The bounds of decoding one file, whatever its format.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -7,9 +7,9 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use chrono::Utc;
-use sluice_catalog::{Catalog, CommittedUpload, IdempotencyKey, NewSchemaVersion, NewUpload};
+use sluice_catalog::{Catalog, CommittedUpload, NewSchemaVersion, NewUpload};
 use sluice_domain::{
-    Grant, ReadOptions, Receipt, RowCounts, StoredFailure, TableEntry, TableFormat, TableRef, UploadEntry, UploadId,
+    Grant, IdempotencyKey, ReadOptions, Receipt, RowCounts, StoredFailure, TableEntry, TableFormat, TableRef, UploadEntry, UploadId,
     UploadState, ZoneName,
 };
 use sluice_storage::Zones;
@@ -217,7 +217,7 @@ impl Road {
             id,
             table: request.table,
             principal: grant.principal().to_owned(),
-            idempotency: request.idempotency_key,
+            idempotency_key: request.idempotency_key,
             file_name: request.file_name,
             options: request.options,
             landed,

@@ -153,6 +153,8 @@ fn blame_of_values(error: &ArrowError) -> Blame {
         | ArrowError::ArithmeticOverflow(_)
         | ArrowError::InvalidArgumentError(_)
         | ArrowError::NotYetImplemented(_) => Blame::Caller,
+        // The engine has no other sign of a query that has spilled all it may.
+        ArrowError::IoError(message, _) if message.contains("max_temp_directory_size") => Blame::Limits,
         ArrowError::ExternalError(inner) => inner.downcast_ref::<DataFusionError>().map_or(Blame::Server, blame),
         _ => Blame::Server,
     }

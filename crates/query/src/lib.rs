@@ -11,11 +11,13 @@ mod settings;
 mod source;
 
 mod dialect;
+mod expansion;
 mod guard;
 mod series;
 mod statement;
 
 mod engine;
+mod interruption;
 mod planner;
 mod redaction;
 mod session;

@@ -3,8 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use datafusion::{
-    common::tree_node::TreeNodeRecursion,
-    error::{DataFusionError, Result},
+    error::Result,
     execution::context::{SQLOptions, TaskContext},
     logical_expr::{LogicalPlan, LogicalPlanBuilder},
     physical_plan::ExecutionPlan,
@@ -13,10 +12,13 @@ use datafusion::{
 use sluice_domain::TableRef;
 use tokio::runtime::Handle;
 
-use crate::{OpenedTable, QueryError, QuerySettings, redaction::Redaction, session, statement::ReadOnly};
-
-/// The most steps of a plan before it is optimised: common table expressions that use one another twice double it.
-const MAX_PLAN_STEPS: usize = 2_000;
+use crate::{
+    OpenedTable, QueryError, QuerySettings,
+    interruption::{Stop, interruptible},
+    redaction::Redaction,
+    session,
+    statement::ReadOnly,
+};
 
 /// A plan, and what it needs to run.
 pub(crate) struct Planned {
@@ -28,6 +30,8 @@ pub(crate) struct Planned {
     pub(crate) redaction: Redaction,
     /// Whether the rows are a text about the plan.
     pub(crate) explains: bool,
+    /// What ends it while it computes.
+    pub(crate) stop: Stop,
 }
 
 /// What is planned with.
@@ -40,6 +44,8 @@ pub(crate) struct Planning {
     pub(crate) row_limit: u64,
     /// Where requests to stores are made.
     pub(crate) requests: Handle,
+    /// What ends it.
+    pub(crate) stop: Stop,
 }
 
 impl Planning {
@@ -48,16 +54,14 @@ impl Planning {
         let redaction = Redaction::new(
             self.tables.iter().map(|(name, table)| (table.folder.to_string(), name.to_string())).collect(),
         );
-        let explains = self.statement.explains;
+        let (explains, stop) = (self.statement.explains, self.stop.clone());
         let session = session::open(settings, &self.statement.tables, &self.tables, &self.requests)
             .map_err(|error| QueryError::planning(error, &redaction))?;
         let logical = self.logical(&session).await.map_err(|error| QueryError::planning(error, &redaction))?;
-        if !is_within_steps(&logical) {
-            return Err(QueryError::TooComplex { what: "steps", limit: MAX_PLAN_STEPS as u64 });
-        }
         let plan = session.state().create_physical_plan(&logical).await;
         let plan = plan.map_err(|error| QueryError::planning(error, &redaction))?;
-        Ok(Planned { plan, context: session.task_ctx(), redaction, explains })
+        let plan = interruptible(plan, &stop).map_err(|error| QueryError::planning(error, &redaction))?;
+        Ok(Planned { plan, context: session.task_ctx(), redaction, explains, stop })
     }
 
     async fn logical(self, session: &SessionContext) -> Result<LogicalPlan> {
@@ -74,17 +78,4 @@ impl Planning {
         let fetch = usize::try_from(self.row_limit).unwrap_or(usize::MAX).saturating_add(1);
         LogicalPlanBuilder::from(plan).limit(0, Some(fetch))?.build()
     }
-}
-
-fn is_within_steps(plan: &LogicalPlan) -> bool {
-    let mut steps = 0;
-    let walked = plan.apply_with_subqueries(|_| {
-        steps += 1;
-        Ok::<_, DataFusionError>(if steps > MAX_PLAN_STEPS {
-            TreeNodeRecursion::Stop
-        } else {
-            TreeNodeRecursion::Continue
-        })
-    });
-    walked.is_ok() && steps <= MAX_PLAN_STEPS
 }

@@ -21,7 +21,9 @@ use tokio::{
     time::{Instant as Deadline, timeout_at},
 };
 
-use crate::{QueryError, QueryStats, engine::Engine, planner::Planned, redaction::Redaction, stats::Scanned};
+use crate::{
+    QueryError, QueryStats, engine::Engine, interruption::Stop, planner::Planned, redaction::Redaction, stats::Scanned,
+};
 
 /// Until when a query may run, and since when it does.
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +53,7 @@ pub struct QueryRun {
     rows: u64,
     truncated: bool,
     clock: Clock,
+    stop: Stop,
 }
 
 impl QueryRun {
@@ -63,15 +66,17 @@ impl QueryRun {
         place: P,
     ) -> Self {
         let (sender, batches) = mpsc::channel(1);
-        let (schema, plan) = (planned.plan.schema(), Arc::clone(&planned.plan));
+        let (schema, plan, stop) = (planned.plan.schema(), Arc::clone(&planned.plan), planned.stop.clone());
         let driver = engine.spawn(async move {
             let _place = place;
             match timeout_at(clock.deadline, drive(planned, row_limit, sender)).await {
-                Ok(outcome) => outcome,
+                // What a query says after its deadline is only that it was ended.
                 Err(_) => Err(clock.timed_out()),
+                Ok(Err(_)) if Deadline::now() >= clock.deadline => Err(clock.timed_out()),
+                Ok(outcome) => outcome,
             }
         });
-        Self { tables: Vec::new(), schema, plan, batches, driver: Some(driver), rows: 0, truncated: true, clock }
+        Self { tables: Vec::new(), schema, plan, batches, driver: Some(driver), rows: 0, truncated: true, clock, stop }
     }
 
     /// The columns of the result.
@@ -118,6 +123,7 @@ impl QueryRun {
     }
 
     fn cancel(&self) {
+        self.stop.stop();
         if let Some(driver) = &self.driver {
             driver.abort();
         }
@@ -132,7 +138,7 @@ impl Drop for QueryRun {
 
 /// Send rows until there are no more (false) or the limit leaves some out (true).
 async fn drive(planned: Planned, row_limit: u64, sender: mpsc::Sender<RecordBatch>) -> Result<bool, QueryError> {
-    let Planned { plan, context, redaction, explains } = planned;
+    let Planned { plan, context, redaction, explains, .. } = planned;
     let failed = |error: DataFusionError| QueryError::running(error, &redaction);
     let mut stream = execute_stream(plan, context).map_err(failed)?;
     let mut left = usize::try_from(row_limit).unwrap_or(usize::MAX);

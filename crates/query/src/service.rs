@@ -18,6 +18,7 @@ use crate::{
     OpenedTable, QueryError, QueryRun, QuerySettings, TableSource,
     engine::Engine,
     guard,
+    interruption::Stop,
     planner::Planning,
     run::Clock,
     statement::{self, ReadOnly},
@@ -83,7 +84,8 @@ impl QueryService {
         let versions = tables.iter().map(|(name, table)| (name.clone(), table.version)).collect();
 
         let (held, settings) = (Arc::clone(&place), Arc::clone(&self.settings));
-        let planning = Planning { statement, tables, row_limit, requests: Handle::current() };
+        let stop = Stop::at(clock.deadline.into_std());
+        let planning = Planning { statement, tables, row_limit, requests: Handle::current(), stop };
         let step = async move { hold(held, Box::pin(planning.plan(&settings))).await };
         let planned = timeout_at(clock.deadline, self.engine.plan(step)).await.map_err(|_| clock.timed_out())??;
 

@@ -25,6 +25,7 @@ use sluice_domain::TableRef;
 use crate::{
     QueryError,
     dialect::LakeDialect,
+    expansion::Expansion,
     series::{Lengths, check_table_function, last_part},
 };
 
@@ -116,6 +117,7 @@ struct Rules {
     statement_depth: usize,
     with_depth: usize,
     relations: usize,
+    expansion: Expansion,
     lengths: Lengths,
     table_functions: BTreeSet<String>,
     versions: BTreeMap<TableRef, BTreeSet<Option<u64>>>,
@@ -160,12 +162,13 @@ impl VisitorMut for Rules {
             let what = "levels of WITH inside one another";
             return Verdict::Break(QueryError::TooComplex { what, limit: MAX_WITH_DEPTH as u64 });
         }
+        self.expansion.enter(query);
         Verdict::Continue(())
     }
 
     fn post_visit_query(&mut self, query: &mut Query) -> Verdict {
         self.with_depth -= usize::from(query.with.is_some());
-        Verdict::Continue(())
+        verdict(self.expansion.leave())
     }
 
     fn pre_visit_select(&mut self, select: &mut Select) -> Verdict {
@@ -178,6 +181,11 @@ impl VisitorMut for Rules {
             return Verdict::Break(QueryError::TooComplex { what: "tables", limit: MAX_RELATIONS as u64 });
         }
         verdict(self.check_factor(factor))
+    }
+
+    fn pre_visit_relation(&mut self, name: &mut ObjectName) -> Verdict {
+        let text = name.0.first().and_then(|part| part.as_ident()).filter(|_| name.0.len() == 1);
+        verdict(self.expansion.use_name(text.map_or("", |name| &name.value)))
     }
 
     fn pre_visit_expr(&mut self, expression: &mut Expr) -> Verdict {

@@ -1,5 +1,6 @@
 //! Queries as callers send them.
 
+mod files;
 mod killers;
 mod lake;
 mod reading;

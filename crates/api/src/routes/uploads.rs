@@ -8,8 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use object_store::path::Path;
-use sluice_catalog::IdempotencyKey;
-use sluice_domain::{Action, Caller, Compression, Format, Resource, UploadEntry, UploadId, ZoneName};
+use sluice_domain::{Action, Caller, Compression, Format, IdempotencyKey, Resource, UploadEntry, UploadId, ZoneName};
 use sluice_ingest::UploadRequest;
 use sluice_storage::read_chunks;
 
@@ -139,7 +138,7 @@ async fn find(app: &App, caller: &Caller, id: UploadId) -> Result<UploadEntry, P
     let entry = app.catalog.uploads().find(id).await?;
     // To a caller who does not see the namespace, its uploads do not exist either.
     if !caller.sees(&entry.table.namespace) {
-        return Err(sluice_catalog::CatalogError::UploadNotFound { id }.into());
+        return Err(sluice_catalog::CatalogError::UploadNotFound { upload: id }.into());
     }
     caller.require(Action::Read, &Resource::Table(entry.table.clone()))?;
     Ok(entry)

@@ -1,7 +1,8 @@
 //! A catalog in a folder of its own, and things to put into it.
 
 use chrono::{DateTime, Utc};
-use sluice_catalog::{Catalog, IdempotencyKey, NewTable, NewUpload};
+use sluice_catalog::{Catalog, NewTable, NewUpload};
+use sluice_domain::IdempotencyKey;
 use sluice_domain::{
     Compression, CsvOptions, Format, JsonOptions, Landed, NamespaceName, PageRequest, PageToken, ReadOptions,
     TableEntry, TableFormat, TableRef, UploadId, ZoneName,
@@ -65,7 +66,7 @@ pub(crate) fn new_upload(table: &str) -> NewUpload {
         id: UploadId(Uuid::now_v7()),
         table: table_ref(table),
         principal: "ada".into(),
-        idempotency: None,
+        idempotency_key: None,
         file_name: Some("Flüge \u{202e}'); DROP TABLE uploads; --.csv".into()),
         options: read_options(),
         landed: Landed {
@@ -79,8 +80,8 @@ pub(crate) fn new_upload(table: &str) -> NewUpload {
 }
 
 pub(crate) fn keyed_upload(table: &str, scope: &str, key: &str) -> NewUpload {
-    let idempotency = Some(IdempotencyKey { scope: scope.into(), key: key.into() });
-    NewUpload { idempotency, ..new_upload(table) }
+    let idempotency_key = Some(IdempotencyKey { scope: scope.into(), key: key.into() });
+    NewUpload { idempotency_key, ..new_upload(table) }
 }
 
 fn read_options() -> ReadOptions {

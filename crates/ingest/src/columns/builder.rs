@@ -64,14 +64,34 @@ impl Cells {
 
 enum Values {
     Boolean(BooleanBuilder),
-    Integer { values: Int64Builder, range: RangeInclusive<i64> },
-    Float { values: Float64Builder, single: bool },
-    Decimal { values: Decimal128Builder, precision: u8, scale: u8 },
+    Integer {
+        values: Int64Builder,
+        range: RangeInclusive<i64>,
+    },
+    Float {
+        values: Float64Builder,
+        single: bool,
+    },
+    Decimal {
+        values: Decimal128Builder,
+        precision: u8,
+        scale: u8,
+    },
     Date(Date32Builder),
-    Timestamp { values: TimestampMicrosecondBuilder, zoned: bool },
+    Timestamp {
+        values: TimestampMicrosecondBuilder,
+        zoned: bool,
+    },
     Text(StringBuilder),
-    List { item: Box<ColumnBuilder>, offsets: OffsetBufferBuilder<i32>, validity: NullBufferBuilder },
-    Struct { fields: Fields, validity: NullBufferBuilder },
+    List {
+        item: Box<ColumnBuilder>,
+        offsets: OffsetBufferBuilder<i32>,
+        validity: NullBufferBuilder,
+    },
+    Struct {
+        fields: Fields,
+        validity: NullBufferBuilder,
+    },
     /// A type that text does not tell the values of: they can only be missing.
     Missing(usize),
 }
@@ -269,7 +289,9 @@ impl ColumnBuilder {
                 let offsets = mem::replace(offsets, OffsetBufferBuilder::new(0)).finish();
                 nested::list(&self.data_type, offsets, item.finish()?, validity.finish())?
             }
-            Values::Struct { fields, validity } => nested::object(&self.data_type, fields.finish()?, validity.finish())?,
+            Values::Struct { fields, validity } => {
+                nested::object(&self.data_type, fields.finish()?, validity.finish())?
+            }
             Values::Missing(count) => new_null_array(&self.data_type, mem::take(count)),
         };
         if *array.data_type() == self.data_type { Ok(array) } else { cast(&array, &self.data_type) }

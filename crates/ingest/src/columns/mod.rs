@@ -10,6 +10,6 @@ mod nested;
 mod value;
 
 pub(crate) use batches::{Batches, Sink};
-pub(crate) use nested::{list, object};
 pub(crate) use fields::FieldIndex;
+pub(crate) use nested::{list, object};
 pub(crate) use value::Value;

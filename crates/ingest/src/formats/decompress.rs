@@ -90,9 +90,9 @@ struct Bounded {
 impl Bounded {
     /// How many bytes may be given out, from what was read so far.
     fn allowance(&self) -> u64 {
-        let by_ratio = self.ratio.map_or(u64::MAX, |ratio| {
-            self.taken.load(Ordering::Relaxed).saturating_mul(ratio).max(RATIO_FREE_BYTES)
-        });
+        let by_ratio = self
+            .ratio
+            .map_or(u64::MAX, |ratio| self.taken.load(Ordering::Relaxed).saturating_mul(ratio).max(RATIO_FREE_BYTES));
         by_ratio.min(self.limit_bytes)
     }
 }

@@ -29,7 +29,7 @@ mod footer;
 
 pub(super) const DECODER: Decoder = Decoder { infer, decode };
 
-/// What the fixed-size values of one batch take in memory, so that wide files are read in shorter batches.
+/// How much the fixed-size values of one batch take in memory: wide files are read in shorter batches.
 const BATCH_BYTES: usize = 8 << 20;
 const VALUE_BYTES: usize = 8;
 
@@ -101,8 +101,9 @@ fn promised_rows(metadata: &ArrowReaderMetadata) -> u64 {
 fn storable_field(field: &Field) -> Result<Field, DecodeError> {
     let name: ColumnName =
         field.name().parse().map_err(|error: NameError| bad_column(field.name(), &error.to_string()))?;
-    let stored = storable_type(field.data_type())
-        .ok_or_else(|| bad_column(field.name(), &format!("a table cannot store values of type {}", field.data_type())))?;
+    let stored = storable_type(field.data_type()).ok_or_else(|| {
+        bad_column(field.name(), &format!("a table cannot store values of type {}", field.data_type()))
+    })?;
     Ok(Field::new(name.as_str(), stored, true))
 }
 

@@ -143,13 +143,3 @@ async fn arrow_comes_as_a_stream_with_its_schema() {
         assert_eq!(numbers, (0..rows).collect::<Vec<i64>>());
     }
 }
-
-#[rstest]
-#[case("EXPLAIN SELECT n FROM shop.numbers WHERE n < 3")]
-#[case("EXPLAIN ANALYZE SELECT n FROM shop.numbers WHERE n < 3")]
-#[tokio::test]
-async fn a_plan_is_explained_without_the_places_of_files(#[case] sql: &str) {
-    let plan = TestQueries::new().json(sql).await.unwrap();
-    assert!(plan.contains("Filter"), "{plan}");
-    assert!(!plan.contains("curated/"), "{plan}");
-}

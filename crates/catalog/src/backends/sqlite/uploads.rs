@@ -21,7 +21,7 @@ impl Uploads for SqliteBackend {
         if insert(&mut write, new).await? {
             return Ok(write.commit().await?);
         }
-        match (find(&mut *write, new.id).await, &new.idempotency) {
+        match (find(&mut *write, new.id).await, &new.idempotency_key) {
             (Err(CatalogError::UploadNotFound { .. }), Some(taken)) => {
                 Err(CatalogError::KeyTaken { key: taken.key.clone() })
             }
@@ -140,8 +140,8 @@ async fn insert(connection: &mut SqliteConnection, new: &NewUpload) -> Result<bo
     .bind(new.id.to_string())
     .bind(new.table.to_string())
     .bind(&new.principal)
-    .bind(new.idempotency.as_ref().map(|idempotency| &idempotency.scope))
-    .bind(new.idempotency.as_ref().map(|idempotency| &idempotency.key))
+    .bind(new.idempotency_key.as_ref().map(|key| &key.scope))
+    .bind(new.idempotency_key.as_ref().map(|key| &key.key))
     .bind(&new.file_name)
     .bind(json("upload's options", &new.options)?)
     .bind(&new.landed.raw_path)

@@ -16,13 +16,15 @@ pub(super) struct Guard {
     limit_bytes: usize,
     since_record: usize,
     content_bytes: u64,
+    /// What was handed out last: the parser does not tell which byte it stopped at.
+    last_part: Vec<u8>,
     /// What of the ending is still to come, once the file has ended.
     ending: Option<&'static [u8]>,
 }
 
 impl Guard {
     pub(super) fn new(inner: Box<dyn Read + Send>, limit_bytes: usize) -> Self {
-        Self { inner, limit_bytes, since_record: 0, content_bytes: 0, ending: None }
+        Self { inner, limit_bytes, since_record: 0, content_bytes: 0, last_part: Vec::new(), ending: None }
     }
 
     /// A record is complete.
@@ -33,6 +35,13 @@ impl Guard {
     /// Whether a record that reaches up to this byte swallowed the ending.
     pub(super) fn is_unclosed(&self, end_byte: u64) -> bool {
         self.ending.is_some() && end_byte > self.content_bytes + 1
+    }
+
+    /// The last of so many bytes, if it was handed out last.
+    pub(super) fn byte_before(&self, end_byte: u64) -> Option<u8> {
+        let back = usize::try_from(self.content_bytes.checked_sub(end_byte)?).ok()?;
+        let at = self.last_part.len().checked_sub(back)?.checked_sub(1)?;
+        self.last_part.get(at).copied()
     }
 
     pub(super) fn too_long(limit_bytes: usize) -> DecodeError {
@@ -57,6 +66,8 @@ impl Read for Guard {
         }
         self.since_record += count;
         self.content_bytes += count as u64;
+        self.last_part.clear();
+        self.last_part.extend_from_slice(&buffer[..count]);
         Ok(count)
     }
 }

@@ -6,12 +6,11 @@ use csv::{ByteRecord, Reader, ReaderBuilder};
 use sluice_domain::{CsvOptions, Format};
 
 use super::{guard::Guard, header};
-use crate::{
-    error::DecodeError,
-    limits::DecodeLimits,
-};
+use crate::{error::DecodeError, limits::DecodeLimits};
 
 const BUFFER_BYTES: usize = 64 << 10;
+/// What ends a record, and is none of its own bytes.
+const LINE_END_BYTES: u64 = 2;
 
 /// A file that is read record by record.
 pub(super) struct Records {
@@ -26,8 +25,7 @@ pub(super) struct Records {
 /// One record, checked to be text.
 pub(super) struct Record<'r> {
     text: &'r str,
-    record: &'r ByteRecord,
-    names: &'r [String],
+    file: &'r Records,
 }
 
 impl Records {
@@ -72,26 +70,58 @@ impl Records {
         if !is_there {
             return Ok(None);
         }
-        let (record, names) = (&self.record, &self.names[..]);
-        match from_utf8(record.as_slice()) {
-            Ok(text) => Ok(Some(Record { text, record, names })),
-            Err(_) => Err(not_text(record, names)),
+        match from_utf8(self.record.as_slice()) {
+            Ok(text) => Ok(Some(Record { text, file: self })),
+            Err(_) => Err(self.not_text()),
         }
     }
 
     fn read(&mut self) -> Result<bool, DecodeError> {
         self.reader.get_mut().record_ended();
         let start = self.reader.position().clone();
-        let is_there = self.reader.read_byte_record(&mut self.record).map_err(|error| refusal(error, start.line()))?;
+        let is_there = match self.reader.read_byte_record(&mut self.record) {
+            Ok(is_there) => is_there,
+            Err(error) => return Err(self.refusal(error, start.line())),
+        };
         let end_byte = self.reader.position().byte();
-        let malformed = |reason: &str| malformed(line(&self.record), None, reason);
         if is_there && self.reader.get_ref().is_unclosed(end_byte) {
-            return Err(malformed("the record begins here, and a quote in it is never closed"));
+            let line = self.line_before(0);
+            return Err(malformed(line, None, "the record begins here, and a quote in it is never closed"));
         }
-        if end_byte - start.byte() > self.record_bytes as u64 + 2 {
-            return Err(at_line(Guard::too_long(self.record_bytes), line(&self.record)));
+        if is_there && end_byte - start.byte() > self.record_bytes as u64 + LINE_END_BYTES {
+            return Err(at_line(Guard::too_long(self.record_bytes), self.line()));
         }
         Ok(is_there)
+    }
+
+    /// The line that the record begins in: the parser counts line ends, those of its text and its own among them.
+    fn line(&self) -> u64 {
+        // Of two bytes that end a line, the parser leaves the second one for later.
+        let last = self.reader.get_ref().byte_before(self.reader.position().byte());
+        self.line_before(u64::from(last != Some(b'\r')))
+    }
+
+    /// The line that the record begins in, if this many line ends were taken after it.
+    fn line_before(&self, line_ends_after: u64) -> u64 {
+        let within = self.record.as_slice().iter().filter(|&&byte| byte == b'\n').count() as u64;
+        self.reader.position().line().saturating_sub(within + line_ends_after).max(1)
+    }
+
+    /// The error for a record with a field that is not UTF-8.
+    fn not_text(&self) -> DecodeError {
+        let column = self.record.iter().position(|field| from_utf8(field).is_err());
+        malformed(self.line(), column.and_then(|at| self.names.get(at)), "the text is not UTF-8")
+    }
+
+    fn refusal(&self, error: csv::Error, start_line: u64) -> DecodeError {
+        let text = error.to_string();
+        match error.into_kind() {
+            csv::ErrorKind::Io(error) => at_line(DecodeError::from(error), start_line),
+            csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+                malformed(self.line(), None, format!("the record has {len} fields, the first one has {expected_len}"))
+            }
+            _ => malformed(start_line, None, text),
+        }
     }
 }
 
@@ -99,13 +129,13 @@ impl<'r> Record<'r> {
     /// The text of a field.
     pub(super) fn field(&self, column: usize) -> Result<&'r str, DecodeError> {
         // Bytes of two fields may be text together where neither is by itself: then the cut is within a character.
-        let field = self.record.range(column).and_then(|range| self.text.get(range));
-        field.ok_or_else(|| not_text(self.record, self.names))
+        let field = self.file.record.range(column).and_then(|range| self.text.get(range));
+        field.ok_or_else(|| self.file.not_text())
     }
 
     /// The line that it begins in.
     pub(super) fn line(&self) -> u64 {
-        line(self.record)
+        self.file.line()
     }
 
     /// How long its texts are together.
@@ -114,30 +144,8 @@ impl<'r> Record<'r> {
     }
 }
 
-fn line(record: &ByteRecord) -> u64 {
-    record.position().map_or(1, csv::Position::line)
-}
-
 fn malformed(line: u64, column: Option<&String>, reason: impl Into<String>) -> DecodeError {
     DecodeError::Malformed { format: Format::Csv, line: Some(line), column: column.cloned(), reason: reason.into() }
-}
-
-/// The error for a record with a field that is not UTF-8.
-fn not_text(record: &ByteRecord, names: &[String]) -> DecodeError {
-    let column = record.iter().position(|field| from_utf8(field).is_err());
-    malformed(line(record), column.and_then(|at| names.get(at)), "the text is not UTF-8")
-}
-
-fn refusal(error: csv::Error, start_line: u64) -> DecodeError {
-    let text = error.to_string();
-    match error.into_kind() {
-        csv::ErrorKind::Io(error) => at_line(DecodeError::from(error), start_line),
-        csv::ErrorKind::UnequalLengths { pos, expected_len, len } => {
-            let line = pos.map_or(start_line, |pos| pos.line());
-            malformed(line, None, format!("the record has {len} fields, the first one has {expected_len}"))
-        }
-        _ => malformed(start_line, None, text),
-    }
 }
 
 fn at_line(error: DecodeError, at: u64) -> DecodeError {

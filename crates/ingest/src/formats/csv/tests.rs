@@ -68,10 +68,7 @@ fn a_file_is_read_with_the_types_that_hold_all_of_it() {
     let types = ["id:Int64", "amount:Float64", "day:Date32", "at:Timestamp(µs, \"UTC\")", "ok:Boolean", "note:Utf8"];
     assert_eq!(columns, types);
     assert_eq!(rows[0], ["1", "2.5", "2024-01-31", "2024-01-31T10:00:00Z", "true", "a, \"b\"\r\n"]);
-    assert_eq!(
-        rows[1],
-        ["-9223372036854775808", "3.0", "∅", "2024-01-31T09:00:00.500Z", "false", " x "]
-    );
+    assert_eq!(rows[1], ["-9223372036854775808", "3.0", "∅", "2024-01-31T09:00:00.500Z", "false", " x "]);
 }
 
 #[rstest]
@@ -106,6 +103,7 @@ fn columns_have_a_name_each(#[case] text: &str, #[case] header: bool, #[case] na
 #[case(b"a,b\n1,2\n3,\"4\n5,6\n", "line 3: the record begins here, and a quote in it is never closed")]
 #[case(b"a,b\n1,2\n3,\"4\n\n", "line 3: the record begins here, and a quote in it is never closed")]
 #[case(b"a,b\n1,2\n3,\"4\"\"", "line 3: the record begins here, and a quote in it is never closed")]
+#[case(b"a,\"b", "line 1: the record begins here, and a quote in it is never closed")]
 #[case(b"a,\"b\nc\"\n", "line 1, column \"column_2\": column name")]
 #[case(b"a,\xff\n", "line 1, column \"column_2\": the name is not UTF-8")]
 fn a_broken_file_is_refused_naming_the_place(#[case] bytes: &[u8], #[case] place: &str) {
@@ -227,18 +225,20 @@ fn limits_hold() {
 #[test]
 fn a_sink_that_is_closed_stops_the_decoding() {
     let schema = schema_of("a", DataType::Int64);
-    let outcome = decode(&options(CsvOptions::default()), source(b"a\n1\n"), &schema, &DecodeLimits::default(), &mut |_| {
-        Err(DecodeError::Stopped)
-    });
+    let outcome =
+        decode(&options(CsvOptions::default()), source(b"a\n1\n"), &schema, &DecodeLimits::default(), &mut |_| {
+            Err(DecodeError::Stopped)
+        });
     assert!(matches!(outcome, Err(DecodeError::Stopped)));
 }
 
 #[test]
 fn a_panic_is_an_error() {
     let schema = schema_of("a", DataType::Int64);
-    let outcome = decode(&options(CsvOptions::default()), source(b"a\n1\n"), &schema, &DecodeLimits::default(), &mut |_| {
-        panic!("a decoder's panic")
-    });
+    let outcome =
+        decode(&options(CsvOptions::default()), source(b"a\n1\n"), &schema, &DecodeLimits::default(), &mut |_| {
+            panic!("a decoder's panic")
+        });
     assert!(outcome.unwrap_err().to_string().contains("the file could not be decoded"));
 }
 

@@ -5,7 +5,10 @@ use std::{borrow::Cow, collections::HashSet};
 use jiter::{Jiter, JiterError, Peek};
 
 use super::records::Records;
-use crate::{columns::Value, error::{DecodeError, shortened}};
+use crate::{
+    columns::Value,
+    error::{DecodeError, shortened},
+};
 
 /// The most values of one record: what keeps a record of brackets from filling the memory.
 const MAX_VALUES: usize = 1 << 20;
@@ -125,7 +128,10 @@ impl<'r> Parser<'r, '_> {
 fn repeated<'e>(entries: &'e [(Cow<str>, Value)]) -> Option<&'e str> {
     let mut keys = entries.iter().map(|(key, _)| key.as_ref());
     if entries.len() <= FEW_KEYS {
-        return keys.enumerate().find(|(at, key)| entries[..*at].iter().any(|(other, _)| other == key)).map(|(_, key)| key);
+        return keys
+            .enumerate()
+            .find(|(at, key)| entries[..*at].iter().any(|(other, _)| other == key))
+            .map(|(_, key)| key);
     }
     let mut seen = HashSet::with_capacity(entries.len());
     keys.find(|key| !seen.insert(*key))

@@ -10,6 +10,7 @@ use crate::{
     columns::{FieldIndex, Value},
     error::shortened,
     kinds::Kind,
+    limits::COLUMN_DEPTH,
 };
 
 /// The shape of the values seen so far.
@@ -52,7 +53,7 @@ impl Shapes {
 
     /// Take one more row into account.
     pub(super) fn observe(&mut self, entries: &[(Cow<str>, Value)]) -> Result<(), BadRecord> {
-        self.fields.observe(entries, &mut self.budget)
+        self.fields.observe(entries, COLUMN_DEPTH, &mut self.budget)
     }
 
     pub(super) fn into_fields(self) -> Vec<Field> {
@@ -61,7 +62,12 @@ impl Shapes {
 }
 
 impl Fields {
-    fn observe(&mut self, entries: &[(Cow<str>, Value)], budget: &mut Budget) -> Result<(), BadRecord> {
+    fn observe(
+        &mut self,
+        entries: &[(Cow<str>, Value)],
+        levels_left: usize,
+        budget: &mut Budget,
+    ) -> Result<(), BadRecord> {
         self.objects += 1;
         for (key, value) in entries {
             let at = match self.index.find(key) {
@@ -73,14 +79,15 @@ impl Fields {
                 return Err(BadRecord::Malformed(format!("the key {:?} is there twice, in two cases", shortened(key))));
             }
             field.last_object = self.objects;
-            field.shape.observe(value, budget)?;
+            field.shape.observe(value, levels_left, budget)?;
         }
         Ok(())
     }
 
     fn add(&mut self, key: &str, budget: &mut Budget) -> Result<usize, BadRecord> {
         budget.left = budget.left.checked_sub(1).ok_or(BadRecord::TooManyColumns { limit: budget.limit })?;
-        let name: ColumnName = key.parse().map_err(|error: sluice_domain::NameError| BadRecord::Malformed(error.to_string()))?;
+        let name: ColumnName =
+            key.parse().map_err(|error: sluice_domain::NameError| BadRecord::Malformed(error.to_string()))?;
         let at = self.fields.len();
         self.index.insert(key, at);
         self.fields.push(SeenField { name: name.into(), shape: Shape::Scalar(Kind::Null), last_object: 0 });
@@ -93,17 +100,19 @@ impl Fields {
 }
 
 impl Shape {
-    fn observe(&mut self, value: &Value, budget: &mut Budget) -> Result<(), BadRecord> {
+    fn observe(&mut self, value: &Value, levels_left: usize, budget: &mut Budget) -> Result<(), BadRecord> {
         match (&mut *self, value) {
             (_, Value::Null) | (Self::Scalar(Kind::Text), _) => {}
             (Self::Scalar(Kind::Null), Value::Array(_) | Value::Object(_)) => {
-                *self = Self::begun(value);
-                self.observe(value, budget)?;
+                *self = if levels_left == 0 { Self::Scalar(Kind::Text) } else { Self::begun(value) };
+                self.observe(value, levels_left, budget)?;
             }
             (Self::List(item), Value::Array(members)) => {
-                members.iter().try_for_each(|member| item.observe(member, budget))?;
+                members.iter().try_for_each(|member| item.observe(member, levels_left.saturating_sub(1), budget))?;
             }
-            (Self::Struct(fields), Value::Object(entries)) => fields.observe(entries, budget)?,
+            (Self::Struct(fields), Value::Object(entries)) => {
+                fields.observe(entries, levels_left.saturating_sub(1), budget)?;
+            }
             (Self::Scalar(kind), value) => *kind = kind.join(kind_of(value)),
             (Self::List(_) | Self::Struct(_), _) => *self = Self::Scalar(Kind::Text),
         }

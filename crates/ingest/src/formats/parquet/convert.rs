@@ -16,11 +16,12 @@ use sluice_domain::Format;
 use crate::{
     columns::{self, FieldIndex},
     error::{DecodeError, shortened},
+    kinds::MAX_EXACT_IN_FLOAT,
 };
 
-/// Microseconds, as they come in each unit: so many for one, or one for so many.
+/// Microseconds of a day.
 const MICROS_A_DAY: i64 = 86_400_000_000;
-const MAX_EXACT_IN_DOUBLE: u64 = 1 << 53;
+/// The largest whole number up to which floats of 32 bits are exact.
 const MAX_EXACT_IN_SINGLE: u64 = 1 << 24;
 
 /// The values of `array` in the type of `field`.
@@ -73,9 +74,10 @@ fn object(array: &StructArray, field: &Field, rows_before: u64) -> Result<ArrayR
         let values = convert(column, &fields[at], rows_before).map_err(|error| within(field.name(), error, true))?;
         converted[at] = Some(values);
     }
-    let filled = converted.into_iter().zip(fields).map(|(values, field)| {
-        values.unwrap_or_else(|| new_null_array(field.data_type(), array.len()))
-    });
+    let filled = converted
+        .into_iter()
+        .zip(fields)
+        .map(|(values, field)| values.unwrap_or_else(|| new_null_array(field.data_type(), array.len())));
     columns::object(field.data_type(), filled.collect(), array.nulls().cloned()).map_err(refusal)
 }
 
@@ -83,14 +85,16 @@ fn scalar(array: &ArrayRef, field: &Field, rows_before: u64) -> Result<ArrayRef,
     use DataType as T;
     let to = field.data_type();
     let converted = match (array.data_type(), to) {
-        (from, T::Float64) if from.is_integer() => exact::<Float64Type>(array, |number| {
-            (number.unsigned_abs() <= MAX_EXACT_IN_DOUBLE).then_some(number as f64)
-        }),
+        (from, T::Float64) if from.is_integer() => {
+            exact::<Float64Type>(array, |number| (number.unsigned_abs() <= MAX_EXACT_IN_FLOAT).then_some(number as f64))
+        }
         (from, T::Float32) if from.is_integer() => exact::<Float32Type>(array, |number| {
             (number.unsigned_abs() <= MAX_EXACT_IN_SINGLE).then_some(number as f32)
         }),
         (T::Date32 | T::Date64, T::Timestamp(TimeUnit::Microsecond, None)) => micros(array, to),
-        (T::Timestamp(_, from), T::Timestamp(TimeUnit::Microsecond, to_zone)) if from.is_some() == to_zone.is_some() => {
+        (T::Timestamp(_, from), T::Timestamp(TimeUnit::Microsecond, to_zone))
+            if from.is_some() == to_zone.is_some() =>
+        {
             micros(array, to)
         }
         (from, to) if keeps_meaning(from, to) => cast(array, to),

@@ -7,7 +7,10 @@ use std::io::{Read, Seek, SeekFrom};
 
 use sluice_domain::Format;
 
-use crate::{error::DecodeError, limits::DecodeLimits};
+use crate::{
+    error::DecodeError,
+    limits::{COLUMN_DEPTH, DecodeLimits},
+};
 
 const MAGIC: &[u8; 4] = b"PAR1";
 const ENCRYPTED_MAGIC: &[u8; 4] = b"PARE";
@@ -81,6 +84,7 @@ type Visit<'v, 'f> = dyn FnMut(&mut Walk<'f>, i64, u8) -> Result<(), DecodeError
 impl<'f> Walk<'f> {
     fn schema(&mut self, limits: &DecodeLimits) -> Result<(), DecodeError> {
         let count = self.list_of_structs()?;
+        let depth = limits.depth.min(COLUMN_DEPTH);
         let mut leaves = 0;
         // How many elements are still to come on each level of the tree.
         let mut open: Vec<i64> = Vec::new();
@@ -104,8 +108,8 @@ impl<'f> Walk<'f> {
             if leaves > limits.columns {
                 return Err(DecodeError::TooManyColumns { limit: limits.columns });
             }
-            if open.len() > LEVELS_A_LIST * limits.depth {
-                return Err(DecodeError::TooDeep { limit: limits.depth, line: None });
+            if open.len() > 1 + LEVELS_A_LIST * depth {
+                return Err(DecodeError::TooDeep { limit: depth, line: None });
             }
             while open.last().is_some_and(|left| *left <= 0) {
                 open.pop();
