@@ -160,9 +160,10 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let authenticator = std::sync::Arc::<Authenticator>::from_ref(state);
         let authorization = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        authenticator.find_caller(authorization).map(Self).ok_or_else(|| {
-            Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", "a valid bearer key is needed")
-        })
+        authenticator
+            .find_caller(authorization)
+            .map(Self)
+            .ok_or_else(|| Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", "a valid bearer key is needed"))
     }
 }
 
@@ -193,12 +194,7 @@ mod tests {
     fn a_mode_that_does_not_go_with_the_keys_is_refused() {
         let settings = AuthSettings { mode: Some(AuthMode::Keys), keys: Vec::new() };
         assert!(Authenticator::new(&settings).is_err());
-        let key = KeySettings {
-            name: "x".into(),
-            secret_sha256: "abc".into(),
-            actions: Vec::new(),
-            namespaces: None,
-        };
+        let key = KeySettings { name: "x".into(), secret_sha256: "abc".into(), actions: Vec::new(), namespaces: None };
         let broken = AuthSettings { mode: None, keys: vec![key.clone()] };
         assert!(matches!(Authenticator::new(&broken), Err(AuthSettingsError::BadDigest { .. })));
         let open = AuthSettings { mode: Some(AuthMode::None), keys: vec![key] };

@@ -34,7 +34,8 @@ impl<S: Send + Sync> FromRequestParts<S> for TablePath {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let Path((namespace, table)) = Path::<(String, String)>::from_request_parts(parts, state).await.map_err(bad_path)?;
+        let Path((namespace, table)) =
+            Path::<(String, String)>::from_request_parts(parts, state).await.map_err(bad_path)?;
         TableRef::parse(&namespace, &table).map(Self).map_err(bad_name)
     }
 }

@@ -24,7 +24,7 @@ const RETRY_AFTER_SECONDS: &str = "1";
 
 /// Why a request failed.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct Problem {
+pub(crate) struct Problem {
     /// A stable name of this kind of problem.
     #[serde(rename = "type")]
     #[schema(example = "urn:sluice:problem:type-mismatch")]
@@ -123,7 +123,8 @@ impl<F: Failure> From<F> for Problem {
 /// Leaves the problem to the layer around every route, which knows the request.
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut response = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR).into_response();
+        let mut response =
+            StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR).into_response();
         response.extensions_mut().insert(self);
         response
     }

@@ -56,9 +56,9 @@ impl UploadParams {
         let by_type = body.media_type.as_deref().and_then(Format::from_media_type);
         let format = match &self.format {
             Some(name) => name.parse().map_err(unsupported)?,
-            None => by_type.or(format_by_name).ok_or_else(|| {
-                unsupported(FormatError::UnknownFormat(body.media_type.clone().unwrap_or_default()))
-            })?,
+            None => by_type
+                .or(format_by_name)
+                .ok_or_else(|| unsupported(FormatError::UnknownFormat(body.media_type.clone().unwrap_or_default())))?,
         };
         let encoding: Option<Compression> =
             body.encoding.as_deref().map(str::parse).transpose().map_err(unsupported)?;
@@ -103,8 +103,7 @@ impl UploadParams {
     }
 
     fn null_values(&self) -> Result<Vec<String>, Problem> {
-        let values: Vec<String> =
-            self.null_values.iter().flat_map(|text| text.split(',')).map(str::to_owned).collect();
+        let values: Vec<String> = self.null_values.iter().flat_map(|text| text.split(',')).map(str::to_owned).collect();
         if values.len() > MAX_NULL_VALUES {
             return Err(bad("null_values", &format!("there are more than {MAX_NULL_VALUES}")));
         }

@@ -3,7 +3,9 @@
 //! Invariant: a row that turns into its entry holds nothing but valid values; any other is an error, never a guess.
 
 use serde::{Deserialize, de::IntoDeserializer, de::value::Error as ValueError};
-use sluice_domain::{IdempotencyKey, Landed, Namespace, SchemaVersion, TableEntry, TableFormat, TableId, UploadEntry, UploadId};
+use sluice_domain::{
+    IdempotencyKey, Landed, Namespace, SchemaVersion, TableEntry, TableFormat, TableId, UploadEntry, UploadId,
+};
 use sqlx::FromRow;
 
 use crate::{

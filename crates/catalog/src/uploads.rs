@@ -6,7 +6,8 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sluice_domain::{
-    IdempotencyKey, Landed, Page, PageRequest, ReadOptions, RowCounts, StoredFailure, TableId, TableRef, UploadEntry, UploadId,
+    IdempotencyKey, Landed, Page, PageRequest, ReadOptions, RowCounts, StoredFailure, TableId, TableRef, UploadEntry,
+    UploadId,
 };
 
 use crate::CatalogError;

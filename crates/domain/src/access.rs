@@ -100,11 +100,7 @@ impl Failure for AccessError {
 impl Caller {
     /// A caller that may do everything: what the mode without authentication makes of everybody.
     pub fn unrestricted(name: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            actions: vec![Action::Read, Action::Append, Action::Manage],
-            namespaces: None,
-        }
+        Self { name: name.into(), actions: vec![Action::Read, Action::Append, Action::Manage], namespaces: None }
     }
 
     /// Whether this namespace exists for the caller.

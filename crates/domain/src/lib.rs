@@ -19,6 +19,4 @@ pub use format::{Compression, CsvOptions, Format, FormatError, JsonOptions, Read
 pub use names::{ColumnName, NameError, NamespaceName, TableName, TableRef};
 pub use page::{Page, PageRequest, PageToken, PageTokenError};
 pub use table::{Namespace, SchemaVersion, TableEntry, TableFormat, TableId, TableState, ZoneName};
-pub use upload::{
-    IdempotencyKey, Landed, Receipt, RowCounts, StoredFailure, UploadEntry, UploadId, UploadState,
-};
+pub use upload::{IdempotencyKey, Landed, Receipt, RowCounts, StoredFailure, UploadEntry, UploadId, UploadState};

@@ -123,8 +123,7 @@ impl TableRef {
 impl FromStr for TableRef {
     type Err = NameError;
     fn from_str(text: &str) -> Result<Self, NameError> {
-        let (namespace, table) =
-            text.split_once('.').ok_or_else(|| NameError::NotQualified(shortened(text)))?;
+        let (namespace, table) = text.split_once('.').ok_or_else(|| NameError::NotQualified(shortened(text)))?;
         Self::parse(namespace, table)
     }
 }
@@ -163,9 +162,7 @@ impl ColumnName {
 impl FromStr for ColumnName {
     type Err = NameError;
     fn from_str(text: &str) -> Result<Self, NameError> {
-        let fits = !text.is_empty()
-            && text.len() <= MAX_COLUMN_BYTES
-            && !text.chars().any(char::is_control);
+        let fits = !text.is_empty() && text.len() <= MAX_COLUMN_BYTES && !text.chars().any(char::is_control);
         if fits { Ok(Self(text.to_owned())) } else { Err(NameError::IllegalColumn(shortened(text))) }
     }
 }

@@ -29,11 +29,8 @@ struct BytesLabels {
 impl IngestMetrics {
     /// Metrics that this registry shows.
     pub fn register(registry: &mut Registry) -> Self {
-        let metrics = Self {
-            latency: Histogram::new(LATENCY_BUCKETS),
-            errors: Counter::default(),
-            bytes: Family::default(),
-        };
+        let metrics =
+            Self { latency: Histogram::new(LATENCY_BUCKETS), errors: Counter::default(), bytes: Family::default() };
         registry.register(
             "data_lake_ingest_latency_seconds",
             "Time from the first byte of an upload to its durable commit",

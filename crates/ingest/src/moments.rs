@@ -104,9 +104,9 @@ fn offset_seconds(mut rest: &[u8]) -> Option<i32> {
 
 fn digits(rest: &mut &[u8], count: usize) -> Option<u32> {
     let (number, after) = rest.split_at_checked(count)?;
-    let number = number.iter().try_fold(0, |number, byte| {
-        byte.is_ascii_digit().then(|| number * 10 + u32::from(byte - b'0'))
-    })?;
+    let number = number
+        .iter()
+        .try_fold(0, |number, byte| byte.is_ascii_digit().then(|| number * 10 + u32::from(byte - b'0')))?;
     *rest = after;
     Some(number)
 }

@@ -52,11 +52,11 @@ impl Pipeline {
     /// The shape of a table that this upload would make.
     pub(crate) async fn infer(&self, entry: &UploadEntry) -> Result<Shape, IngestError> {
         let _slot = self.slots.acquire().await;
-        let unread = source::open(self.zones.get(ZoneName::Raw), entry, &self.settings.decode);
+        let unread = source::open(self.zones.get(ZoneName::Raw), entry);
         let (options, limits) = (entry.options.clone(), self.settings.decode.clone());
         let scratch_dir = self.scratch_dir.clone();
         let inferring =
-            spawn_blocking(move || formats::infer(&options, unread.into_source(&scratch_dir)?, &limits));
+            spawn_blocking(move || formats::infer(&options, unread.into_source(&limits, &scratch_dir)?, &limits));
         let Inferred { schema, rows } = joined(inferring, "reader").await?.map_err(cause)?;
         if schema.fields().is_empty() || rows == 0 && entry.options.format != Format::Parquet {
             return Err(DecodeError::Empty.into());
@@ -108,11 +108,11 @@ impl Pipeline {
         shape: &Shape,
         sender: mpsc::Sender<RecordBatch>,
     ) -> JoinHandle<Result<u64, DecodeError>> {
-        let unread = source::open(self.zones.get(ZoneName::Raw), entry, &self.settings.decode);
+        let unread = source::open(self.zones.get(ZoneName::Raw), entry);
         let (options, limits) = (entry.options.clone(), self.settings.decode.clone());
         let (schema, scratch_dir) = (shape.schema.clone(), self.scratch_dir.clone());
         spawn_blocking(move || {
-            let source = unread.into_source(&scratch_dir)?;
+            let source = unread.into_source(&limits, &scratch_dir)?;
             formats::decode(&options, source, &schema, &limits, &mut |batch| {
                 sender.blocking_send(batch).map_err(|_| DecodeError::Stopped)
             })

@@ -10,7 +10,7 @@ use std::{
 
 use bytes::{Buf as _, Bytes};
 use futures::StreamExt as _;
-use sluice_domain::{Format, UploadEntry};
+use sluice_domain::{Compression, Format, UploadEntry};
 use sluice_storage::{StorageError, Zone, read_chunks};
 use tokio::sync::mpsc;
 
@@ -44,7 +44,7 @@ impl Read for PieceReader {
     }
 }
 
-/// The upload's bytes, as they came in. Must be read where blocking is allowed.
+/// The upload's bytes as they came in, to be read where blocking is allowed.
 fn raw_reader(zone: &Zone, entry: &UploadEntry) -> impl Read + Send + 'static {
     let size_bytes = entry.landed.size_bytes;
     let mut fetched =
@@ -60,28 +60,28 @@ fn raw_reader(zone: &Zone, entry: &UploadEntry) -> impl Read + Send + 'static {
     PieceReader { pieces, current: Bytes::new(), missing_bytes: size_bytes }
 }
 
-/// The upload's bytes, decompressed; on disk where the format is read from its end.
-pub(crate) fn open(zone: &Zone, entry: &UploadEntry, limits: &DecodeLimits) -> Unread {
-    Unread {
-        reader: decompressed(entry.options.compression, raw_reader(zone, entry), limits),
-        format: entry.options.format,
-    }
+/// The upload's bytes, of which nothing was read yet.
+pub(crate) fn open(zone: &Zone, entry: &UploadEntry) -> Unread {
+    let options = &entry.options;
+    Unread { reader: Box::new(raw_reader(zone, entry)), compression: options.compression, format: options.format }
 }
 
 /// A source of which nothing was read yet.
 pub(crate) struct Unread {
     reader: Box<dyn Read + Send>,
+    compression: Compression,
     format: Format,
 }
 
 impl Unread {
-    /// Make it a source. Blocks where the format needs the whole file first.
-    pub(crate) fn into_source(mut self, scratch_dir: &Path) -> Result<Source, DecodeError> {
+    /// Make it a source, decompressed; on disk where the format is read from its end. Blocks.
+    pub(crate) fn into_source(self, limits: &DecodeLimits, scratch_dir: &Path) -> Result<Source, DecodeError> {
+        let mut reader = decompressed(self.compression, self.reader, limits);
         if self.format != Format::Parquet {
-            return Ok(Source::Stream(self.reader));
+            return Ok(Source::Stream(reader));
         }
         let mut file: File = tempfile::tempfile_in(scratch_dir)?;
-        io::copy(&mut self.reader, &mut file)?;
+        io::copy(&mut reader, &mut file)?;
         file.rewind()?;
         Ok(Source::File(file))
     }

@@ -9,8 +9,8 @@ use std::{path::Path, sync::Arc, time::Duration};
 use chrono::Utc;
 use sluice_catalog::{Catalog, CommittedUpload, NewSchemaVersion, NewUpload};
 use sluice_domain::{
-    Grant, IdempotencyKey, ReadOptions, Receipt, RowCounts, StoredFailure, TableEntry, TableFormat, TableRef, UploadEntry, UploadId,
-    UploadState, ZoneName,
+    Grant, IdempotencyKey, ReadOptions, Receipt, RowCounts, StoredFailure, TableEntry, TableFormat, TableRef,
+    UploadEntry, UploadId, UploadState, ZoneName,
 };
 use sluice_storage::Zones;
 use sluice_table::{Commit, CreateOutcome, NewTable, Shelf, Table, TableError, Transaction};
@@ -97,10 +97,15 @@ impl Ingest {
     ///
     /// # Errors
     /// Why nothing was committed. Where the failure names an upload, its bytes are in the raw zone.
-    pub async fn append(&self, grant: &Grant, request: UploadRequest, body: Body<'_>) -> Result<Outcome, UploadFailure> {
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| IngestError::TooManyUploads {
-            limit: self.road.pipeline.settings.concurrent_uploads,
-        })?;
+    pub async fn append(
+        &self,
+        grant: &Grant,
+        request: UploadRequest,
+        body: Body<'_>,
+    ) -> Result<Outcome, UploadFailure> {
+        let place = Arc::clone(&self.places)
+            .try_acquire_owned()
+            .map_err(|_| IngestError::TooManyUploads { limit: self.road.pipeline.settings.concurrent_uploads })?;
         let claim = match &request.idempotency_key {
             Some(key) => Some(self.in_flight.claim(key).ok_or(IngestError::KeyInFlight)?),
             None => None,
@@ -207,7 +212,12 @@ impl Ingest {
 }
 
 impl Road {
-    async fn land(&self, grant: &Grant, request: UploadRequest, intake: Intake<'_>) -> Result<UploadEntry, IngestError> {
+    async fn land(
+        &self,
+        grant: &Grant,
+        request: UploadRequest,
+        intake: Intake<'_>,
+    ) -> Result<UploadEntry, IngestError> {
         let (id, started_at) = (UploadId(Uuid::now_v7()), Utc::now());
         let (TableRef { namespace, table }, options) = (&request.table, &request.options);
         let (format, compression) = (options.format, options.compression.extension());
@@ -370,8 +380,7 @@ impl Road {
             Some(rows) => rows,
             None => table.versions(Some(version + 1), 1).await?.first().map_or(0, |version| version.rows_added),
         };
-        let committed =
-            CommittedUpload { version, rows: RowCounts::all_committed(rows), committed_at: Utc::now() };
+        let committed = CommittedUpload { version, rows: RowCounts::all_committed(rows), committed_at: Utc::now() };
         let entry = self.catalog.uploads().commit(entry.id, &committed).await?;
         self.receipt(&entry).ok_or_else(|| IngestError::lost_task("receipt"))
     }

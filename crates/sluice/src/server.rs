@@ -61,7 +61,7 @@ impl Server {
             &scratch_dir,
         );
         let tables = LakeTables { catalog: catalog.clone(), shelf: Arc::clone(&shelf) };
-        let queries = Arc::new(QueryService::new(settings.query, Arc::new(tables)));
+        let queries = Arc::new(QueryService::new(settings.query, Arc::new(tables))?);
         let resumed = ingest.resume().await?;
         if resumed > 0 {
             tracing::info!(uploads = resumed, "resuming uploads that were cut off");
@@ -120,7 +120,7 @@ impl Server {
         if !app.ingest.drain(grace).await {
             tracing::warn!("some uploads were not finished within the grace; the next start resumes them");
         }
-        app.catalog.close().await;
+        app.catalog.close().await?;
         tracing::info!("stopped");
         Ok(())
     }

@@ -9,7 +9,7 @@ use crate::settings::{LogFormat, LogSettings};
 ///
 /// # Errors
 /// A filter that cannot be read, or a log that was started before.
-pub fn start(settings: &LogSettings) -> anyhow::Result<()> {
+pub(crate) fn start(settings: &LogSettings) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&settings.filter).context("log.filter cannot be read")?;
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let started = match settings.format {

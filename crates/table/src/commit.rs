@@ -163,9 +163,7 @@ impl Table {
     /// commits for the writer, so the log need not be read to say that this one is not in it.
     fn is_known_to_precede(&self, transaction: &Transaction) -> bool {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.as_ref().is_some_and(|known| {
-            known.app_id == transaction.app_id && known.sequence < transaction.sequence
-        })
+        known.as_ref().is_some_and(|known| known.app_id == transaction.app_id && known.sequence < transaction.sequence)
     }
 }
 

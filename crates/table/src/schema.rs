@@ -89,7 +89,9 @@ pub fn check_partition_columns(schema: &Schema, partition_by: &[String]) -> Resu
         }
     }
     match partition_by.first() {
-        Some(first) if partition_by.len() == schema.fields().len() => bad(first, "no column would be left for the data"),
+        Some(first) if partition_by.len() == schema.fields().len() => {
+            bad(first, "no column would be left for the data")
+        }
         _ => Ok(()),
     }
 }

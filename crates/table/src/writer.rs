@@ -5,13 +5,20 @@
 
 use std::{collections::HashMap, fs::File, io, path::PathBuf, sync::Arc};
 
-use arrow::{array::RecordBatch, datatypes::{Schema, SchemaRef}, row::OwnedRow};
+use arrow::{
+    array::RecordBatch,
+    datatypes::{Schema, SchemaRef},
+    row::OwnedRow,
+};
 use bytes::Bytes;
 use deltalake::kernel::Add;
 use parquet::{
     arrow::ArrowWriter,
     basic::{Compression, ZstdLevel},
-    file::{metadata::ParquetMetaData, properties::{EnabledStatistics, WriterProperties}},
+    file::{
+        metadata::ParquetMetaData,
+        properties::{EnabledStatistics, WriterProperties},
+    },
 };
 use serde::{Deserialize, Serialize};
 use sluice_storage::{Folder, ObjectWriter};
@@ -92,8 +99,7 @@ impl TableWriter {
         file_prefix: String,
         scratch_dir: PathBuf,
     ) -> Result<Self, TableError> {
-        let splitter =
-            if partition_by.is_empty() { None } else { Some(Splitter::new(schema, partition_by)?) };
+        let splitter = if partition_by.is_empty() { None } else { Some(Splitter::new(schema, partition_by)?) };
         let file_schema: Schema = match &splitter {
             Some(splitter) => splitter.file_schema(schema)?,
             None => schema.as_ref().clone(),

@@ -70,9 +70,10 @@ pub(super) async fn create_upload(
 
 fn idempotency_key(headers: &HeaderMap, scope: String) -> Result<Option<IdempotencyKey>, Problem> {
     let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
-    let key = value.to_str().ok().filter(|key| {
-        !key.is_empty() && key.len() <= MAX_KEY_BYTES && key.bytes().all(|byte| byte.is_ascii_graphic())
-    });
+    let key = value
+        .to_str()
+        .ok()
+        .filter(|key| !key.is_empty() && key.len() <= MAX_KEY_BYTES && key.bytes().all(|byte| byte.is_ascii_graphic()));
     let key = key.ok_or_else(|| {
         let detail = format!("Idempotency-Key is not 1 to {MAX_KEY_BYTES} visible ASCII characters");
         Problem::bad_request("bad-idempotency-key", detail)

@@ -6,7 +6,7 @@ mod upload;
 
 pub(crate) use query::{PreviewView, QueryBody, QueryColumn, QueryView};
 pub(crate) use table::{
-    ColumnView, NamespacePage, NamespaceView, SchemaPage, SchemaVersionView, TableChangeBody, TablePage, TableSummary,
-    TableView, VersionPage, VersionView,
+    NamespacePage, NamespaceView, SchemaPage, SchemaVersionView, TableChangeBody, TablePage, TableSummary, TableView,
+    VersionPage,
 };
-pub(crate) use upload::{FailureView, ReceiptView, UploadPage, UploadView};
+pub(crate) use upload::{ReceiptView, UploadPage, UploadView};

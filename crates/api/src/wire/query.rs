@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 /// A query.
@@ -39,7 +39,7 @@ pub(crate) struct QueryView {
     pub(crate) columns: Vec<QueryColumn>,
     /// The rows, each an object with the columns' values.
     #[schema(value_type = Vec<Object>)]
-    pub(crate) rows: Vec<Map<String, Value>>,
+    pub(crate) rows: Box<RawValue>,
     /// How many rows there are.
     pub(crate) row_count: u64,
     /// Whether the row limit cut rows off.
@@ -61,7 +61,7 @@ pub(crate) struct PreviewView {
     pub(crate) columns: Vec<QueryColumn>,
     /// Some rows, each an object with the columns' values; which ones is not defined.
     #[schema(value_type = Vec<Object>)]
-    pub(crate) rows: Vec<Map<String, Value>>,
+    pub(crate) rows: Box<RawValue>,
     /// The table version that they come from.
     pub(crate) version: u64,
 }
