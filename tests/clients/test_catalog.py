@@ -83,7 +83,7 @@ def test_a_preview_is_bounded(lake, table):
 def test_a_deleted_table_is_gone_until_it_is_restored(lake, table):
     lake.upload(table, b"id\n1\n", format="csv")
     assert lake.request("DELETE", table_path(table)).status_code == 204
-    for path in ("", "/schema/history", "/versions", "/preview", "/uploads"):
+    for path in ("", "/schema/history", "/versions", "/preview"):
         check_problem(lake.request("GET", table_path(table) + path), 404)
     check_problem(lake.request("DELETE", table_path(table)), 404)
     check_problem(lake.send_query(f"SELECT * FROM {table}"), range(400, 500))

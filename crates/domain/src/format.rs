@@ -117,6 +117,15 @@ pub enum Compression {
 }
 
 impl Compression {
+    /// The name, as in `Content-Encoding`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Identity => "identity",
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+        }
+    }
+
     /// What the raw object's name ends with.
     pub fn extension(self) -> &'static str {
         match self {
@@ -124,6 +133,12 @@ impl Compression {
             Self::Gzip => ".gz",
             Self::Zstd => ".zst",
         }
+    }
+}
+
+impl fmt::Display for Compression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

@@ -1,181 +1,132 @@
-//! Why a file does not become rows: always naming the place, so that its sender can mend it.
+//! What can go wrong on an upload's road.
 
-use std::io;
+use sluice_catalog::CatalogError;
+use sluice_domain::{ErrorKind, Failure, StoredFailure, UploadId};
+use sluice_storage::StorageError;
+use sluice_table::TableError;
 
-use sluice_domain::{ErrorKind, Failure, Format};
+use crate::{BodyError, DecodeError};
 
-/// The longest value that an error repeats, in characters.
-const MAX_VALUE_CHARS: usize = 80;
-
-/// A file that could not be decoded. Lines and rows are counted from 1, rows without the header.
+/// Why an upload is not in its table.
 #[derive(Debug, thiserror::Error)]
-pub enum DecodeError {
-    /// Send a file with content.
-    #[error("the file is empty: there is not even a column in it")]
-    Empty,
-    /// Compress the file again, or say how it is compressed.
-    #[error("the compressed content is damaged: {0}")]
-    BrokenCompression(String),
-    /// Send the file in parts.
-    #[error("the decoded content is larger than {limit_bytes} bytes, the most that is taken of this file")]
-    TooLarge {
-        /// How many decoded bytes this file may have.
-        limit_bytes: u64,
-    },
-    /// Mend the file at this place, or say which format it is.
-    #[error("this is not good {format}: {}{reason}", place(*line, column.as_deref()))]
-    Malformed {
-        /// What it was read as.
-        format: Format,
-        /// The line.
-        line: Option<u64>,
-        /// The column.
-        column: Option<String>,
-        /// What is wrong there.
-        reason: String,
-    },
-    /// Send fewer columns.
-    #[error("the file has more than {limit} columns, fields within objects counted")]
-    TooManyColumns {
-        /// How many it may have.
+pub enum IngestError {
+    /// The body did not come in whole.
+    #[error(transparent)]
+    Body(#[from] BodyError),
+    /// As many uploads as are taken at once are under way.
+    #[error("{limit} uploads are under way already; try again in a moment")]
+    TooManyUploads {
+        /// How many are taken at once.
         limit: usize,
     },
-    /// Send values that are nested less.
-    #[error("{}arrays and objects are nested more than {limit} deep", place(*line, None))]
-    TooDeep {
-        /// How deep they may be.
-        limit: usize,
-        /// The line.
-        line: Option<u64>,
+    /// An upload with this key is under way.
+    #[error("an upload with this Idempotency-Key is under way; try again in a moment")]
+    KeyInFlight,
+    /// The key belongs to another upload.
+    #[error("this Idempotency-Key was used for {0}")]
+    KeyReused(&'static str),
+    /// The upload asks for another partitioning than the table has.
+    #[error("the table is partitioned by [{actual}], not by [{asked}]")]
+    OtherPartitioning {
+        /// The table's partition columns.
+        actual: String,
+        /// Those of the upload.
+        asked: String,
     },
-    /// Send a value that the column holds.
-    #[error("{}{value:?} does not fit into {expected}", row_place(*row, *line, column))]
-    Mismatch {
-        /// The row; none where the whole column does not fit.
-        row: Option<u64>,
-        /// The line, in text formats.
-        line: Option<u64>,
-        /// The column, with the path within it.
-        column: String,
-        /// The value, shortened.
-        value: String,
-        /// The type it should have.
-        expected: String,
-    },
-    /// Leave the column out, or add it to the table.
-    #[error("{}the table has no column {column:?}", place(*line, None))]
-    UnknownColumn {
-        /// The column, with the path within it.
-        column: String,
-        /// The line, in text formats.
-        line: Option<u64>,
-    },
-    /// Nothing: whoever wanted the rows no longer does.
-    #[error("the decoding was stopped")]
-    Stopped,
-    /// Try again later.
-    #[error("the stored content could not be read")]
-    Read(#[source] io::Error),
+    /// The bytes are not what they were said to be, or do not fit the table.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// The table could not be written.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// The catalog could not be read or written.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// The object store could not be read or written.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The failure of an earlier try of the same upload, or one without a cause that is worth naming.
+    #[error(transparent)]
+    Stored(#[from] StoredFailure),
 }
 
-impl DecodeError {
-    /// A file that breaks the rules of its format, at no line in particular.
-    pub(crate) fn malformed(format: Format, reason: impl Into<String>) -> Self {
-        Self::Malformed { format, line: None, column: None, reason: reason.into() }
-    }
-}
-
-/// A reader hands on what an inner reader found wrong; what is not a [`DecodeError`] is no fault of the file.
-impl From<io::Error> for DecodeError {
-    fn from(error: io::Error) -> Self {
-        error.downcast::<Self>().unwrap_or_else(Self::Read)
-    }
-}
-
-impl From<DecodeError> for io::Error {
-    fn from(error: DecodeError) -> Self {
-        Self::other(error)
-    }
-}
-
-impl Failure for DecodeError {
+impl Failure for IngestError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::Empty
-            | Self::TooManyColumns { .. }
-            | Self::TooDeep { .. }
-            | Self::Mismatch { .. }
-            | Self::UnknownColumn { .. } => ErrorKind::Invalid,
-            Self::BrokenCompression(_) | Self::Malformed { .. } => ErrorKind::Malformed,
-            Self::TooLarge { .. } => ErrorKind::TooLarge,
-            Self::Stopped => ErrorKind::Internal,
-            Self::Read(_) => ErrorKind::Unavailable,
+            Self::Body(source) => source.kind(),
+            Self::TooManyUploads { .. } => ErrorKind::TooMany,
+            Self::KeyInFlight => ErrorKind::Conflict,
+            Self::KeyReused(_) | Self::OtherPartitioning { .. } => ErrorKind::Invalid,
+            Self::Decode(source) => source.kind(),
+            Self::Table(source) => source.kind(),
+            Self::Catalog(source) => source.kind(),
+            Self::Storage(source) => source.kind(),
+            Self::Stored(source) => source.kind(),
         }
     }
 
-    fn code(&self) -> &'static str {
+    fn code(&self) -> &str {
         match self {
-            Self::Empty => "empty-file",
-            Self::BrokenCompression(_) => "broken-compression",
-            Self::TooLarge { .. } => "decoded-too-large",
-            Self::Malformed { .. } => "malformed-file",
-            Self::TooManyColumns { .. } => "too-many-columns",
-            Self::TooDeep { .. } => "too-deep",
-            Self::Mismatch { .. } => "type-mismatch",
-            Self::UnknownColumn { .. } => "unknown-column",
-            Self::Stopped => "decoding-stopped",
-            Self::Read(_) => "content-unreadable",
+            Self::Body(source) => source.code(),
+            Self::TooManyUploads { .. } => "too-many-uploads",
+            Self::KeyInFlight => "idempotency-key-in-flight",
+            Self::KeyReused(_) => "idempotency-key-reused",
+            Self::OtherPartitioning { .. } => "other-partitioning",
+            Self::Decode(source) => source.code(),
+            Self::Table(source) => source.code(),
+            Self::Catalog(source) => source.code(),
+            Self::Storage(source) => source.code(),
+            Self::Stored(source) => source.code(),
         }
     }
 }
 
-/// A value as errors repeat it.
-pub(crate) fn shortened(value: &str) -> String {
-    match value.char_indices().nth(MAX_VALUE_CHARS) {
-        Some((end, _)) => format!("{}…", &value[..end]),
-        None => value.to_owned(),
+impl IngestError {
+    /// Whether trying the same bytes again can only fail again.
+    pub(crate) fn is_final(&self) -> bool {
+        matches!(
+            self.kind(),
+            ErrorKind::Malformed
+                | ErrorKind::Invalid
+                | ErrorKind::Unsupported
+                | ErrorKind::TooLarge
+                | ErrorKind::NotFound
+                | ErrorKind::Forbidden
+        )
+    }
+
+    /// A task of this process ended without an answer.
+    pub(crate) fn lost_task(task: &'static str) -> Self {
+        Self::Stored(StoredFailure {
+            kind: ErrorKind::Internal,
+            code: "internal".into(),
+            detail: format!("the {task} of the upload ended without an answer"),
+        })
     }
 }
 
-fn place(line: Option<u64>, column: Option<&str>) -> String {
-    match (line, column) {
-        (Some(line), Some(column)) => format!("line {line}, column {column:?}: "),
-        (Some(line), None) => format!("line {line}: "),
-        (None, Some(column)) => format!("column {column:?}: "),
-        (None, None) => String::new(),
+/// A failed upload: its id, if its bytes are in the raw zone, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct UploadFailure {
+    /// The upload whose bytes are kept.
+    pub upload_id: Option<UploadId>,
+    /// Why it failed.
+    pub error: IngestError,
+}
+
+impl Failure for UploadFailure {
+    fn kind(&self) -> ErrorKind {
+        self.error.kind()
+    }
+
+    fn code(&self) -> &str {
+        self.error.code()
     }
 }
 
-fn row_place(row: Option<u64>, line: Option<u64>, column: &str) -> String {
-    let row = row.map_or(String::new(), |row| format!("row {row}, "));
-    let line = line.map_or(String::new(), |line| format!("line {line}, "));
-    format!("{row}{line}column {column:?}: ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_error_survives_its_way_through_a_reader() {
-        let error: io::Error = DecodeError::TooLarge { limit_bytes: 7 }.into();
-        assert!(matches!(DecodeError::from(error), DecodeError::TooLarge { limit_bytes: 7 }));
-        let foreign = io::Error::from(io::ErrorKind::TimedOut);
-        assert!(matches!(DecodeError::from(foreign), DecodeError::Read(_)));
-    }
-
-    #[test]
-    fn the_text_names_the_place() {
-        let error = DecodeError::Mismatch {
-            row: Some(2),
-            line: Some(3),
-            column: "age".into(),
-            value: shortened(&"é".repeat(100)),
-            expected: "Int64".into(),
-        };
-        let text = error.to_string();
-        assert!(text.starts_with("row 2, line 3, column \"age\": \"éé"), "{text}");
-        assert!(text.ends_with("éé…\" does not fit into Int64"), "{text}");
-        assert!(text.chars().count() < 160);
+impl<E: Into<IngestError>> From<E> for UploadFailure {
+    fn from(error: E) -> Self {
+        Self { upload_id: None, error: error.into() }
     }
 }

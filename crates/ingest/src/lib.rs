@@ -6,8 +6,8 @@
 //! Invariant: the original bytes are durable before anything is made of them.
 //! Invariant: an upload's rows are committed all together or not at all, and once.
 
+mod decode_error;
 mod error;
-mod failure;
 mod limits;
 mod settings;
 
@@ -25,8 +25,8 @@ mod metrics;
 mod pipeline;
 mod upload;
 
-pub use error::DecodeError;
-pub use failure::{IngestError, UploadFailure};
+pub use decode_error::DecodeError;
+pub use error::{IngestError, UploadFailure};
 pub use land::{Body, BodyError};
 pub use limits::DecodeLimits;
 pub use metrics::IngestMetrics;

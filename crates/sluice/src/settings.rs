@@ -15,6 +15,9 @@ use sluice_ingest::IngestSettings;
 use sluice_query::QuerySettings;
 use sluice_storage::StorageSettings;
 
+/// The Delta kernel tells of every file it looks at; that is for debugging.
+const DEFAULT_FILTER: &str = "info,buoyant_kernel=warn,deltalake_core=warn";
+
 /// Everything that can be set.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -64,7 +67,7 @@ pub struct LogSettings {
 
 impl Default for LogSettings {
     fn default() -> Self {
-        Self { format: LogFormat::Text, filter: "info".into() }
+        Self { format: LogFormat::Text, filter: DEFAULT_FILTER.into() }
     }
 }
 

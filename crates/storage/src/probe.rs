@@ -22,6 +22,11 @@ pub async fn probe(zone: &Zone) -> Result<(), StorageError> {
     match outcome {
         Ok(Proof::Kept) => Ok(deleted?),
         Ok(Proof::Missing(reason)) => Err(StorageError::NoPutIfAbsent { location: zone.url().to_string(), reason }),
+        // A write finds nothing missing but the place itself.
+        Err(Error::NotFound { .. }) => Err(StorageError::BadLocation {
+            location: zone.url().to_string(),
+            reason: "there is no such bucket or folder".into(),
+        }),
         Err(error) => Err(error.into()),
     }
 }

@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use object_store::path::Path;
-use sluice_domain::{Action, Caller, Compression, Format, IdempotencyKey, Resource, UploadEntry, UploadId, ZoneName};
+use sluice_domain::{Action, Caller, IdempotencyKey, Resource, UploadEntry, UploadId, ZoneName};
 use sluice_ingest::UploadRequest;
 use sluice_storage::read_chunks;
 
@@ -113,9 +113,8 @@ pub(super) async fn get_upload(
 /// Give back the original bytes of an upload, as they came in (compressed, if they were).
 #[utoipa::path(get, path = "/api/v1/uploads/{upload_id}/content", tag = "ingest",
     params(("upload_id" = uuid::Uuid, Path, description = "The upload")),
-    responses((status = 200, description = "The original bytes", content(
-        (Vec<u8> = "text/csv"), (Vec<u8> = "application/x-ndjson"), (Vec<u8> = "application/json"),
-        (Vec<u8> = "application/vnd.apache.parquet"), (Vec<u8> = "application/gzip"), (Vec<u8> = "application/zstd"))),
+    responses((status = 200, description = "The original bytes", body = Vec<u8>,
+        content_type = "application/octet-stream"),
         Problems))]
 pub(super) async fn get_upload_content(
     State(app): State<App>,
@@ -127,7 +126,8 @@ pub(super) async fn get_upload_content(
     let bytes = read_chunks(store, Path::from(entry.landed.raw_path.as_str()), size_bytes);
     let file_name = entry.landed.raw_path.rsplit('/').next().unwrap_or_default();
     let headers = [
-        (header::CONTENT_TYPE, media_type(&entry).to_owned()),
+        // Whatever was sent, no browser takes it for a page.
+        (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
         (header::CONTENT_LENGTH, size_bytes.to_string()),
         (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{file_name}\"")),
         (header::ETAG, format!("\"{}\"", entry.landed.sha256)),
@@ -148,15 +148,4 @@ async fn find(app: &App, caller: &Caller, id: UploadId) -> Result<UploadEntry, P
 fn view(app: &App, entry: UploadEntry) -> UploadView {
     let receipt = app.ingest.receipt(&entry);
     UploadView::new(entry, receipt)
-}
-
-fn media_type(entry: &UploadEntry) -> &'static str {
-    match (entry.options.compression, entry.options.format) {
-        (Compression::Gzip, _) => "application/gzip",
-        (Compression::Zstd, _) => "application/zstd",
-        (Compression::Identity, Format::Csv) => "text/csv",
-        (Compression::Identity, Format::Ndjson) => "application/x-ndjson",
-        (Compression::Identity, Format::Json) => "application/json",
-        (Compression::Identity, Format::Parquet) => "application/vnd.apache.parquet",
-    }
 }

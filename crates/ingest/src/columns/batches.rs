@@ -8,7 +8,7 @@ use super::{
     fields::Fields,
     value::Value,
 };
-use crate::{error::DecodeError, limits::DecodeLimits};
+use crate::{decode_error::DecodeError, limits::DecodeLimits};
 
 /// Where batches go.
 pub(crate) type Sink<'s> = dyn FnMut(RecordBatch) -> Result<(), DecodeError> + 's;

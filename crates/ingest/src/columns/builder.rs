@@ -14,7 +14,7 @@ use arrow::{
 
 use super::{fields::Fields, nested, value::Value};
 use crate::{
-    error::shortened,
+    decode_error::shortened,
     kinds::{MAX_EXACT_IN_FLOAT, is_whole, parse_boolean, parse_decimal, parse_float, parse_integer},
     moments::{Moment, parse_moment},
 };

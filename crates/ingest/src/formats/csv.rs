@@ -13,7 +13,7 @@ use self::records::Records;
 use super::{Decoder, Inferred, Reading, Source};
 use crate::{
     columns::{Batches, FieldIndex, Sink},
-    error::DecodeError,
+    decode_error::DecodeError,
     kinds::Kind,
 };
 

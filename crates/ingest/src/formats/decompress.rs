@@ -12,7 +12,7 @@ use std::{
 
 use sluice_domain::Compression;
 
-use crate::{error::DecodeError, limits::DecodeLimits};
+use crate::{decode_error::DecodeError, limits::DecodeLimits};
 
 /// How many decoded bytes are given out before the ratio counts: short texts of one letter are no bombs.
 const RATIO_FREE_BYTES: u64 = 16 << 20;
@@ -39,7 +39,7 @@ pub(crate) fn decompressed(
             Err(error) => Box::new(Broken(Some(error))),
         },
     };
-    Box::new(Bounded { inner: decoded, given: 0, taken, limit_bytes: limits.decoded_bytes, ratio })
+    Box::new(Bounded { inner: decoded, compression, given: 0, taken, limit_bytes: limits.decoded_bytes, ratio })
 }
 
 fn zstd_decoder(source: impl io::BufRead + Send + 'static) -> io::Result<impl Read + Send> {
@@ -81,6 +81,7 @@ impl<R: Read> Read for Counted<R> {
 /// Gives out decoded bytes up to the limits.
 struct Bounded {
     inner: Box<dyn Read + Send>,
+    compression: Compression,
     given: u64,
     taken: Arc<AtomicU64>,
     limit_bytes: u64,
@@ -112,7 +113,9 @@ impl Read for Bounded {
             // A failure to read arrives with its own mark; what is left is the decoder's complaint.
             Err(error) => Err(match error.downcast::<DecodeError>() {
                 Ok(found) => found,
-                Err(damage) => DecodeError::BrokenCompression(damage.to_string()),
+                Err(damage) => {
+                    DecodeError::BrokenCompression { compression: self.compression, reason: damage.to_string() }
+                }
             }
             .into()),
         }
@@ -162,7 +165,7 @@ mod tests {
         let garbled = [&whole[..], b"garbage"].concat();
         for bytes in [whole[..whole.len() - cut].to_vec(), garbled, b"not compressed at all".to_vec()] {
             let error = read_back(compression, bytes, &DecodeLimits::default()).unwrap_err();
-            assert!(matches!(error, DecodeError::BrokenCompression(_)), "{error:?}");
+            assert!(matches!(error, DecodeError::BrokenCompression { .. }), "{error:?}");
         }
     }
 

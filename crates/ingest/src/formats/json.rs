@@ -10,7 +10,7 @@ use self::{records::Records, shape::Shapes};
 use super::{Decoder, Inferred, Reading, Source};
 use crate::{
     columns::{Batches, Sink, Value},
-    error::DecodeError,
+    decode_error::DecodeError,
 };
 
 mod parse;

@@ -21,7 +21,7 @@ use sluice_domain::{Format, ReadOptions};
 
 pub(crate) use decompress::decompressed;
 
-use crate::{columns::Sink, error::DecodeError, limits::DecodeLimits};
+use crate::{columns::Sink, decode_error::DecodeError, limits::DecodeLimits};
 
 const BYTE_ORDER_MARK: [u8; 3] = [0xEF, 0xBB, 0xBF];
 

@@ -20,7 +20,7 @@ use sluice_table::storable_type;
 use super::{Decoder, Inferred, Reading, Source};
 use crate::{
     columns::{FieldIndex, Sink},
-    error::DecodeError,
+    decode_error::DecodeError,
     limits::DecodeLimits,
 };
 
@@ -146,7 +146,7 @@ fn converted(
 }
 
 fn bad_column(column: &str, reason: &str) -> DecodeError {
-    let (column, reason) = (Some(crate::error::shortened(column)), reason.to_owned());
+    let (column, reason) = (Some(crate::decode_error::shortened(column)), reason.to_owned());
     DecodeError::Malformed { format: Format::Parquet, line: None, column, reason }
 }
 

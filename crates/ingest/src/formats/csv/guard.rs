@@ -4,7 +4,7 @@ use std::io::{self, Read};
 
 use sluice_domain::Format;
 
-use crate::error::DecodeError;
+use crate::decode_error::DecodeError;
 
 /// Follows the file's last byte: the first line end ends the last record, the second one is an empty line,
 /// unless both lie between quotes that were never closed.

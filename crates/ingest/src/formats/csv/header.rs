@@ -5,7 +5,7 @@ use std::{collections::HashSet, str::from_utf8};
 use csv::ByteRecord;
 use sluice_domain::{ColumnName, Format};
 
-use crate::error::DecodeError;
+use crate::decode_error::DecodeError;
 
 /// Names for the fields of a record: its own words where it is a header, numbers from 1 else.
 ///

@@ -6,7 +6,7 @@ use csv::{ByteRecord, Reader, ReaderBuilder};
 use sluice_domain::{CsvOptions, Format};
 
 use super::{guard::Guard, header};
-use crate::{error::DecodeError, limits::DecodeLimits};
+use crate::{decode_error::DecodeError, limits::DecodeLimits};
 
 const BUFFER_BYTES: usize = 64 << 10;
 /// What ends a record, and is none of its own bytes.

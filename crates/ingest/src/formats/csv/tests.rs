@@ -10,7 +10,7 @@ use rstest::rstest;
 use sluice_domain::{Compression, CsvOptions, Format, JsonOptions, ReadOptions};
 
 use super::super::{Inferred, Source, decode, infer};
-use crate::{error::DecodeError, limits::DecodeLimits};
+use crate::{decode_error::DecodeError, limits::DecodeLimits};
 
 fn options(csv: CsvOptions) -> ReadOptions {
     let compression = Compression::Identity;

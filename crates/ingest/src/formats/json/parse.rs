@@ -7,7 +7,7 @@ use jiter::{Jiter, JiterError, Peek};
 use super::records::Records;
 use crate::{
     columns::Value,
-    error::{DecodeError, shortened},
+    decode_error::{DecodeError, shortened},
 };
 
 /// The most values of one record: what keeps a record of brackets from filling the memory.

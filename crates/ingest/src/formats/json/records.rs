@@ -7,7 +7,7 @@ use std::io::{BufRead as _, BufReader, Read};
 use sluice_domain::Format;
 
 use super::super::Reading;
-use crate::error::DecodeError;
+use crate::decode_error::DecodeError;
 
 const BUFFER_BYTES: usize = 64 << 10;
 

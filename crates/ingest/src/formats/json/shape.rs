@@ -8,7 +8,7 @@ use sluice_domain::ColumnName;
 use super::parse::BadRecord;
 use crate::{
     columns::{FieldIndex, Value},
-    error::shortened,
+    decode_error::shortened,
     kinds::Kind,
     limits::COLUMN_DEPTH,
 };

@@ -15,7 +15,7 @@ use sluice_domain::Format;
 
 use crate::{
     columns::{self, FieldIndex},
-    error::{DecodeError, shortened},
+    decode_error::{DecodeError, shortened},
     kinds::MAX_EXACT_IN_FLOAT,
 };
 

@@ -8,7 +8,7 @@ use std::io::{Read, Seek, SeekFrom};
 use sluice_domain::Format;
 
 use crate::{
-    error::DecodeError,
+    decode_error::DecodeError,
     limits::{COLUMN_DEPTH, DecodeLimits},
 };
 

@@ -19,7 +19,7 @@ use rstest::rstest;
 use sluice_domain::{Compression, CsvOptions, Format, JsonOptions, ReadOptions};
 
 use super::super::{Inferred, Source, decode, infer};
-use crate::{error::DecodeError, limits::DecodeLimits};
+use crate::{decode_error::DecodeError, limits::DecodeLimits};
 
 fn options() -> ReadOptions {
     let (csv, json) = (CsvOptions::default(), JsonOptions::default());

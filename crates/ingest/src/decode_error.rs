@@ -1,0 +1,186 @@
+//! Why a file does not become rows: always naming the place, so that its sender can mend it.
+
+use std::io;
+
+use sluice_domain::{Compression, ErrorKind, Failure, Format};
+
+/// The longest value that an error repeats, in characters.
+const MAX_VALUE_CHARS: usize = 80;
+
+/// A file that could not be decoded. Lines and rows are counted from 1, rows without the header.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// Send a file with content.
+    #[error("the file is empty: there is not even a column in it")]
+    Empty,
+    /// Compress the file again, or say how it is compressed.
+    #[error("this is not good {compression}: {reason}")]
+    BrokenCompression {
+        /// How it was said to be compressed.
+        compression: Compression,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Send the file in parts.
+    #[error("the decoded content is larger than {limit_bytes} bytes, the most that is taken of this file")]
+    TooLarge {
+        /// How many decoded bytes this file may have.
+        limit_bytes: u64,
+    },
+    /// Mend the file at this place, or say which format it is.
+    #[error("this is not good {format}: {}{reason}", place(*line, column.as_deref()))]
+    Malformed {
+        /// What it was read as.
+        format: Format,
+        /// The line.
+        line: Option<u64>,
+        /// The column.
+        column: Option<String>,
+        /// What is wrong there.
+        reason: String,
+    },
+    /// Send fewer columns.
+    #[error("the file has more than {limit} columns, fields within objects counted")]
+    TooManyColumns {
+        /// How many it may have.
+        limit: usize,
+    },
+    /// Send values that are nested less.
+    #[error("{}arrays and objects are nested more than {limit} deep", place(*line, None))]
+    TooDeep {
+        /// How deep they may be.
+        limit: usize,
+        /// The line.
+        line: Option<u64>,
+    },
+    /// Send a value that the column holds.
+    #[error("{}{value:?} does not fit into {expected}", row_place(*row, *line, column))]
+    Mismatch {
+        /// The row; none where the whole column does not fit.
+        row: Option<u64>,
+        /// The line, in text formats.
+        line: Option<u64>,
+        /// The column, with the path within it.
+        column: String,
+        /// The value, shortened.
+        value: String,
+        /// The type it should have.
+        expected: String,
+    },
+    /// Leave the column out, or add it to the table.
+    #[error("{}the table has no column {column:?}", place(*line, None))]
+    UnknownColumn {
+        /// The column, with the path within it.
+        column: String,
+        /// The line, in text formats.
+        line: Option<u64>,
+    },
+    /// Nothing: whoever wanted the rows no longer does.
+    #[error("the decoding was stopped")]
+    Stopped,
+    /// Try again later.
+    #[error("the stored content could not be read")]
+    Read(#[source] io::Error),
+}
+
+impl DecodeError {
+    /// A file that breaks the rules of its format, at no line in particular.
+    pub(crate) fn malformed(format: Format, reason: impl Into<String>) -> Self {
+        Self::Malformed { format, line: None, column: None, reason: reason.into() }
+    }
+}
+
+/// A reader hands on what an inner reader found wrong; what is not a [`DecodeError`] is no fault of the file.
+impl From<io::Error> for DecodeError {
+    fn from(error: io::Error) -> Self {
+        error.downcast::<Self>().unwrap_or_else(Self::Read)
+    }
+}
+
+impl From<DecodeError> for io::Error {
+    fn from(error: DecodeError) -> Self {
+        Self::other(error)
+    }
+}
+
+impl Failure for DecodeError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Empty
+            | Self::TooManyColumns { .. }
+            | Self::TooDeep { .. }
+            | Self::Mismatch { .. }
+            | Self::UnknownColumn { .. } => ErrorKind::Invalid,
+            Self::BrokenCompression { .. } | Self::Malformed { .. } => ErrorKind::Malformed,
+            Self::TooLarge { .. } => ErrorKind::TooLarge,
+            Self::Stopped => ErrorKind::Internal,
+            Self::Read(_) => ErrorKind::Unavailable,
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Empty => "empty-file",
+            Self::BrokenCompression { .. } => "broken-compression",
+            Self::TooLarge { .. } => "decoded-too-large",
+            Self::Malformed { .. } => "malformed-file",
+            Self::TooManyColumns { .. } => "too-many-columns",
+            Self::TooDeep { .. } => "too-deep",
+            Self::Mismatch { .. } => "type-mismatch",
+            Self::UnknownColumn { .. } => "unknown-column",
+            Self::Stopped => "decoding-stopped",
+            Self::Read(_) => "content-unreadable",
+        }
+    }
+}
+
+/// A value as errors repeat it.
+pub(crate) fn shortened(value: &str) -> String {
+    match value.char_indices().nth(MAX_VALUE_CHARS) {
+        Some((end, _)) => format!("{}…", &value[..end]),
+        None => value.to_owned(),
+    }
+}
+
+fn place(line: Option<u64>, column: Option<&str>) -> String {
+    match (line, column) {
+        (Some(line), Some(column)) => format!("line {line}, column {column:?}: "),
+        (Some(line), None) => format!("line {line}: "),
+        (None, Some(column)) => format!("column {column:?}: "),
+        (None, None) => String::new(),
+    }
+}
+
+fn row_place(row: Option<u64>, line: Option<u64>, column: &str) -> String {
+    let row = row.map_or(String::new(), |row| format!("row {row}, "));
+    let line = line.map_or(String::new(), |line| format!("line {line}, "));
+    format!("{row}{line}column {column:?}: ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_survives_its_way_through_a_reader() {
+        let error: io::Error = DecodeError::TooLarge { limit_bytes: 7 }.into();
+        assert!(matches!(DecodeError::from(error), DecodeError::TooLarge { limit_bytes: 7 }));
+        let foreign = io::Error::from(io::ErrorKind::TimedOut);
+        assert!(matches!(DecodeError::from(foreign), DecodeError::Read(_)));
+    }
+
+    #[test]
+    fn the_text_names_the_place() {
+        let error = DecodeError::Mismatch {
+            row: Some(2),
+            line: Some(3),
+            column: "age".into(),
+            value: shortened(&"é".repeat(100)),
+            expected: "Int64".into(),
+        };
+        let text = error.to_string();
+        assert!(text.starts_with("row 2, line 3, column \"age\": \"éé"), "{text}");
+        assert!(text.ends_with("éé…\" does not fit into Int64"), "{text}");
+        assert!(text.chars().count() < 160);
+    }
+}
