@@ -11,6 +11,7 @@ mod app;
 mod auth;
 mod problem;
 mod request_context;
+mod same_origin;
 
 mod body;
 mod extract;

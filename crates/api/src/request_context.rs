@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use axum::{
     extract::Request,
-    http::{HeaderMap, HeaderValue, Method, StatusCode, Uri},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header},
     middleware::Next,
     response::Response,
 };
@@ -25,10 +25,10 @@ pub(crate) async fn surround(request: Request, next: Next) -> Response {
     let span = tracing::info_span!("request", request.id = %request_id, http.method = %method, http.path = %path);
     let started = Instant::now();
     let mut response = next.run(request).instrument(span.clone()).await;
-    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-        let (parts, _) = response.into_parts();
+    if let Some(problem) = find_problem(&mut response) {
+        let allowed = response.headers_mut().remove(header::ALLOW);
         response = problem.for_request(&path, &request_id).into_body();
-        response.headers_mut().extend(parts.headers.into_iter().filter_map(|(name, value)| Some((name?, value))));
+        response.headers_mut().extend(allowed.map(|methods| (header::ALLOW, methods)));
     }
     let duration_ms = started.elapsed().as_millis();
     let _entered = span.enter();
@@ -38,6 +38,18 @@ pub(crate) async fn surround(request: Request, next: Next) -> Response {
     }
     response.headers_mut().insert("x-content-type-options", HeaderValue::from_static("nosniff"));
     response
+}
+
+/// The problem that a handler left, or one for a failure that some layer answered in its own words.
+fn find_problem(response: &mut Response) -> Option<Problem> {
+    let status = response.status();
+    let left = response.extensions_mut().remove::<Problem>();
+    left.or_else(|| {
+        let words = status.canonical_reason().unwrap_or("failed");
+        let code = words.to_ascii_lowercase().replace(' ', "-");
+        let failed = status.is_client_error() || status.is_server_error();
+        failed.then(|| Problem::new(status, &code, words))
+    })
 }
 
 /// The client's id of the request where it is short and plain, otherwise a new one.

@@ -7,13 +7,15 @@ mod tables;
 mod uploads;
 mod versions;
 
+use std::sync::Arc;
+
 use axum::{Router, middleware, routing::get};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::OpenApi as _;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use crate::{App, openapi, request_context};
+use crate::{App, openapi, request_context, same_origin};
 
 /// The routes with their descriptions: a new one is a line here.
 fn described() -> OpenApiRouter<App> {
@@ -50,6 +52,7 @@ pub fn router(app: App) -> Router {
         .route("/", get(operations::show_start))
         .fallback(request_context::no_route)
         .method_not_allowed_fallback(request_context::no_method)
+        .layer(middleware::from_fn_with_state(Arc::clone(&app.authenticator), same_origin::guard))
         .layer(CatchPanicLayer::custom(request_context::panicked))
         .layer(middleware::from_fn(request_context::surround))
         .with_state(app)

@@ -19,7 +19,7 @@ use crate::{
     extract::{PageParams, Params, TableParams, TablePath, UploadPath},
     problem::{Problem, Problems},
     read_options::UploadParams,
-    wire::{ReceiptView, UploadPage, UploadView},
+    wire::{ReceiptView, UploadForm, UploadPage, UploadView},
 };
 
 /// The header that makes an upload repeatable.
@@ -40,7 +40,8 @@ const MAX_KEY_BYTES: usize = 255;
         ("Content-Encoding" = Option<String>, Header, description = "`gzip` or `zstd`")),
     request_body(description = "The file", content(
         (Vec<u8> = "text/csv"), (Vec<u8> = "application/x-ndjson"), (Vec<u8> = "application/json"),
-        (Vec<u8> = "application/vnd.apache.parquet"), (Vec<u8> = "application/octet-stream"))),
+        (Vec<u8> = "application/vnd.apache.parquet"), (Vec<u8> = "application/octet-stream"),
+        (UploadForm = "multipart/form-data"))),
     responses((status = 201, description = "The rows are in the table", body = ReceiptView,
         headers(("Location" = String, description = "The upload"),
                 ("Idempotent-Replayed" = Option<String>, description = "`true` on the receipt of an earlier request"))),

@@ -5,6 +5,15 @@ use serde::Serialize;
 use sluice_domain::{ErrorKind, Receipt, StoredFailure, UploadEntry};
 use utoipa::ToSchema;
 
+/// A form with the file to upload; its name tells format and compression where no parameter does.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "the document describes the form; the body is read as a stream")]
+pub(crate) struct UploadForm {
+    /// The file.
+    #[schema(value_type = String, format = Binary)]
+    file: Vec<u8>,
+}
+
 /// What became of an upload.
 ///
 /// `rows_received = rows_committed + rows_quarantined + rows_deduplicated + rows_rejected`, always.
