@@ -20,7 +20,7 @@ use crate::{
     auth::Authenticated,
     extract::JsonBody,
     problem::{Problem, Problems},
-    wire::{PreviewView, QueryBody, QueryColumn, QueryView},
+    wire::{Octets, PreviewView, QueryBody, QueryColumn, QueryView},
 };
 
 /// The media type of Arrow IPC streams.
@@ -35,7 +35,7 @@ const MAX_JSON_BYTES: usize = 64 << 20;
 #[utoipa::path(post, path = "/api/v1/queries", tag = "query", request_body = QueryBody,
     responses((status = 200, description = "The result", content(
             (QueryView = "application/json"), (String = "text/csv"),
-            (Vec<u8> = "application/vnd.apache.arrow.stream"))),
+            (Octets = "application/vnd.apache.arrow.stream"))),
         (status = 406, description = "None of the accepted media types can be given", body = Problem,
          content_type = "application/problem+json"),
         Problems))]

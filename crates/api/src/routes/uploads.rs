@@ -19,7 +19,7 @@ use crate::{
     extract::{PageParams, Params, TableParams, TablePath, UploadPath},
     problem::{Problem, Problems},
     read_options::UploadParams,
-    wire::{ReceiptView, UploadForm, UploadPage, UploadView},
+    wire::{JsonRows, Octets, ReceiptView, UploadForm, UploadPage, UploadView},
 };
 
 /// The header that makes an upload repeatable.
@@ -39,8 +39,8 @@ const MAX_KEY_BYTES: usize = 255;
          description = "Makes the request repeatable: the same key and body give the same receipt and commit nothing"),
         ("Content-Encoding" = Option<String>, Header, description = "`gzip` or `zstd`")),
     request_body(description = "The file", content(
-        (Vec<u8> = "text/csv"), (Vec<u8> = "application/x-ndjson"), (Vec<u8> = "application/json"),
-        (Vec<u8> = "application/vnd.apache.parquet"), (Vec<u8> = "application/octet-stream"),
+        (Octets = "text/csv"), (Octets = "application/x-ndjson"), (JsonRows = "application/json"),
+        (Octets = "application/vnd.apache.parquet"), (Octets = "application/octet-stream"),
         (UploadForm = "multipart/form-data"))),
     responses((status = 201, description = "The rows are in the table", body = ReceiptView,
         headers(("Location" = String, description = "The upload"),
@@ -114,7 +114,7 @@ pub(super) async fn get_upload(
 /// Give back the original bytes of an upload, as they came in (compressed, if they were).
 #[utoipa::path(get, path = "/api/v1/uploads/{upload_id}/content", tag = "ingest",
     params(("upload_id" = uuid::Uuid, Path, description = "The upload")),
-    responses((status = 200, description = "The original bytes", body = Vec<u8>,
+    responses((status = 200, description = "The original bytes", body = Octets,
         content_type = "application/octet-stream"),
         Problems))]
 pub(super) async fn get_upload_content(

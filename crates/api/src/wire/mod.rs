@@ -9,4 +9,4 @@ pub(crate) use table::{
     NamespacePage, NamespaceView, SchemaPage, SchemaVersionView, TableChangeBody, TablePage, TableSummary, TableView,
     VersionPage,
 };
-pub(crate) use upload::{ReceiptView, UploadForm, UploadPage, UploadView};
+pub(crate) use upload::{JsonRows, Octets, ReceiptView, UploadForm, UploadPage, UploadView};

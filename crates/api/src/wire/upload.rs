@@ -5,6 +5,18 @@ use serde::Serialize;
 use sluice_domain::{ErrorKind, Receipt, StoredFailure, UploadEntry};
 use utoipa::ToSchema;
 
+/// Bytes as they are.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[expect(dead_code, reason = "the document describes the bytes; bodies are streams")]
+pub(crate) struct Octets(Vec<u8>);
+
+/// Rows as a JSON array of objects; one object is one row.
+#[derive(ToSchema)]
+#[schema(value_type = Vec<Object>)]
+#[expect(dead_code, reason = "the document describes the rows; the body is read as a stream")]
+pub(crate) struct JsonRows(Vec<serde_json::Value>);
+
 /// A form with the file to upload; its name tells format and compression where no parameter does.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "the document describes the form; the body is read as a stream")]
