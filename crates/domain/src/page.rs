@@ -32,7 +32,7 @@ impl fmt::Display for PageToken {
 impl FromStr for PageToken {
     type Err = PageTokenError;
     fn from_str(text: &str) -> Result<Self, PageTokenError> {
-        if text.is_empty() || text.len() % 2 != 0 || text.len() > 1024 || !text.is_ascii() {
+        if text.is_empty() || !text.len().is_multiple_of(2) || text.len() > 1024 || !text.is_ascii() {
             return Err(PageTokenError);
         }
         let bytes: Option<Vec<u8>> =

@@ -23,6 +23,7 @@ mod source;
 
 mod metrics;
 mod pipeline;
+mod road;
 mod upload;
 
 pub use decode_error::DecodeError;
@@ -30,5 +31,6 @@ pub use error::{IngestError, UploadFailure};
 pub use land::{Body, BodyError};
 pub use limits::DecodeLimits;
 pub use metrics::IngestMetrics;
+pub use road::UPLOAD_TAG;
 pub use settings::IngestSettings;
-pub use upload::{Ingest, Lake, Outcome, UPLOAD_TAG, UploadRequest};
+pub use upload::{Ingest, Lake, Outcome, UploadRequest};

@@ -18,6 +18,22 @@ pub(crate) enum Moment {
 }
 
 impl Moment {
+    /// The day; none if it is a time of day.
+    pub(crate) fn days(self) -> Option<i32> {
+        match self {
+            Self::Date(days) => Some(days),
+            Self::Local(_) | Self::Zoned(_) => None,
+        }
+    }
+
+    /// The instant; none without a zone.
+    pub(crate) fn zoned(self) -> Option<i64> {
+        match self {
+            Self::Zoned(micros) => Some(micros),
+            Self::Date(_) | Self::Local(_) => None,
+        }
+    }
+
     /// The moment without a zone; none if it has one. A date is its first instant.
     pub(crate) fn local(self) -> Option<i64> {
         match self {

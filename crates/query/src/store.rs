@@ -22,18 +22,21 @@ use url::Url;
 
 use crate::OpenedTable;
 
+/// A folder, and the store that serves it.
+type Route = (Path, Arc<dyn ObjectStore>);
+
 /// One store made of several, each of which answers for one folder; it can only be read.
 ///
 /// Requests are made on the runtime given, so that connections live with the server and not with a query's threads.
 #[derive(Debug, Clone)]
 pub struct RoutedStore {
-    routes: Vec<(Path, Arc<dyn ObjectStore>)>,
+    routes: Vec<Route>,
     requests: Handle,
 }
 
 impl RoutedStore {
     /// A store of these folders; of two that hold a path, the deeper one answers.
-    pub fn new(mut routes: Vec<(Path, Arc<dyn ObjectStore>)>, requests: Handle) -> Self {
+    pub fn new(mut routes: Vec<Route>, requests: Handle) -> Self {
         routes.sort_by_key(|(folder, _)| std::cmp::Reverse(folder.parts_count()));
         Self { routes, requests }
     }
@@ -115,7 +118,7 @@ pub(crate) struct TableStores(Vec<(String, Arc<dyn ObjectStore>)>);
 impl TableStores {
     /// Route each table's folder to the table's store.
     pub(crate) fn of<'a>(tables: impl Iterator<Item = &'a OpenedTable>, requests: &Handle) -> Self {
-        let mut routes: Vec<(String, Vec<(Path, Arc<dyn ObjectStore>)>)> = Vec::new();
+        let mut routes: Vec<(String, Vec<Route>)> = Vec::new();
         for table in tables {
             let (host, route) = (host(&table.store_url), (table.folder.clone(), Arc::clone(&table.root_store)));
             match routes.iter_mut().find(|(known, _)| *known == host) {

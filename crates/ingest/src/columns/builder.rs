@@ -200,7 +200,10 @@ impl ColumnBuilder {
     pub(crate) fn append_text(&mut self, text: &str) -> Result<(), Refused> {
         let bare = text.trim_matches(' ');
         let stored = match &mut self.values {
-            Values::Text(values) => Some(values.append_value(text)),
+            Values::Text(values) => {
+                values.append_value(text);
+                Some(())
+            }
             Values::Boolean(values) => parse_boolean(bare).map(|value| values.append_value(value)),
             Values::Integer { values, range } => {
                 parse_integer(bare).filter(|value| range.contains(value)).map(|value| values.append_value(value))
@@ -212,15 +215,14 @@ impl ColumnBuilder {
             Values::Decimal { values, precision, scale } => {
                 parse_decimal(bare, *precision, *scale).map(|value| values.append_value(value))
             }
-            Values::Date(values) => match parse_moment(bare) {
-                Some(Moment::Date(days)) => Some(values.append_value(days)),
-                _ => None,
-            },
-            Values::Timestamp { values, zoned } => match parse_moment(bare) {
-                Some(Moment::Zoned(micros)) if *zoned => Some(values.append_value(micros)),
-                Some(moment) if !*zoned => moment.local().map(|micros| values.append_value(micros)),
-                _ => None,
-            },
+            Values::Date(values) => {
+                let days = parse_moment(bare).and_then(Moment::days);
+                days.map(|days| values.append_value(days))
+            }
+            Values::Timestamp { values, zoned } => {
+                let micros = parse_moment(bare).and_then(if *zoned { Moment::zoned } else { Moment::local });
+                micros.map(|micros| values.append_value(micros))
+            }
             Values::List { .. } | Values::Struct { .. } | Values::Missing(_) => None,
         };
         stored.ok_or_else(|| self.refusal(text))?;

@@ -40,10 +40,10 @@ impl TableSource for TestLake {
             AccessError::Invisible => OpenError::new(NoTable),
             forbidden => OpenError::new(forbidden),
         })?;
-        let versions = self.0.iter().filter(|((name, _), _)| name == table);
+        let mut versions = self.0.iter().filter(|((name, _), _)| name == table);
         let ((_, version), rows) = match version {
-            Some(wanted) => versions.into_iter().find(|((_, version), _)| *version == wanted),
-            None => versions.last(),
+            Some(wanted) => versions.find(|((_, version), _)| *version == wanted),
+            None => versions.next_back(),
         }
         .ok_or_else(|| OpenError::new(NoTable))?;
         Ok(OpenedTable {

@@ -1,0 +1,232 @@
+//! The stations of one upload: land, ledger, pipeline, commit, receipt.
+//!
+//! Invariant: a sequence is handed out and committed under the table's turn, and an upload that had one before is
+//! looked up in the log first; so its rows are in the table once.
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::Utc;
+use sluice_catalog::{Catalog, CommittedUpload, NewSchemaVersion, NewUpload};
+use sluice_domain::{
+    Grant, Receipt, RowCounts, StoredFailure, TableEntry, TableFormat, TableRef, UploadEntry, UploadId, UploadState,
+    ZoneName,
+};
+use sluice_table::{Commit, CreateOutcome, NewTable, Shelf, Table, TableError, Transaction};
+use uuid::Uuid;
+
+use crate::{
+    IngestError, IngestMetrics, UploadFailure, UploadRequest,
+    land::Intake,
+    pipeline::{Pipeline, Shape, Written},
+};
+
+/// The name under which commits stand in the Delta logs.
+const APP_ID: &str = "sluice";
+/// The tag of a commit that names the upload which made it.
+pub const UPLOAD_TAG: &str = "sluice.upload_id";
+/// How often an upload starts over because another one made the table first.
+const MAX_ROUNDS: usize = 3;
+
+/// Everything that an upload passes on its way.
+pub(crate) struct Road {
+    pub(crate) pipeline: Pipeline,
+    pub(crate) catalog: Catalog,
+    pub(crate) shelf: Arc<Shelf>,
+    pub(crate) metrics: IngestMetrics,
+}
+
+/// Where an upload goes, and what the rows of that table look like.
+struct Target {
+    entry: TableEntry,
+    table: Arc<Table>,
+    shape: Shape,
+    /// Whether the table has a version already.
+    exists: bool,
+}
+
+impl Road {
+    pub(crate) async fn land(
+        &self,
+        grant: &Grant,
+        request: UploadRequest,
+        intake: Intake<'_>,
+    ) -> Result<UploadEntry, IngestError> {
+        let (id, started_at) = (UploadId(Uuid::now_v7()), Utc::now());
+        let (TableRef { namespace, table }, options) = (&request.table, &request.options);
+        let (format, compression) = (options.format, options.compression.extension());
+        let raw_path = format!("uploads/{namespace}/{table}/{id}.{format}{compression}");
+        let landed = intake.land(self.pipeline.zones.get(ZoneName::Raw), raw_path).await?;
+        let upload = NewUpload {
+            id,
+            table: request.table,
+            principal: grant.principal().to_owned(),
+            idempotency_key: request.idempotency_key,
+            file_name: request.file_name,
+            options: request.options,
+            landed,
+            started_at,
+        };
+        self.catalog.uploads().land(&upload).await?;
+        Ok(self.catalog.uploads().find(id).await?)
+    }
+
+    /// Bring a landed upload to its outcome, and write that down.
+    pub(crate) async fn finish(&self, entry: UploadEntry) -> Result<Receipt, UploadFailure> {
+        let (id, keyed) = (entry.id, entry.idempotency_key.is_some());
+        let table = entry.table.clone();
+        let error = match self.place(entry).await {
+            Ok(receipt) => {
+                let taken = Duration::from_millis(receipt.duration_ms);
+                self.metrics.committed(&receipt.table, receipt.format, receipt.landed.size_bytes, taken);
+                tracing::info!(
+                    upload.id = %id, table.name = %table, table.version = receipt.version,
+                    rows = receipt.rows.committed, bytes = receipt.landed.size_bytes,
+                    duration_ms = receipt.duration_ms, "committed an upload"
+                );
+                return Ok(receipt);
+            }
+            Err(error) => error,
+        };
+        self.metrics.failed();
+        if let Err(error) = self.write_down(id, keyed, &error).await {
+            tracing::error!(upload.id = %id, %error, "could not write down that an upload failed");
+        }
+        Err(UploadFailure { upload_id: Some(id), error })
+    }
+
+    /// An upload that may still succeed stays open if its client can ask for it again, or if its commit may have taken.
+    async fn write_down(&self, id: UploadId, keyed: bool, error: &IngestError) -> Result<(), IngestError> {
+        if !error.is_final() && (keyed || self.catalog.uploads().find(id).await?.state == UploadState::Committing) {
+            return Ok(());
+        }
+        Ok(self.catalog.uploads().fail(id, &StoredFailure::from(error)).await?)
+    }
+
+    async fn place(&self, entry: UploadEntry) -> Result<Receipt, IngestError> {
+        if let Some((table, version)) = self.find_committed(&entry).await? {
+            return self.settle(&entry, &table, version, None).await;
+        }
+        for _ in 0..MAX_ROUNDS {
+            let target = self.find_target(&entry).await?;
+            let written = self.pipeline.write(&entry, &target.shape, &target.table).await?;
+            let rows = written.rows;
+            if let Some(version) = self.commit(&entry, &target, written).await? {
+                return self.settle(&entry, &target.entry, version, Some(rows)).await;
+            }
+        }
+        Err(TableError::Contended { attempts: MAX_ROUNDS as u32 }.into())
+    }
+
+    /// The table of this name, or the place for one that this upload will make.
+    async fn find_target(&self, upload: &UploadEntry) -> Result<Target, IngestError> {
+        let wanted = sluice_catalog::NewTable {
+            name: upload.table.clone(),
+            zone: ZoneName::Raw,
+            format: TableFormat::Delta,
+            partition_by: upload.options.partition_by.clone(),
+            owner: upload.principal.clone(),
+        };
+        let entry = self.catalog.tables().reserve(&wanted).await?;
+        let table = self.shelf.get(&entry);
+        let (shape, exists) = match self.existing_shape(upload, &table).await? {
+            Some(shape) => (shape, true),
+            None => (self.pipeline.infer(upload).await?, false),
+        };
+        Ok(Target { entry, table, shape, exists })
+    }
+
+    /// The shape of the table as it is, checked against what the upload asks for; none if there is no version yet.
+    async fn existing_shape(&self, entry: &UploadEntry, table: &Table) -> Result<Option<Shape>, IngestError> {
+        if table.find_version().await?.is_none() {
+            return Ok(None);
+        }
+        let description = table.describe(None).await?;
+        let (actual, asked) = (&description.partition_by, &entry.options.partition_by);
+        let same = actual.len() == asked.len() && actual.iter().zip(asked).all(|(a, b)| a.eq_ignore_ascii_case(b));
+        if !asked.is_empty() && !same {
+            return Err(IngestError::OtherPartitioning { actual: actual.join(", "), asked: asked.join(", ") });
+        }
+        Ok(Some(Shape { schema: description.schema, partition_by: description.partition_by }))
+    }
+
+    /// Commit the files; none if another upload made the table first, so that the files may not fit it.
+    async fn commit(&self, entry: &UploadEntry, target: &Target, written: Written) -> Result<Option<u64>, IngestError> {
+        let _turn = target.table.take_turn().await;
+        let sequence = self.catalog.uploads().begin_commit(entry.id, target.entry.id).await?;
+        let tags = [
+            (UPLOAD_TAG, entry.id.to_string()),
+            ("sluice.sha256", entry.landed.sha256.clone()),
+            ("sluice.principal", entry.principal.clone()),
+        ];
+        let commit = Commit {
+            files: written.files,
+            transaction: Transaction { app_id: APP_ID.into(), sequence },
+            tags: tags.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
+        };
+        if target.exists {
+            return Ok(Some(target.table.append(&commit).await?));
+        }
+        let Shape { schema, partition_by } = target.shape.clone();
+        let new = NewTable { name: target.entry.name.to_string(), schema, partition_by };
+        Ok(match target.table.create(&new, &commit).await? {
+            CreateOutcome::Created(version) => Some(version),
+            CreateOutcome::Exists => None,
+        })
+    }
+
+    /// Whether an earlier try of this upload got as far as a commit.
+    async fn find_committed(&self, entry: &UploadEntry) -> Result<Option<(TableEntry, u64)>, IngestError> {
+        let (Some(sequence), Some(id)) = (entry.sequence, entry.table_id) else { return Ok(None) };
+        let target = self.catalog.tables().find_by_id(id).await?;
+        let table = self.shelf.get(&target);
+        let _turn = table.take_turn().await;
+        let version = table.find_committed(&Transaction { app_id: APP_ID.into(), sequence }).await?;
+        Ok(version.map(|version| (target, version)))
+    }
+
+    /// Write down what the log says: the table is there, its schema, the upload's version.
+    async fn settle(
+        &self,
+        entry: &UploadEntry,
+        target: &TableEntry,
+        version: u64,
+        rows: Option<u64>,
+    ) -> Result<Receipt, IngestError> {
+        let table = self.shelf.get(target);
+        if version == 0 || rows.is_none() {
+            let description = table.describe(Some(version)).await?;
+            self.catalog.tables().activate(target.id, &description.partition_by).await?;
+            let schema = NewSchemaVersion {
+                table_id: target.id,
+                table_version: version,
+                schema: description.schema.as_ref().clone(),
+                upload_id: Some(entry.id),
+                principal: entry.principal.clone(),
+            };
+            self.catalog.schemas().record(&schema).await?;
+        }
+        let rows = match rows {
+            Some(rows) => rows,
+            None => table.versions(Some(version + 1), 1).await?.first().map_or(0, |version| version.rows_added),
+        };
+        let committed = CommittedUpload { version, rows: RowCounts::all_committed(rows), committed_at: Utc::now() };
+        let entry = self.catalog.uploads().commit(entry.id, &committed).await?;
+        self.receipt(&entry).ok_or_else(|| IngestError::lost_task("receipt"))
+    }
+
+    pub(crate) fn receipt(&self, entry: &UploadEntry) -> Option<Receipt> {
+        let (version, rows, committed_at) = (entry.version?, entry.rows?, entry.committed_at?);
+        let duration_ms = (committed_at - entry.started_at).num_milliseconds().max(0).unsigned_abs();
+        Some(Receipt {
+            upload_id: entry.id,
+            table: entry.table.clone(),
+            version,
+            format: entry.options.format,
+            landed: entry.landed.clone(),
+            rows,
+            committed_at,
+            duration_ms,
+            raw_object: self.pipeline.zones.get(ZoneName::Raw).url_of(&entry.landed.raw_path).into(),
+        })
+    }
+}
