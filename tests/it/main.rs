@@ -1,1 +1,15 @@
-fn main() {}
+//! The integration tests: the walls between the crates, the document, and the whole server in the test's own process.
+
+#![expect(clippy::unwrap_used, reason = "what a test's own function cannot do is the failure of the test")]
+
+mod layers;
+
+mod coverage;
+mod openapi;
+mod problems;
+
+mod recovery;
+mod tables;
+mod uploads;
+
+mod settings;

@@ -11,7 +11,7 @@ const MAX_VALUE_CHARS: usize = 80;
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
     /// Send a file with content.
-    #[error("the file is empty: there is not even a column in it")]
+    #[error("the file has nothing to make a table of: no columns, or no rows that tell their types")]
     Empty,
     /// Compress the file again, or say how it is compressed.
     #[error("this is not good {compression}: {reason}")]

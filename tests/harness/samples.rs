@@ -1,0 +1,143 @@
+//! The same rows as a file of each format, compressed and wrapped in each way.
+
+use std::{
+    io::{Cursor, Write as _},
+    sync::Arc,
+};
+
+use arrow::{
+    datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit},
+    json::ReaderBuilder,
+};
+use flate2::write::GzEncoder;
+use parquet::arrow::ArrowWriter;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use sluice_domain::Format;
+
+/// How many rows the sample has.
+pub const SAMPLE_ROWS: u64 = 60;
+
+/// How a file is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// Not at all.
+    Identity,
+    /// With gzip.
+    Gzip,
+    /// With Zstandard.
+    Zstd,
+}
+
+impl Encoding {
+    /// Every way.
+    pub const ALL: [Self; 3] = [Self::Identity, Self::Gzip, Self::Zstd];
+
+    /// The header and the ending of a file's name.
+    pub fn names(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Identity => ("identity", ""),
+            Self::Gzip => ("gzip", ".gz"),
+            Self::Zstd => ("zstd", ".zst"),
+        }
+    }
+
+    /// The bytes compressed so.
+    pub fn encode(self, bytes: &[u8]) -> Vec<u8> {
+        match self {
+            Self::Identity => bytes.to_vec(),
+            Self::Gzip => {
+                let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::fast());
+                encoder.write_all(bytes).expect("memory takes everything");
+                encoder.finish().expect("memory takes everything")
+            }
+            Self::Zstd => zstd::encode_all(bytes, 1).expect("memory takes everything"),
+        }
+    }
+}
+
+/// The rows: whole numbers beyond the precision of floats, missing values, moments, and text that needs quoting.
+pub fn sample_rows() -> Vec<Value> {
+    let names = ["plain", "a \"b\", c", "two\nlines", "Zürich", "日本語"];
+    let row = |id: u64| {
+        json!({
+            "id": id,
+            "big": 9_007_199_254_740_993_u64 + id,
+            "price": (id % 7 != 0).then_some(id as f64 + 0.25),
+            "open": id.is_multiple_of(2),
+            "day": format!("2024-02-{:02}", 1 + id % 29),
+            "seen": format!("2024-01-31T12:30:{:02}.123456Z", id % 60),
+            "name": names[id as usize % names.len()],
+        })
+    };
+    (0..SAMPLE_ROWS).map(row).collect()
+}
+
+/// The rows as a file.
+pub fn sample_file(format: Format) -> Vec<u8> {
+    let rows = sample_rows();
+    let objects: Vec<String> = rows.iter().map(object_of).collect();
+    match format {
+        Format::Csv => csv_of(&rows).into_bytes(),
+        Format::Ndjson => (objects.join("\n") + "\n").into_bytes(),
+        Format::Json => format!("[{}]", objects.join(",\n")).into_bytes(),
+        Format::Parquet => parquet_of(objects.join("\n").as_bytes()),
+    }
+}
+
+fn schema() -> SchemaRef {
+    let moment = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+    Arc::new(Schema::new(vec![
+        Field::new("id", DataType::Int64, true),
+        Field::new("big", DataType::Int64, true),
+        Field::new("price", DataType::Float64, true),
+        Field::new("open", DataType::Boolean, true),
+        Field::new("day", DataType::Date32, true),
+        Field::new("seen", moment, true),
+        Field::new("name", DataType::Utf8, true),
+    ]))
+}
+
+/// A row as an object with its fields in the order of the schema.
+fn object_of(row: &Value) -> String {
+    let schema = schema();
+    let fields = schema.fields().iter().map(|field| format!("\"{0}\":{1}", field.name(), row[field.name().as_str()]));
+    format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
+}
+
+fn csv_of(rows: &[Value]) -> String {
+    let schema = schema();
+    let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+    let cell = |value: &Value| match value {
+        Value::Null => String::new(),
+        Value::String(text) => format!("\"{}\"", text.replace('"', "\"\"")),
+        other => other.to_string(),
+    };
+    let line = |row: &Value| names.iter().map(|name| cell(&row[*name])).collect::<Vec<_>>().join(",");
+    let lines = rows.iter().map(line);
+    [names.join(",")].into_iter().chain(lines).map(|line| line + "\n").collect()
+}
+
+fn parquet_of(lines: &[u8]) -> Vec<u8> {
+    let schema = schema();
+    let reader = ReaderBuilder::new(Arc::clone(&schema)).build(Cursor::new(lines)).expect("the rows have this schema");
+    let mut writer = ArrowWriter::try_new(Vec::new(), schema, None).expect("Parquet holds this schema");
+    for batch in reader {
+        writer.write(&batch.expect("the rows have this schema")).expect("memory takes everything");
+    }
+    writer.into_inner().expect("memory takes everything")
+}
+
+/// A form with the file in it: its media type and its bytes.
+pub fn form_of(file_name: &str, bytes: &[u8]) -> (&'static str, Vec<u8>) {
+    const BOUNDARY: &str = "the-boundary-of-the-form";
+    let head =
+        format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{file_name}\"\r\n\r\n");
+    let tail = format!("\r\n--{BOUNDARY}--\r\n");
+    ("multipart/form-data; boundary=the-boundary-of-the-form", [head.as_bytes(), bytes, tail.as_bytes()].concat())
+}
+
+/// The SHA-256 of these bytes, in hexadecimal.
+pub fn sha256_of(bytes: &[u8]) -> String {
+    hex::encode(Sha256::digest(bytes))
+}

@@ -1,0 +1,316 @@
+//! Every operation of the document: called as it should be, by callers who may not, and with input that is wrong.
+//!
+//! Invariant: an operation of the document without a row here is a failure.
+
+use std::collections::BTreeSet;
+
+use axum::http::Method;
+use serde_json::{Value, json};
+use sluice_domain::Action;
+use sluice_tests::{Answer, Call, TestLake, assert_problem};
+
+/// Who may call an operation, and what it is to a caller who does not see the namespace `nyc`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Access {
+    /// Open by design: probes and scrapers have no keys, and there is nothing in it that is anybody's.
+    Open,
+    /// Needs the action; elsewhere the thing does not exist.
+    Hidden(Action),
+    /// Needs the right to read; elsewhere the listing is empty.
+    Listing,
+}
+
+/// What is sent beside method and path.
+#[derive(Debug, Clone, Copy)]
+enum Content {
+    Nothing,
+    Csv(&'static str),
+    Json(&'static str),
+}
+
+/// One operation.
+struct Row {
+    method: Method,
+    path: &'static str,
+    access: Access,
+    /// The path to call, with `{upload_id}` for that of the upload into `nyc.flights`.
+    call: &'static str,
+    content: Content,
+    status: u16,
+    bad: Bad,
+}
+
+/// A call that is wrong.
+struct Bad {
+    method: Method,
+    call: &'static str,
+    content: Content,
+    status: u16,
+    code: &'static str,
+}
+
+const SELECT: Content = Content::Json(r#"{"sql": "SELECT id FROM nyc.flights"}"#);
+
+fn bad(method: Method, call: &'static str, content: Content, status: u16, code: &'static str) -> Bad {
+    Bad { method, call, content, status, code }
+}
+
+fn get(path: &'static str, access: Access, call: &'static str, bad_call: &'static str, code: &'static str) -> Row {
+    let bad = bad(Method::GET, bad_call, Content::Nothing, 400, code);
+    Row { method: Method::GET, path, access, call, content: Content::Nothing, status: 200, bad }
+}
+
+fn open(path: &'static str) -> Row {
+    let bad = bad(Method::PUT, path, Content::Nothing, 405, "method-not-allowed");
+    let content = Content::Nothing;
+    Row { method: Method::GET, path, access: Access::Open, call: path, content, status: 200, bad }
+}
+
+fn reads() -> Vec<Row> {
+    let read = Access::Hidden(Action::Read);
+    vec![
+        open("/healthz"),
+        open("/readyz"),
+        open("/metrics"),
+        get(
+            "/api/v1/namespaces",
+            Access::Listing,
+            "/api/v1/namespaces",
+            "/api/v1/namespaces?page_size=0",
+            "bad-parameter",
+        ),
+        get("/api/v1/namespaces/{namespace}", read, "/api/v1/namespaces/nyc", "/api/v1/namespaces/1a", "illegal-name"),
+        get("/api/v1/tables", Access::Listing, "/api/v1/tables", "/api/v1/tables?page_token=zz", "bad-page-token"),
+        get(
+            "/api/v1/tables/{namespace}/{table}",
+            read,
+            "/api/v1/tables/nyc/flights",
+            "/api/v1/tables/nyc/%00",
+            "illegal-name",
+        ),
+        get(
+            "/api/v1/tables/{namespace}/{table}/preview",
+            read,
+            "/api/v1/tables/nyc/flights/preview",
+            "/api/v1/tables/nyc/flights/preview?limit=1001",
+            "bad-parameter",
+        ),
+        get(
+            "/api/v1/tables/{namespace}/{table}/schema/history",
+            read,
+            "/api/v1/tables/nyc/flights/schema/history",
+            "/api/v1/tables/nyc/flights/schema/history?page_size=x",
+            "bad-parameter",
+        ),
+        get(
+            "/api/v1/tables/{namespace}/{table}/versions",
+            read,
+            "/api/v1/tables/nyc/flights/versions",
+            "/api/v1/tables/nyc/flights/versions?page_token=7a",
+            "bad-page-token",
+        ),
+        get(
+            "/api/v1/tables/{namespace}/{table}/uploads",
+            read,
+            "/api/v1/tables/nyc/flights/uploads",
+            "/api/v1/tables/nyc/flights/uploads?page=2",
+            "bad-parameter",
+        ),
+        get("/api/v1/uploads/{upload_id}", read, "/api/v1/uploads/{upload_id}", "/api/v1/uploads/7", "illegal-id"),
+        get(
+            "/api/v1/uploads/{upload_id}/content",
+            read,
+            "/api/v1/uploads/{upload_id}/content",
+            "/api/v1/uploads/7/content",
+            "illegal-id",
+        ),
+    ]
+}
+
+fn writes() -> Vec<Row> {
+    let manage = Access::Hidden(Action::Manage);
+    let (table, restore) = ("/api/v1/tables/{namespace}/{table}", "/api/v1/tables/{namespace}/{table}/restore");
+    let uploads = "/api/v1/tables/{namespace}/{table}/uploads";
+    vec![
+        Row {
+            method: Method::POST,
+            path: "/api/v1/queries",
+            access: Access::Hidden(Action::Read),
+            call: "/api/v1/queries",
+            content: SELECT,
+            status: 200,
+            bad: bad(Method::POST, "/api/v1/queries", Content::Json(r#"{"sql": "SELEC 1"}"#), 400, "invalid-sql"),
+        },
+        Row {
+            method: Method::POST,
+            path: uploads,
+            access: Access::Hidden(Action::Append),
+            call: "/api/v1/tables/nyc/flights/uploads",
+            content: Content::Csv("id\n2\n"),
+            status: 201,
+            bad: bad(Method::POST, "/api/v1/tables/nyc/flights/uploads", Content::Csv("id\nx\n"), 422, "type-mismatch"),
+        },
+        Row {
+            method: Method::PATCH,
+            path: table,
+            access: manage,
+            call: "/api/v1/tables/nyc/flights",
+            content: Content::Json(r#"{"description": "Departures"}"#),
+            status: 200,
+            bad: bad(
+                Method::PATCH,
+                "/api/v1/tables/nyc/flights",
+                Content::Json(r#"{"descriptoin": ""}"#),
+                422,
+                "bad-body",
+            ),
+        },
+        Row {
+            method: Method::DELETE,
+            path: table,
+            access: manage,
+            call: "/api/v1/tables/nyc/doomed",
+            content: Content::Nothing,
+            status: 204,
+            bad: bad(Method::DELETE, "/api/v1/tables/nyc/%2e%2e", Content::Nothing, 400, "illegal-name"),
+        },
+        Row {
+            method: Method::POST,
+            path: restore,
+            access: manage,
+            call: "/api/v1/tables/nyc/gone/restore",
+            content: Content::Nothing,
+            status: 200,
+            bad: bad(Method::POST, "/api/v1/tables/nyc/a%20b/restore", Content::Nothing, 400, "illegal-name"),
+        },
+    ]
+}
+
+fn rows() -> Vec<Row> {
+    reads().into_iter().chain(writes()).collect()
+}
+
+/// A lake with keys, and tables to read, to delete and to restore in `nyc`.
+struct Covered {
+    lake: TestLake,
+    upload_id: String,
+}
+
+impl Covered {
+    async fn open() -> Self {
+        let all = [Action::Read, Action::Append, Action::Manage];
+        let builder = TestLake::builder().key("owner", &all, None).key("stranger", &all, Some(&["elsewhere"]));
+        let builder = builder.key("reader", &[Action::Read], None).key("loader", &[Action::Append], None);
+        let lake = builder.open().await;
+        let mut upload_id = String::new();
+        for table in ["doomed", "gone", "flights"] {
+            let path = format!("/api/v1/tables/nyc/{table}/uploads");
+            let call = with(lake.call(Method::POST, &path), Content::Csv("id\n1\n"));
+            upload_id = call.key("owner").send().await.expect(201)["upload_id"].as_str().unwrap().to_owned();
+        }
+        let delete = lake.call(Method::DELETE, "/api/v1/tables/nyc/gone").key("owner");
+        delete.send().await.expect_status(204);
+        Self { lake, upload_id }
+    }
+
+    fn call(&self, method: &Method, path: &str, content: Content) -> Call {
+        with(self.lake.call(method.clone(), &path.replace("{upload_id}", &self.upload_id)), content)
+    }
+
+    fn good(&self, row: &Row) -> Call {
+        self.call(&row.method, row.call, row.content)
+    }
+
+    async fn good_by(&self, row: &Row, caller: &str) -> Answer {
+        self.good(row).key(caller).send().await
+    }
+}
+
+fn with(call: Call, content: Content) -> Call {
+    match content {
+        Content::Nothing => call,
+        Content::Csv(text) => call.header("content-type", "text/csv").body(text),
+        Content::Json(text) => call.header("content-type", "application/json").body(text),
+    }
+}
+
+#[test]
+fn every_operation_of_the_document_has_a_row_and_every_row_an_operation() {
+    let documented: BTreeSet<_> =
+        crate::openapi::operations().into_iter().map(|(method, path, _)| (method, path)).collect();
+    let covered: Vec<_> = rows().iter().map(|row| (row.method.to_string(), row.path.to_owned())).collect();
+    assert_eq!(covered.len(), documented.len(), "an operation has two rows, or a row or an operation is missing");
+    assert_eq!(covered.into_iter().collect::<BTreeSet<_>>(), documented);
+}
+
+#[tokio::test]
+async fn every_operation_serves_a_caller_who_may() {
+    let covered = Covered::open().await;
+    for row in rows() {
+        let call = covered.good(&row);
+        let answer = if row.access == Access::Open { call } else { call.key("owner") }.send().await;
+        answer.expect_status(row.status);
+    }
+}
+
+#[tokio::test]
+async fn no_operation_serves_a_caller_without_a_key() {
+    let covered = Covered::open().await;
+    for row in rows().iter().filter(|row| row.access != Access::Open) {
+        assert_problem(&covered.good(row).send().await, 401, "unauthenticated");
+        assert_problem(&covered.good_by(row, "nobody").await, 401, "unauthenticated");
+    }
+}
+
+#[tokio::test]
+async fn no_operation_serves_a_caller_without_the_right() {
+    let covered = Covered::open().await;
+    for row in rows() {
+        let caller = match row.access {
+            Access::Open => continue,
+            Access::Listing | Access::Hidden(Action::Read) => "loader",
+            Access::Hidden(Action::Append | Action::Manage) => "reader",
+        };
+        assert_problem(&covered.good_by(&row, caller).await, 403, "forbidden");
+    }
+}
+
+#[tokio::test]
+async fn nothing_exists_for_a_caller_who_does_not_see_the_namespace() {
+    let covered = Covered::open().await;
+    for row in rows() {
+        let answer = covered.good_by(&row, "stranger").await;
+        match row.access {
+            Access::Open => answer.expect_status(200),
+            Access::Listing => assert_eq!(answer.expect(200), json!({ "items": [] })),
+            Access::Hidden(_) => drop(assert_problem(&answer, 404, "not-found")),
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_operation_refuses_what_it_cannot_take() {
+    let covered = Covered::open().await;
+    for row in rows() {
+        let bad = &row.bad;
+        let call = covered.call(&bad.method, bad.call, bad.content);
+        assert_problem(&call.key("owner").send().await, bad.status, bad.code);
+    }
+}
+
+#[tokio::test]
+async fn what_was_refused_changed_nothing() {
+    let covered = Covered::open().await;
+    let seen = async || {
+        let table = covered.lake.call(Method::GET, "/api/v1/tables/nyc/flights").key("owner").send().await.expect(200);
+        let tables = covered.lake.call(Method::GET, "/api/v1/tables").key("owner").send().await.expect(200);
+        Value::from(vec![table, tables])
+    };
+    let before = seen().await;
+    for row in writes() {
+        covered.good(&row).send().await.expect_status(401);
+        covered.good_by(&row, "stranger").await.expect_status(404);
+        covered.call(&row.bad.method, row.bad.call, row.bad.content).key("owner").send().await;
+    }
+    assert_eq!(seen().await, before);
+}
