@@ -63,7 +63,7 @@ pub fn sample_rows() -> Vec<Value> {
         json!({
             "id": id,
             "big": 9_007_199_254_740_993_u64 + id,
-            "price": (id % 7 != 0).then_some(id as f64 + 0.25),
+            "price": (!id.is_multiple_of(7)).then_some(id as f64 + 0.25),
             "open": id.is_multiple_of(2),
             "day": format!("2024-02-{:02}", 1 + id % 29),
             "seen": format!("2024-01-31T12:30:{:02}.123456Z", id % 60),
