@@ -70,9 +70,10 @@ impl Road {
         Ok(self.catalog.uploads().find(id).await?)
     }
 
-    /// Bring a landed upload to its outcome, and write that down.
-    pub(crate) async fn finish(&self, entry: UploadEntry) -> Result<Receipt, UploadFailure> {
-        let (id, keyed) = (entry.id, entry.idempotency_key.is_some());
+    /// Bring a landed upload to its outcome, and write that down. One that may be asked for again, by its client or
+    /// at the next start, stays open where it may still succeed.
+    pub(crate) async fn finish(&self, entry: UploadEntry, asked_again: bool) -> Result<Receipt, UploadFailure> {
+        let id = entry.id;
         let table = entry.table.clone();
         let error = match self.place(entry).await {
             Ok(receipt) => {
@@ -88,15 +89,16 @@ impl Road {
             Err(error) => error,
         };
         self.metrics.failed();
-        if let Err(error) = self.write_down(id, keyed, &error).await {
+        if let Err(error) = self.write_down(id, asked_again, &error).await {
             tracing::error!(upload.id = %id, %error, "could not write down that an upload failed");
         }
         Err(UploadFailure { upload_id: Some(id), error })
     }
 
-    /// An upload that may still succeed stays open if its client can ask for it again, or if its commit may have taken.
-    async fn write_down(&self, id: UploadId, keyed: bool, error: &IngestError) -> Result<(), IngestError> {
-        if !error.is_final() && (keyed || self.catalog.uploads().find(id).await?.state == UploadState::Committing) {
+    async fn write_down(&self, id: UploadId, asked_again: bool, error: &IngestError) -> Result<(), IngestError> {
+        // Of one in the midst of its commit nobody can say that it failed.
+        let open = asked_again || self.catalog.uploads().find(id).await?.state == UploadState::Committing;
+        if open && !error.is_final() {
             return Ok(());
         }
         Ok(self.catalog.uploads().fail(id, &StoredFailure::from(error)).await?)

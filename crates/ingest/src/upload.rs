@@ -130,7 +130,7 @@ impl Ingest {
         self.running.spawn(async move {
             for (claim, entry) in claimed {
                 let id = entry.id;
-                match road.finish(entry).await {
+                match road.finish(entry, true).await {
                     Ok(receipt) => tracing::info!(upload.id = %id, version = receipt.version, "resumed an upload"),
                     Err(failure) => tracing::warn!(upload.id = %id, %failure, "could not resume an upload"),
                 }
@@ -159,9 +159,9 @@ impl Ingest {
         place: OwnedSemaphorePermit,
         claim: Option<KeyClaim>,
     ) -> Result<Receipt, UploadFailure> {
-        let (road, id) = (Arc::clone(&self.road), entry.id);
+        let (road, id, keyed) = (Arc::clone(&self.road), entry.id, claim.is_some());
         let task = self.running.spawn(async move {
-            let outcome = road.finish(entry).await;
+            let outcome = road.finish(entry, keyed).await;
             drop((place, claim));
             outcome
         });
