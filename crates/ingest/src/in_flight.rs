@@ -1,36 +1,45 @@
-//! The idempotency keys of uploads that are under way in this process.
+//! The idempotency keys and uploads that this process is working on.
 //!
-//! Invariant: a key has one holder at a time, and is free again when the holder is gone, however it went.
+//! Invariant: each has one holder at a time, and is free again when the holder is gone, however it went.
 
 use std::{
     collections::HashSet,
     sync::{Arc, Mutex, PoisonError},
 };
 
-use sluice_domain::IdempotencyKey;
+use sluice_domain::{IdempotencyKey, UploadId};
 
-/// The keys that are held.
+/// What can be held.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Subject {
+    /// The right to answer for a key.
+    Key(IdempotencyKey),
+    /// The right to bring an upload to its outcome.
+    Upload(UploadId),
+}
+
+/// The subjects that are held.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct InFlight(Arc<Mutex<HashSet<IdempotencyKey>>>);
+pub(crate) struct InFlight(Arc<Mutex<HashSet<Subject>>>);
 
-/// Holds a key.
+/// Holds a subject.
 #[derive(Debug)]
-pub(crate) struct KeyClaim {
-    key: IdempotencyKey,
+pub(crate) struct Claim {
+    subject: Subject,
     held: InFlight,
 }
 
 impl InFlight {
-    /// Hold a key; none if somebody does.
-    pub(crate) fn claim(&self, key: &IdempotencyKey) -> Option<KeyClaim> {
-        let mut keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        keys.insert(key.clone()).then(|| KeyClaim { key: key.clone(), held: self.clone() })
+    /// Hold a subject; none if somebody does.
+    pub(crate) fn claim(&self, subject: Subject) -> Option<Claim> {
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        held.insert(subject.clone()).then(|| Claim { subject, held: self.clone() })
     }
 }
 
-impl Drop for KeyClaim {
+impl Drop for Claim {
     fn drop(&mut self) {
-        self.held.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+        self.held.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.subject);
     }
 }
 
@@ -40,11 +49,11 @@ mod tests {
 
     #[test]
     fn a_key_has_one_holder_at_a_time() {
-        let keys = InFlight::default();
-        let key = IdempotencyKey { scope: "me POST /x".into(), key: "k".into() };
-        let claim = keys.claim(&key).unwrap();
-        assert!(keys.claim(&key).is_none());
+        let held = InFlight::default();
+        let key = Subject::Key(IdempotencyKey { scope: "me POST /x".into(), key: "k".into() });
+        let claim = held.claim(key.clone()).unwrap();
+        assert!(held.claim(key.clone()).is_none());
         drop(claim);
-        assert!(keys.claim(&key).is_some());
+        assert!(held.claim(key).is_some());
     }
 }

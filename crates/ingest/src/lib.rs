@@ -24,6 +24,7 @@ mod source;
 mod metrics;
 mod pipeline;
 mod road;
+mod sweep;
 mod upload;
 
 pub use decode_error::DecodeError;

@@ -12,7 +12,6 @@ use sluice_domain::{
     ZoneName,
 };
 use sluice_table::{Commit, CreateOutcome, NewTable, Shelf, Table, TableError, Transaction};
-use uuid::Uuid;
 
 use crate::{
     IngestError, IngestMetrics, UploadFailure, UploadRequest,
@@ -47,22 +46,23 @@ struct Target {
 impl Road {
     pub(crate) async fn land(
         &self,
+        id: UploadId,
         grant: &Grant,
-        request: UploadRequest,
+        request: &UploadRequest,
         intake: Intake<'_>,
     ) -> Result<UploadEntry, IngestError> {
-        let (id, started_at) = (UploadId(Uuid::now_v7()), Utc::now());
+        let started_at = Utc::now();
         let (TableRef { namespace, table }, options) = (&request.table, &request.options);
         let (format, compression) = (options.format, options.compression.extension());
         let raw_path = format!("uploads/{namespace}/{table}/{id}.{format}{compression}");
         let landed = intake.land(self.pipeline.zones.get(ZoneName::Raw), raw_path).await?;
         let upload = NewUpload {
             id,
-            table: request.table,
+            table: request.table.clone(),
             principal: grant.principal().to_owned(),
-            idempotency_key: request.idempotency_key,
-            file_name: request.file_name,
-            options: request.options,
+            idempotency_key: request.idempotency_key.clone(),
+            file_name: request.file_name.clone(),
+            options: request.options.clone(),
             landed,
             started_at,
         };

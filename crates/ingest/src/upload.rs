@@ -5,22 +5,20 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use sluice_catalog::Catalog;
-use sluice_domain::{Grant, IdempotencyKey, ReadOptions, Receipt, TableRef, UploadEntry};
+use sluice_domain::{Grant, IdempotencyKey, ReadOptions, Receipt, TableRef, UploadEntry, UploadId};
 use sluice_storage::Zones;
 use sluice_table::Shelf;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use uuid::Uuid;
 
 use crate::{
     Body, IngestError, IngestMetrics, IngestSettings, UploadFailure,
-    in_flight::{InFlight, KeyClaim},
+    in_flight::{Claim, InFlight, Subject},
     land::Intake,
     pipeline::Pipeline,
     road::Road,
 };
-
-/// How many unfinished uploads are resumed at start.
-const MAX_RESUMED: u32 = 100_000;
 
 /// An upload that is wanted.
 #[derive(Debug, Clone)]
@@ -33,24 +31,29 @@ pub struct UploadRequest {
     pub file_name: Option<String>,
     /// What makes the request repeatable.
     pub idempotency_key: Option<IdempotencyKey>,
+    /// Whether the answer may come before the commit, once the bytes are durable.
+    pub respond_async: bool,
 }
 
-/// A committed upload.
+/// What came of an upload by the time of the answer.
 #[derive(Debug, Clone)]
-pub struct Outcome {
-    /// The receipt.
-    pub receipt: Receipt,
-    /// Whether it was committed by an earlier request.
-    pub replayed: bool,
+pub enum Outcome {
+    /// Its rows are in the table by this request.
+    Committed(Receipt),
+    /// Its rows are in the table by an earlier request.
+    Replayed(Receipt),
+    /// Its bytes are durable, and it will be finished whatever happens.
+    Landed(UploadEntry),
 }
 
 /// The ingestion service. Cheap to clone.
 #[derive(Clone)]
 pub struct Ingest {
-    road: Arc<Road>,
-    in_flight: InFlight,
+    pub(crate) road: Arc<Road>,
+    pub(crate) in_flight: InFlight,
     places: Arc<Semaphore>,
-    running: TaskTracker,
+    pub(crate) running: TaskTracker,
+    pub(crate) stopping: CancellationToken,
 }
 
 /// What uploads are put into.
@@ -71,7 +74,8 @@ impl Ingest {
         let Lake { zones, catalog, shelf } = lake;
         let pipeline = Pipeline::new(settings, zones, scratch_dir.to_owned());
         let road = Arc::new(Road { pipeline, catalog, shelf, metrics });
-        Self { road, in_flight: InFlight::default(), places, running: TaskTracker::new() }
+        let (in_flight, running, stopping) = (InFlight::default(), TaskTracker::new(), CancellationToken::new());
+        Self { road, in_flight, places, running, stopping }
     }
 
     /// Take a body, keep it in the raw zone, and add its rows to the table.
@@ -87,26 +91,37 @@ impl Ingest {
         let place = Arc::clone(&self.places)
             .try_acquire_owned()
             .map_err(|_| IngestError::TooManyUploads { limit: self.road.pipeline.settings.concurrent_uploads })?;
-        let claim = match &request.idempotency_key {
-            Some(key) => Some(self.in_flight.claim(key).ok_or(IngestError::KeyInFlight)?),
+        let _key = match &request.idempotency_key {
+            Some(key) => Some(self.in_flight.claim(Subject::Key(key.clone())).ok_or(IngestError::KeyInFlight)?),
             None => None,
         };
         let intake = Intake::new(body, &self.road.pipeline.settings);
-        let entry = match self.find_known(&request).await? {
-            None => self.road.land(grant, request, intake).await?,
+        let known = self.find_known(&request).await?;
+        // Claimed before the ledger knows it: nobody else may take it for one that came to a halt.
+        let id = known.as_ref().map_or_else(|| UploadId(Uuid::now_v7()), |entry| entry.id);
+        let claim = self.in_flight.claim(Subject::Upload(id)).ok_or(IngestError::KeyInFlight)?;
+        let entry = match known {
+            None => self.road.land(id, grant, &request, intake).await?,
             Some(entry) => {
                 check_same(&entry, &request, intake).await?;
+                // Read again: it may have come to its outcome before it was claimed.
+                let entry = self.road.catalog.uploads().find(id).await?;
                 if let Some(failure) = entry.failure {
                     return Err(UploadFailure { upload_id: Some(entry.id), error: failure.into() });
                 }
                 if let Some(receipt) = self.receipt(&entry) {
-                    return Ok(Outcome { receipt, replayed: true });
+                    return Ok(Outcome::Replayed(receipt));
                 }
                 entry
             }
         };
-        let receipt = self.finish(entry, place, claim).await?;
-        Ok(Outcome { receipt, replayed: false })
+        let (landed, respond_async) = (entry.clone(), request.respond_async);
+        let asked_again = respond_async || request.idempotency_key.is_some();
+        let finishing = self.finish(entry, asked_again, (place, claim));
+        if respond_async {
+            return Ok(Outcome::Landed(landed));
+        }
+        finishing.await.map(Outcome::Committed)
     }
 
     /// The receipt of a committed upload.
@@ -114,34 +129,9 @@ impl Ingest {
         self.road.receipt(entry)
     }
 
-    /// Resume every upload whose bytes landed and whose outcome is not settled; gives how many there are.
-    /// They are worked off one after the other while new ones are served.
-    ///
-    /// # Errors
-    /// The catalog's.
-    pub async fn resume(&self) -> Result<usize, IngestError> {
-        let unfinished = self.road.catalog.uploads().unfinished(MAX_RESUMED).await?;
-        let count = unfinished.len();
-        let claimed: Vec<_> = unfinished
-            .into_iter()
-            .map(|entry| (entry.idempotency_key.as_ref().and_then(|key| self.in_flight.claim(key)), entry))
-            .collect();
-        let road = Arc::clone(&self.road);
-        self.running.spawn(async move {
-            for (claim, entry) in claimed {
-                let id = entry.id;
-                match road.finish(entry, true).await {
-                    Ok(receipt) => tracing::info!(upload.id = %id, version = receipt.version, "resumed an upload"),
-                    Err(failure) => tracing::warn!(upload.id = %id, %failure, "could not resume an upload"),
-                }
-                drop(claim);
-            }
-        });
-        Ok(count)
-    }
-
     /// Wait until every upload under way has an outcome, for as long as the grace allows; says whether all have.
     pub async fn drain(&self, grace: Duration) -> bool {
+        self.stopping.cancel();
         self.running.close();
         tokio::time::timeout(grace, self.running.wait()).await.is_ok()
     }
@@ -153,22 +143,25 @@ impl Ingest {
         }
     }
 
-    async fn finish(
+    /// Start to finish a landed upload; the work goes on if nobody waits for it.
+    fn finish(
         &self,
         entry: UploadEntry,
-        place: OwnedSemaphorePermit,
-        claim: Option<KeyClaim>,
-    ) -> Result<Receipt, UploadFailure> {
-        let (road, id, keyed) = (Arc::clone(&self.road), entry.id, claim.is_some());
+        asked_again: bool,
+        held: (OwnedSemaphorePermit, Claim),
+    ) -> impl Future<Output = Result<Receipt, UploadFailure>> + use<> {
+        let (road, id) = (Arc::clone(&self.road), entry.id);
         let task = self.running.spawn(async move {
-            let outcome = road.finish(entry, keyed).await;
-            drop((place, claim));
+            let outcome = road.finish(entry, asked_again).await;
+            drop(held);
             outcome
         });
-        task.await.unwrap_or_else(|error| {
-            tracing::error!(%error, upload.id = %id, "an upload ended without an outcome");
-            Err(UploadFailure { upload_id: Some(id), error: IngestError::lost_task("task") })
-        })
+        async move {
+            task.await.unwrap_or_else(|error| {
+                tracing::error!(%error, upload.id = %id, "an upload ended without an outcome");
+                Err(UploadFailure { upload_id: Some(id), error: IngestError::lost_task("task") })
+            })
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Uploads: what arrives is there once, and what does not is told.
 
+mod asynchronous;
 mod formats;
 mod limits;
 mod races;

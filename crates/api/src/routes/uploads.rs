@@ -8,8 +8,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use object_store::path::Path;
-use sluice_domain::{Action, Caller, IdempotencyKey, Resource, UploadEntry, UploadId, ZoneName};
-use sluice_ingest::UploadRequest;
+use sluice_domain::{Action, Caller, IdempotencyKey, Receipt, Resource, UploadEntry, UploadId, ZoneName};
+use sluice_ingest::{Outcome, UploadRequest};
 use sluice_storage::read_chunks;
 
 use crate::{
@@ -26,18 +26,24 @@ use crate::{
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// The header that marks the receipt of an earlier request.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+/// The header that asks for an answer before the commit, and the one that grants it.
+const PREFER: &str = "prefer";
+const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+const RESPOND_ASYNC: &str = "respond-async";
 /// The longest key.
 const MAX_KEY_BYTES: usize = 255;
 
 /// Add one file to a table, exactly once per `Idempotency-Key`; the first one makes the table.
 ///
 /// The body is the file, or a form with the part `file`. Its bytes are kept unchanged in the raw zone; its rows are in
-/// the table when the answer is 201, all of them.
+/// the table when the answer is 201, all of them. With `Prefer: respond-async` the answer is 202 as soon as the bytes are durable.
 #[utoipa::path(post, path = "/api/v1/tables/{namespace}/{table}/uploads", tag = "ingest",
     params(TableParams, UploadParams,
         ("Idempotency-Key" = Option<String>, Header, max_length = 255, pattern = "^[!-~]+$",
          description = "Makes the request repeatable: the same key and body give the same receipt and commit nothing"),
-        ("Content-Encoding" = Option<String>, Header, description = "`gzip` or `zstd`")),
+        ("Content-Encoding" = Option<String>, Header, description = "`gzip` or `zstd`"),
+        ("Prefer" = Option<String>, Header,
+         description = "`respond-async`: answer 202 once the bytes are durable, before the rows are in the table")),
     request_body(description = "The file", content(
         (Octets = "text/csv"), (Octets = "application/x-ndjson"), (JsonRows = "application/json"),
         (Octets = "application/vnd.apache.parquet"), (Octets = "application/octet-stream"),
@@ -45,6 +51,9 @@ const MAX_KEY_BYTES: usize = 255;
     responses((status = 201, description = "The rows are in the table", body = ReceiptView,
         headers(("Location" = String, description = "The upload"),
                 ("Idempotent-Replayed" = Option<String>, description = "`true` on the receipt of an earlier request"))),
+        (status = 202, description = "The bytes are durable and the upload will be finished; ask for its outcome",
+         body = UploadView, headers(("Location" = String, description = "The upload"),
+                ("Preference-Applied" = String, description = "`respond-async`"))),
         Problems))]
 pub(super) async fn create_upload(
     State(app): State<App>,
@@ -56,17 +65,39 @@ pub(super) async fn create_upload(
     let grant = caller.require(Action::Append, &Resource::Table(table.clone()))?;
     let scope = format!("{} POST {}", caller.name, request.uri().path());
     let idempotency_key = idempotency_key(request.headers(), scope)?;
+    let respond_async = respond_async(request.headers());
     let body = UploadBody::open(request, app.max_body_bytes).await?;
     let (options, file_name) = (params.options(&body)?, params.file_name(&body)?);
-    let request = UploadRequest { table, options, file_name, idempotency_key };
+    let request = UploadRequest { table, options, file_name, idempotency_key, respond_async };
     let outcome = app.ingest.append(&grant, request, body.bytes).await?;
-    let location = format!("/api/v1/uploads/{}", outcome.receipt.upload_id);
-    let receipt = Json(ReceiptView::from(outcome.receipt));
-    let mut response = (StatusCode::CREATED, [(header::LOCATION, location)], receipt).into_response();
-    if outcome.replayed {
-        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
-    }
-    Ok(response)
+    Ok(answer(&app, outcome))
+}
+
+fn answer(app: &App, outcome: Outcome) -> Response {
+    let yes = HeaderValue::from_static("true");
+    let (id, status, mark, body) = match outcome {
+        Outcome::Committed(receipt) => (receipt.upload_id, StatusCode::CREATED, None, receipt_body(receipt)),
+        Outcome::Replayed(receipt) => {
+            (receipt.upload_id, StatusCode::CREATED, Some((REPLAYED, yes)), receipt_body(receipt))
+        }
+        Outcome::Landed(entry) => {
+            let applied = (PREFERENCE_APPLIED, HeaderValue::from_static(RESPOND_ASYNC));
+            (entry.id, StatusCode::ACCEPTED, Some(applied), Json(view(app, entry)).into_response())
+        }
+    };
+    let mut response = (status, [(header::LOCATION, format!("/api/v1/uploads/{id}"))], body).into_response();
+    response.headers_mut().extend(mark);
+    response
+}
+
+fn receipt_body(receipt: Receipt) -> Response {
+    Json(ReceiptView::from(receipt)).into_response()
+}
+
+/// Whether `Prefer` (RFC 7240) asks for an answer before the commit.
+fn respond_async(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(PREFER).into_iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|preference| preference.trim().eq_ignore_ascii_case(RESPOND_ASYNC))
 }
 
 fn idempotency_key(headers: &HeaderMap, scope: String) -> Result<Option<IdempotencyKey>, Problem> {

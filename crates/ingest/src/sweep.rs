@@ -1,0 +1,103 @@
+//! Takes up uploads that nobody is working on: after a crash, and after an outage of the store.
+//!
+//! Invariant: an upload is read from the ledger again under its claim, so that one that was finished meanwhile is left
+//! alone.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+use sluice_domain::{UploadEntry, UploadId, UploadState};
+use tokio_util::sync::CancellationToken;
+
+use crate::{Ingest, IngestError, in_flight::Subject};
+
+/// How many uploads one pass takes up.
+const MAX_PER_PASS: u32 = 10_000;
+/// The longest wait between two tries of one upload.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+
+/// When the uploads that could not be finished are tried again.
+#[derive(Default)]
+struct Waits(HashMap<UploadId, Wait>);
+
+struct Wait {
+    tries: u32,
+    until: Instant,
+}
+
+impl Waits {
+    fn is_over(&self, id: UploadId) -> bool {
+        self.0.get(&id).is_none_or(|wait| Instant::now() >= wait.until)
+    }
+
+    /// Each wait is twice as long as the one before.
+    fn begin(&mut self, id: UploadId, shortest: Duration) {
+        let wait = self.0.entry(id).or_insert(Wait { tries: 0, until: Instant::now() });
+        wait.until = Instant::now() + shortest.saturating_mul(1 << wait.tries.min(16)).min(LONGEST_WAIT);
+        wait.tries += 1;
+    }
+}
+
+impl Ingest {
+    /// Take up every upload whose bytes landed and whose outcome is not settled; gives how many there are. They are
+    /// worked off one after the other while new ones are served; what comes to a halt later is taken up again.
+    ///
+    /// # Errors
+    /// The catalog's.
+    pub async fn resume(&self) -> Result<usize, IngestError> {
+        let unfinished = self.unfinished().await?;
+        let count = unfinished.len();
+        let ingest = self.clone();
+        let first = self.running.spawn(async move {
+            let mut waits = Waits::default();
+            ingest.finish_all(unfinished, &mut waits).await;
+            waits
+        });
+        let (ingest, stopping) = (self.clone(), self.stopping.clone());
+        tokio::spawn(async move {
+            let Ok(waits) = first.await else { return };
+            ingest.sweep(waits, stopping).await;
+        });
+        Ok(count)
+    }
+
+    async fn sweep(&self, mut waits: Waits, stopping: CancellationToken) {
+        let pause = Duration::from_secs(self.road.pipeline.settings.retry_seconds.max(1));
+        while tokio::time::timeout(pause, stopping.cancelled()).await.is_err() {
+            match self.unfinished().await {
+                Ok(unfinished) => {
+                    waits.0.retain(|id, _| unfinished.iter().any(|entry| entry.id == *id));
+                    self.running.track_future(self.finish_all(unfinished, &mut waits)).await;
+                }
+                Err(error) => tracing::warn!(%error, "could not look for unfinished uploads"),
+            }
+        }
+    }
+
+    async fn unfinished(&self) -> Result<Vec<UploadEntry>, IngestError> {
+        Ok(self.road.catalog.uploads().unfinished(MAX_PER_PASS).await?)
+    }
+
+    async fn finish_all(&self, entries: Vec<UploadEntry>, waits: &mut Waits) {
+        let shortest = Duration::from_secs(self.road.pipeline.settings.retry_seconds.max(1));
+        for id in entries.into_iter().map(|entry| entry.id).filter(|id| waits.is_over(*id)).collect::<Vec<_>>() {
+            if let Err(error) = self.finish_unclaimed(id).await {
+                tracing::warn!(upload.id = %id, %error, "could not finish an upload");
+                waits.begin(id, shortest);
+            }
+        }
+    }
+
+    async fn finish_unclaimed(&self, id: UploadId) -> Result<(), IngestError> {
+        let Some(_claim) = self.in_flight.claim(Subject::Upload(id)) else { return Ok(()) };
+        let entry = self.road.catalog.uploads().find(id).await?;
+        if !matches!(entry.state, UploadState::Landed | UploadState::Committing) {
+            return Ok(());
+        }
+        let receipt = self.road.finish(entry, true).await.map_err(|failure| failure.error)?;
+        tracing::info!(upload.id = %id, table.version = receipt.version, "finished an upload that had come to a halt");
+        Ok(())
+    }
+}
