@@ -142,6 +142,7 @@ fn status_of(kind: ErrorKind) -> StatusCode {
         ErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ErrorKind::TimedOut => StatusCode::REQUEST_TIMEOUT,
         ErrorKind::TooMany => StatusCode::TOO_MANY_REQUESTS,
+        ErrorKind::OutOfSpace => StatusCode::INSUFFICIENT_STORAGE,
         ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
@@ -184,6 +185,7 @@ impl IntoResponses for Problems {
             ("429", "There is more work than the server takes on"),
             ("500", "A fault of the server"),
             ("503", "Something that the server depends on does not answer"),
+            ("507", "There is no space left"),
         ];
         let content = || ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
         let response = |text: &str| ResponseBuilder::new().description(text).content(MEDIA_TYPE, content()).build();

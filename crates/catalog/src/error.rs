@@ -93,7 +93,8 @@ impl Failure for CatalogError {
                 ErrorKind::Conflict
             }
             Self::Corrupt { .. } => ErrorKind::Internal,
-            Self::Full | Self::Unavailable { .. } => ErrorKind::Unavailable,
+            Self::Full => ErrorKind::OutOfSpace,
+            Self::Unavailable { .. } => ErrorKind::Unavailable,
         }
     }
 

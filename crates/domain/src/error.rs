@@ -28,6 +28,8 @@ pub enum ErrorKind {
     TimedOut,
     /// There is more work than the server takes on; try again later.
     TooMany,
+    /// There is no space left; try again when there is.
+    OutOfSpace,
     /// Something the server depends on does not answer; try again later.
     Unavailable,
     /// A fault of the server.

@@ -6,7 +6,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use sluice_domain::{Format, UploadEntry, ZoneName};
-use sluice_storage::{StorageError, Zones};
+use sluice_storage::{StorageError, Zones, free_bytes, is_full};
 use sluice_table::{DataFile, StagedFiles, Table, TableError, TableWriter};
 use tokio::{
     sync::{Semaphore, mpsc},
@@ -47,6 +47,16 @@ impl Pipeline {
     pub(crate) fn new(settings: IngestSettings, zones: Arc<Zones>, scratch_dir: PathBuf) -> Self {
         let slots = Semaphore::new(settings.concurrent_decodes.max(1));
         Self { settings, zones, scratch_dir, slots }
+    }
+
+    /// Whether there is space for another upload, before any of it is taken.
+    pub(crate) fn check_space(&self) -> Result<(), StorageError> {
+        let scratch = free_bytes(&self.scratch_dir).ok();
+        let free = scratch.into_iter().chain(self.zones.free_bytes()?).min();
+        match free {
+            Some(free) if free < self.settings.min_free_bytes => Err(StorageError::Full),
+            _ => Ok(()),
+        }
     }
 
     /// The shape of a table that this upload would make.
@@ -140,6 +150,7 @@ fn cause(error: DecodeError) -> IngestError {
     match error {
         DecodeError::Read(error) => match error.downcast::<StorageError>() {
             Ok(storage) => storage.into(),
+            Err(error) if is_full(&error) => StorageError::Full.into(),
             Err(error) => DecodeError::Read(error).into(),
         },
         error => error.into(),

@@ -19,6 +19,8 @@ pub struct IngestSettings {
     pub concurrent_uploads: usize,
     /// How many uploads are decoded at once; the others wait with their bytes in the raw zone.
     pub concurrent_decodes: usize,
+    /// How much space must be left on the disks of the zones and of scratch files for an upload to be taken, in bytes.
+    pub min_free_bytes: u64,
     /// How long to wait before an upload that came to a halt is taken up again, in seconds; each try doubles it.
     pub retry_seconds: u64,
     /// A folder for scratch files, which have no name and vanish with the process. Default: `scratch` in the data
@@ -37,6 +39,7 @@ impl Default for IngestSettings {
             idle_seconds: 30,
             concurrent_uploads: 64,
             concurrent_decodes: 2,
+            min_free_bytes: 1 << 30,
             retry_seconds: 30,
             scratch_dir: None,
             decode: DecodeLimits::default(),

@@ -91,6 +91,7 @@ impl Ingest {
         let place = Arc::clone(&self.places)
             .try_acquire_owned()
             .map_err(|_| IngestError::TooManyUploads { limit: self.road.pipeline.settings.concurrent_uploads })?;
+        self.road.pipeline.check_space().map_err(IngestError::from)?;
         let _key = match &request.idempotency_key {
             Some(key) => Some(self.in_flight.claim(Subject::Key(key.clone())).ok_or(IngestError::KeyInFlight)?),
             None => None,

@@ -70,7 +70,8 @@ impl Failure for StorageError {
             Self::NotFound { .. } => ErrorKind::NotFound,
             Self::AlreadyExists { .. } => ErrorKind::AlreadyExists,
             Self::WrongSize { .. } | Self::Refused { .. } => ErrorKind::Internal,
-            Self::Full | Self::Unavailable { .. } => ErrorKind::Unavailable,
+            Self::Full => ErrorKind::OutOfSpace,
+            Self::Unavailable { .. } => ErrorKind::Unavailable,
         }
     }
 
@@ -106,7 +107,7 @@ impl From<StoreError> for StorageError {
 }
 
 /// Whether an error anywhere below says that the disk or the quota has no room.
-fn is_full(error: &StoreError) -> bool {
+pub fn is_full(error: &(dyn Error + 'static)) -> bool {
     let mut cause: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = cause {
         if let Some(io) = error.downcast_ref::<io::Error>()

@@ -15,13 +15,15 @@ mod zone;
 mod zones;
 
 mod probe;
+mod space;
 mod read;
 mod write;
 
-pub use error::StorageError;
+pub use error::{StorageError, is_full};
 pub use fence::Fenced;
 pub use probe::probe;
 pub use read::read_chunks;
+pub use space::free_bytes;
 pub use settings::{S3Settings, StorageSettings};
 pub use stores::{DurableLocal, Opened, open};
 pub use write::ObjectWriter;

@@ -8,7 +8,7 @@ use sluice_domain::ZoneName;
 use url::Url;
 
 use crate::{
-    StorageError, StorageSettings, Zone, probe,
+    StorageError, StorageSettings, Zone, probe, space,
     stores::{Opened, open},
 };
 
@@ -51,6 +51,17 @@ impl Zones {
             ZoneName::Raw => &self.raw,
             ZoneName::Curated => &self.curated,
         }
+    }
+
+    /// The least space that is left for any zone in a local folder, in bytes; none if all are elsewhere.
+    ///
+    /// # Errors
+    /// [`StorageError::Unavailable`] when the operating system does not tell.
+    pub fn free_bytes(&self) -> Result<Option<u64>, StorageError> {
+        let folders = [&self.raw, &self.curated].into_iter().filter_map(|zone| zone.url().to_file_path().ok());
+        let free = folders.map(|folder| space::free_bytes(&folder)).collect::<Result<Vec<_>, _>>();
+        let free = free.map_err(|error| object_store::Error::Generic { store: "local", source: Box::new(error) })?;
+        Ok(free.into_iter().min())
     }
 
     /// Try whether every zone answers and keeps the first of two writers.

@@ -2,7 +2,7 @@
 
 use deltalake::DeltaTableError;
 use sluice_domain::{ErrorKind, Failure};
-use sluice_storage::StorageError;
+use sluice_storage::{StorageError, is_full};
 
 /// A failure of a table operation.
 #[derive(Debug, thiserror::Error)]
@@ -71,13 +71,20 @@ impl From<arrow::error::ArrowError> for TableError {
 
 impl From<parquet::errors::ParquetError> for TableError {
     fn from(source: parquet::errors::ParquetError) -> Self {
-        Self::Encode(Box::new(source))
+        Self::encode(source)
     }
 }
 
 impl From<std::io::Error> for TableError {
     fn from(source: std::io::Error) -> Self {
-        Self::Encode(Box::new(source))
+        Self::encode(source)
+    }
+}
+
+impl TableError {
+    /// A failure to write a scratch file; a full disk is told apart, since it mends itself.
+    fn encode(source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        if is_full(&source) { Self::Storage(StorageError::Full) } else { Self::Encode(Box::new(source)) }
     }
 }
 
