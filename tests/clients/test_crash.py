@@ -6,6 +6,7 @@ import uuid
 
 import pytest
 import requests
+from log_replay import read_with_replay
 from other_readers import read_with_duckdb
 from sluice_client import Lake, check_receipt, ndjson, new_table
 from sluice_server import wait_for
@@ -76,7 +77,8 @@ def test_a_killed_server_commits_everything_exactly_once(servers, kill_after):
     assert view["rows"] == UPLOADS * ROWS_EACH
     sql = f"SELECT upload, count(*) AS n, count(DISTINCT row) AS d FROM {work.table} GROUP BY upload ORDER BY upload"
     assert lake.rows(sql) == [{"upload": upload, "n": ROWS_EACH, "d": ROWS_EACH} for upload in range(UPLOADS)]
-    assert read_with_duckdb(view["location"]).num_rows == UPLOADS * ROWS_EACH
+    for read in (read_with_duckdb, read_with_replay):
+        assert read(view["location"]).num_rows == UPLOADS * ROWS_EACH
 
 
 def test_a_server_that_is_killed_again_and_again_loses_nothing(servers):
@@ -95,3 +97,4 @@ def test_a_server_that_is_killed_again_and_again_loses_nothing(servers):
     assert all(work.retry(lake, upload).status_code == 201 for upload in range(UPLOADS))
     sql = f"SELECT count(*) AS n, count(DISTINCT upload * {ROWS_EACH} + row) AS d FROM {work.table}"
     assert lake.row(sql) == {"n": UPLOADS * ROWS_EACH, "d": UPLOADS * ROWS_EACH}
+    assert read_with_replay(lake.describe(work.table)["location"]).num_rows == UPLOADS * ROWS_EACH

@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pytest
+from log_replay import read_with_replay
 from other_readers import read_with_deltalake, read_with_duckdb, sorted_rows
 from sluice_client import check_receipt, table_path
 
@@ -149,3 +150,8 @@ def test_a_month_is_read_from_its_own_file(receipt, lake, frame):
     assert (whole["files_scanned"], month["files_scanned"]) == (12, 1)
     assert 0 < month["bytes_scanned"] < whole["bytes_scanned"]
     assert month["tables"] == {TABLE: receipt["version"]}
+
+
+def test_a_replay_of_the_log_reads_equal_rows(receipt, lake, truth):
+    read = read_with_replay(lake.describe(TABLE)["location"])
+    assert sorted_rows(read, truth.schema).equals(sorted_rows(truth, truth.schema))

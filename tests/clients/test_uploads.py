@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
+from log_replay import read_with_replay
 from other_readers import read_with_deltalake, read_with_duckdb
 from sluice_client import check_problem, check_receipt, ndjson, new_table, table_path
 
@@ -156,7 +157,7 @@ def test_whole_numbers_are_never_rounded(lake, table):
     lake.upload(table, ndjson({"n": number} for number in numbers), format="ndjson")
     assert [row["n"] for row in lake.rows(f"SELECT n FROM {table} ORDER BY n")] == sorted(numbers)
     location = lake.describe(table)["location"]
-    for read in (read_with_deltalake, read_with_duckdb):
+    for read in (read_with_deltalake, read_with_duckdb, read_with_replay):
         assert sorted(read(location)["n"].to_pylist()) == sorted(numbers)
 
 
@@ -181,7 +182,7 @@ def test_moments_keep_zone_and_microseconds(lake, table):
         },
     ]
     location = lake.describe(table)["location"]
-    for read in (read_with_deltalake, read_with_duckdb):
+    for read in (read_with_deltalake, read_with_duckdb, read_with_replay):
         rows = sorted(read(location).to_pylist(), key=lambda row: row["day"])
         rows = [{**row, "there": row["there"].astimezone(UTC)} for row in rows]
         assert rows == expected
@@ -283,4 +284,5 @@ def test_first_uploads_that_race_make_one_table(lake):
         receipts = list(pool.map(lambda id: lake.upload(table, ndjson([{"id": id}]), format="ndjson"), range(8)))
     assert len({receipt["upload_id"] for receipt in receipts}) == 8
     assert [row["id"] for row in lake.rows(f"SELECT id FROM {table} ORDER BY id")] == list(range(8))
-    assert sorted(read_with_duckdb(lake.describe(table)["location"])["id"].to_pylist()) == list(range(8))
+    for read in (read_with_duckdb, read_with_replay):
+        assert sorted(read(lake.describe(table)["location"])["id"].to_pylist()) == list(range(8))
