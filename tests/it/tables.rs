@@ -120,6 +120,22 @@ async fn a_deleted_table_is_gone_until_it_is_restored() {
 }
 
 #[tokio::test]
+async fn a_refused_upload_to_the_name_does_not_keep_a_table_from_being_restored() {
+    let lake = lake_with(&["nyc.flights"]).await;
+    lake.call(Method::DELETE, "/api/v1/tables/nyc/flights").send().await.expect_status(204);
+    assert_problem(&lake.upload("nyc.flights", "?format=csv", "id\n1,2\n").await, 400, "malformed-file");
+    lake.post("/api/v1/tables/nyc/flights/restore", &[], "").await.expect_status(200);
+    assert_eq!(lake.count("nyc.flights").await, 2);
+}
+
+#[tokio::test]
+async fn a_refused_upload_makes_no_namespace() {
+    let lake = TestLake::open().await;
+    assert_problem(&lake.upload("never.t", "?format=csv", "id\n1,2\n").await, 400, "malformed-file");
+    assert_eq!(lake.get("/api/v1/namespaces").await.expect(200), json!({"items": []}));
+}
+
+#[tokio::test]
 async fn the_name_of_a_deleted_table_is_free_and_then_taken() {
     let lake = lake_with(&["nyc.flights"]).await;
     let old = lake.describe("nyc.flights").await["location"].clone();

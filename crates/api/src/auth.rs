@@ -66,6 +66,18 @@ pub enum AuthSettingsError {
         /// The key's name.
         name: String,
     },
+    /// The digest of no secret at all.
+    #[error("auth key {name}: its secret is empty")]
+    EmptySecret {
+        /// The key's name.
+        name: String,
+    },
+    /// Two keys with one secret: nobody could say who is asking.
+    #[error("auth key {name}: another key has the same secret")]
+    SameSecret {
+        /// The key's name.
+        name: String,
+    },
     /// A namespace that cannot be.
     #[error("auth key {name}: {source}")]
     BadNamespace {
@@ -104,7 +116,13 @@ impl Authenticator {
             (Some(AuthMode::None), _) => Err(AuthSettingsError::WrongMode { mode: "none", keys }),
             (Some(AuthMode::Keys), 0) => Err(AuthSettingsError::WrongMode { mode: "keys", keys }),
             (None | Some(AuthMode::Keys), _) => {
-                settings.keys.iter().map(Key::new).collect::<Result<_, _>>().map(Self::Keys)
+                let keys = settings.keys.iter().map(Key::new).collect::<Result<Vec<_>, _>>()?;
+                for (at, key) in keys.iter().enumerate() {
+                    if keys[..at].iter().any(|other| other.digest == key.digest) {
+                        return Err(AuthSettingsError::SameSecret { name: key.caller.name.clone() });
+                    }
+                }
+                Ok(Self::Keys(keys))
             }
         }
     }
@@ -137,6 +155,9 @@ impl Key {
         let mut digest = [0; 32];
         hex::decode_to_slice(&settings.secret_sha256, &mut digest)
             .map_err(|_| AuthSettingsError::BadDigest { name: name.clone() })?;
+        if digest == <[u8; 32]>::from(Sha256::digest("")) {
+            return Err(AuthSettingsError::EmptySecret { name });
+        }
         let parse = |text: &String| {
             text.parse().map_err(|source| AuthSettingsError::BadNamespace { name: name.clone(), source })
         };
@@ -188,6 +209,20 @@ mod tests {
         for header in [None, Some(""), Some("Bearer"), Some("Bearer open sesam"), Some("Basic open sesame")] {
             assert!(keys.find_caller(header).is_none(), "{header:?} was let in");
         }
+    }
+
+    #[test]
+    fn a_secret_is_somebodys_and_not_empty() {
+        let key = |name: &str, secret: &str| KeySettings {
+            name: name.into(),
+            secret_sha256: hex::encode(Sha256::digest(secret)),
+            actions: Vec::new(),
+            namespaces: None,
+        };
+        let twins = AuthSettings { mode: None, keys: vec![key("a", "x"), key("b", "x")] };
+        assert!(matches!(Authenticator::new(&twins), Err(AuthSettingsError::SameSecret { name }) if name == "b"));
+        let empty = AuthSettings { mode: None, keys: vec![key("a", "")] };
+        assert!(matches!(Authenticator::new(&empty), Err(AuthSettingsError::EmptySecret { .. })));
     }
 
     #[test]

@@ -1,5 +1,13 @@
 //! The body of an upload: the file itself, or the `file` part of a form, as one stream with what is known about it.
 
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
 use axum::{
     body::Body,
     extract::Request,
@@ -12,6 +20,10 @@ use sluice_ingest::BodyError;
 
 use crate::problem::Problem;
 
+/// How much of a form may come before its file begins, in bytes.
+const MAX_PREAMBLE_BYTES: usize = 64 * 1024;
+/// How long the beginning of the file may take to come.
+const PREAMBLE_TIME: Duration = Duration::from_secs(30);
 /// The part of a form that is the file.
 const FILE_PART: &str = "file";
 
@@ -49,8 +61,12 @@ impl UploadBody {
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-encoding", detail));
         }
         let constraints = Constraints::new().allowed_fields(vec![FILE_PART]);
-        let mut form = Multipart::with_constraints(body.into_data_stream(), boundary, constraints);
-        let field = form.next_field().await.map_err(|error| Problem::bad_request("bad-form", error.to_string()))?;
+        let preamble = Arc::new(Preamble::default());
+        let mut form = Multipart::with_constraints(preamble.watch(pieces(body)), boundary, constraints);
+        let field = tokio::time::timeout(PREAMBLE_TIME, form.next_field()).await;
+        let field = field.map_err(|_| BodyError::TooSlow { seconds: PREAMBLE_TIME.as_secs() })?;
+        let field = field.map_err(|error| Problem::bad_request("bad-form", error.to_string()))?;
+        preamble.end();
         let field = field.ok_or_else(|| Problem::bad_request("bad-form", "the form has no part named file"))?;
         Ok(Self {
             media_type: field.content_type().map(ToString::to_string),
@@ -58,6 +74,35 @@ impl UploadBody {
             encoding: None,
             bytes: file_pieces(form, field).boxed(),
         })
+    }
+}
+
+/// Bounds what comes before the file of a form: the form's reader would keep it in memory until it finds the file.
+#[derive(Default)]
+struct Preamble {
+    size_bytes: AtomicUsize,
+    ended: AtomicBool,
+}
+
+impl Preamble {
+    fn watch(
+        self: &Arc<Self>,
+        pieces: impl Stream<Item = Result<Bytes, BodyError>> + Send + 'static,
+    ) -> impl Stream<Item = Result<Bytes, BodyError>> + Send + 'static {
+        let preamble = Arc::clone(self);
+        pieces.map(move |piece| {
+            let piece = piece?;
+            if !preamble.ended.load(Ordering::Relaxed)
+                && preamble.size_bytes.fetch_add(piece.len(), Ordering::Relaxed) > MAX_PREAMBLE_BYTES
+            {
+                return Err(BodyError::Broken { reason: "no file begins in the form's first 64 KiB".into() });
+            }
+            Ok(piece)
+        })
+    }
+
+    fn end(&self) {
+        self.ended.store(true, Ordering::Relaxed);
     }
 }
 

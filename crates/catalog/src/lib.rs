@@ -11,6 +11,7 @@ mod error;
 
 mod namespaces;
 mod schemas;
+mod sequences;
 mod tables;
 mod uploads;
 
@@ -22,5 +23,6 @@ pub use catalog::Catalog;
 pub use error::CatalogError;
 pub use namespaces::Namespaces;
 pub use schemas::{NewSchemaVersion, Schemas};
+pub use sequences::Sequences;
 pub use tables::{NewTable, TableChange, Tables};
 pub use uploads::{CommittedUpload, NewUpload, Uploads};

@@ -61,7 +61,8 @@ pub trait Tables: Namespaces {
     /// Mark an active table as deleted and give its name free; [`CatalogError::TableNotFound`] without one.
     async fn delete(&self, name: &TableRef) -> Result<TableEntry, CatalogError>;
 
-    /// Make the table of this name that was deleted last active again. [`CatalogError::TableExists`] where the name is
-    /// in use, [`CatalogError::TableNotFound`] where none was deleted.
+    /// Make the table of this name that was deleted last active again. One that is reserved, and for which no commit was
+    /// ever begun, makes way for it and is gone. [`CatalogError::TableExists`] where the name is otherwise in use,
+    /// [`CatalogError::TableNotFound`] where none was deleted; both change nothing.
     async fn restore(&self, name: &TableRef) -> Result<TableEntry, CatalogError>;
 }

@@ -1,16 +1,14 @@
 //! The ledger of uploads: what landed and what became of it.
 //!
 //! Invariant: landed, then committing, then committed or failed; no way leads back.
-//! Invariant: no two attempts at a commit to one table have the same sequence, and a later one has a higher.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sluice_domain::{
-    IdempotencyKey, Landed, Page, PageRequest, ReadOptions, RowCounts, StoredFailure, TableId, TableRef, UploadEntry,
-    UploadId,
+    IdempotencyKey, Landed, Page, PageRequest, ReadOptions, RowCounts, StoredFailure, TableRef, UploadEntry, UploadId,
 };
 
-use crate::CatalogError;
+use crate::{CatalogError, Sequences};
 
 /// An upload whose bytes are durable.
 #[derive(Debug, Clone)]
@@ -46,7 +44,7 @@ pub struct CommittedUpload {
 
 /// The ledger of uploads.
 #[async_trait]
-pub trait Uploads: Send + Sync {
+pub trait Uploads: Sequences {
     /// Enter an upload, landed. [`CatalogError::KeyTaken`] where its key is that of another upload,
     /// [`CatalogError::WrongState`] where this one is entered already.
     async fn land(&self, new: &NewUpload) -> Result<(), CatalogError>;
@@ -56,11 +54,6 @@ pub trait Uploads: Send + Sync {
 
     /// The upload that landed under this key.
     async fn find_by_key(&self, scope: &str, key: &str) -> Result<Option<UploadEntry>, CatalogError>;
-
-    /// Say, before every try, that a commit of the upload to the table is about to be tried. Gives the try its place in
-    /// the order of the table's commits: from 1, never the same twice. [`CatalogError::WrongState`] where the upload is
-    /// committed or failed, [`CatalogError::TableNotFound`] where the table is deleted.
-    async fn begin_commit(&self, id: UploadId, table: TableId) -> Result<i64, CatalogError>;
 
     /// Say that the upload is in its table. Doing it again with the same version is harmless;
     /// [`CatalogError::WrongState`] where no commit was begun, it failed, or another version is recorded.

@@ -82,17 +82,15 @@ impl Failure for IngestError {
 }
 
 impl IngestError {
-    /// Whether trying the same bytes again can only fail again.
+    /// Whether the bytes themselves are at fault, so that trying them again can only fail again. What is missing or
+    /// broken elsewhere, a wrongly configured zone included, is no fault of theirs.
     pub(crate) fn is_final(&self) -> bool {
-        matches!(
-            self.kind(),
-            ErrorKind::Malformed
-                | ErrorKind::Invalid
-                | ErrorKind::Unsupported
-                | ErrorKind::TooLarge
-                | ErrorKind::NotFound
-                | ErrorKind::Forbidden
-        )
+        match self {
+            Self::Decode(source) => !matches!(source, DecodeError::Read(_) | DecodeError::Stopped),
+            Self::Table(source) => source.kind() == ErrorKind::Invalid,
+            Self::OtherPartitioning { .. } => true,
+            _ => false,
+        }
     }
 
     /// A task of this process ended without an answer.

@@ -32,6 +32,5 @@ pub use error::{IngestError, UploadFailure};
 pub use land::{Body, BodyError};
 pub use limits::DecodeLimits;
 pub use metrics::IngestMetrics;
-pub use road::UPLOAD_TAG;
 pub use settings::IngestSettings;
 pub use upload::{Ingest, Lake, Outcome, UploadRequest};

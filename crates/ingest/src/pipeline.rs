@@ -2,7 +2,7 @@
 //!
 //! Invariant: nothing of what is written here is in the table before a commit names it.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{error::Error as _, path::PathBuf, sync::Arc};
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use sluice_domain::{Format, UploadEntry, ZoneName};
@@ -71,6 +71,10 @@ impl Pipeline {
         if schema.fields().is_empty() || rows == 0 && entry.options.format != Format::Parquet {
             return Err(DecodeError::Empty.into());
         }
+        sluice_table::columns_of(&schema, &[]).map_err(|error| {
+            let reason = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+            DecodeError::malformed(entry.options.format, format!("its columns cannot be those of a table: {reason}"))
+        })?;
         let partition_by = partition_columns(&schema, &entry.options.partition_by);
         sluice_table::check_partition_columns(&schema, &partition_by)?;
         Ok(Shape { schema, partition_by })
@@ -83,10 +87,9 @@ impl Pipeline {
         shape: &Shape,
         table: &Table,
     ) -> Result<Written, IngestError> {
-        let staged = {
-            let _slot = self.slots.acquire().await;
-            self.stage(entry, shape).await?
-        };
+        // Held until the scratch files are gone: they are what the slots bound, besides memory.
+        let _slot = self.slots.acquire().await;
+        let staged = self.stage(entry, shape).await?;
         let rows = staged.rows();
         Ok(Written { files: staged.upload(table.folder()).await?, rows })
     }

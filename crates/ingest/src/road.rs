@@ -6,10 +6,10 @@
 use std::{sync::Arc, time::Duration};
 
 use chrono::Utc;
-use sluice_catalog::{Catalog, CommittedUpload, NewSchemaVersion, NewUpload};
+use sluice_catalog::{Catalog, CatalogError, CommittedUpload, NewSchemaVersion, NewUpload};
 use sluice_domain::{
-    Grant, Receipt, RowCounts, StoredFailure, TableEntry, TableFormat, TableRef, UploadEntry, UploadId, UploadState,
-    ZoneName,
+    Grant, Receipt, RowCounts, StoredFailure, TableEntry, TableFormat, TableRef, TableState, UploadEntry, UploadId,
+    UploadState, ZoneName,
 };
 use sluice_table::{Commit, CreateOutcome, NewTable, Shelf, Table, TableError, Transaction};
 
@@ -21,8 +21,6 @@ use crate::{
 
 /// The name under which commits stand in the Delta logs.
 const APP_ID: &str = "sluice";
-/// The tag of a commit that names the upload which made it.
-pub const UPLOAD_TAG: &str = "sluice.upload_id";
 /// How often an upload starts over because another one made the table first.
 const MAX_ROUNDS: usize = 3;
 
@@ -96,8 +94,10 @@ impl Road {
     }
 
     async fn write_down(&self, id: UploadId, asked_again: bool, error: &IngestError) -> Result<(), IngestError> {
-        // Of one in the midst of its commit nobody can say that it failed.
-        let open = asked_again || self.catalog.uploads().find(id).await?.state == UploadState::Committing;
+        // Of one in the midst of its commit nobody can say that it failed, unless the log said so.
+        let absent =
+            matches!(error, IngestError::Table(TableError::Contended { .. } | TableError::SequenceTaken { .. }));
+        let open = asked_again || !absent && self.catalog.uploads().find(id).await?.state == UploadState::Committing;
         if open && !error.is_final() {
             return Ok(());
         }
@@ -112,8 +112,15 @@ impl Road {
             let target = self.find_target(&entry).await?;
             let written = self.pipeline.write(&entry, &target.shape, &target.table).await?;
             let rows = written.rows;
-            if let Some(version) = self.commit(&entry, &target, written).await? {
-                return self.settle(&entry, &target.entry, version, Some(rows)).await;
+            match self.commit(&entry, &target, written).await {
+                Ok(Some(version)) => return self.settle(&entry, &target.entry, version, Some(rows)).await,
+                // Another upload made the table first, or it was deleted meanwhile: the name may stand for another now.
+                Ok(None) | Err(IngestError::Catalog(CatalogError::TableNotFound { .. })) => {}
+                Err(IngestError::Table(TableError::SequenceTaken { newest })) => {
+                    tracing::warn!(table.name = %entry.table, newest, "the log is ahead of the catalog");
+                    self.catalog.uploads().skip_sequences(target.entry.id, newest).await?;
+                }
+                Err(error) => return Err(error),
             }
         }
         Err(TableError::Contended { attempts: MAX_ROUNDS as u32 }.into())
@@ -121,6 +128,17 @@ impl Road {
 
     /// The table of this name, or the place for one that this upload will make.
     async fn find_target(&self, upload: &UploadEntry) -> Result<Target, IngestError> {
+        match self.catalog.tables().find(&upload.table).await {
+            Ok(entry) => {
+                if let Some(target) = self.find_existing(upload, entry).await? {
+                    return Ok(target);
+                }
+            }
+            Err(CatalogError::TableNotFound { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        // What cannot be read takes no name.
+        let shape = self.pipeline.infer(upload).await?;
         let wanted = sluice_catalog::NewTable {
             name: upload.table.clone(),
             zone: ZoneName::Raw,
@@ -129,12 +147,16 @@ impl Road {
             owner: upload.principal.clone(),
         };
         let entry = self.catalog.tables().reserve(&wanted).await?;
+        match self.find_existing(upload, entry.clone()).await? {
+            Some(target) => Ok(target),
+            None => Ok(Target { table: self.shelf.get(&entry), entry, shape, exists: false }),
+        }
+    }
+
+    async fn find_existing(&self, upload: &UploadEntry, entry: TableEntry) -> Result<Option<Target>, IngestError> {
         let table = self.shelf.get(&entry);
-        let (shape, exists) = match self.existing_shape(upload, &table).await? {
-            Some(shape) => (shape, true),
-            None => (self.pipeline.infer(upload).await?, false),
-        };
-        Ok(Target { entry, table, shape, exists })
+        let shape = self.existing_shape(upload, &table).await?;
+        Ok(shape.map(|shape| Target { entry, table, shape, exists: true }))
     }
 
     /// The shape of the table as it is, checked against what the upload asks for; none if there is no version yet.
@@ -155,14 +177,10 @@ impl Road {
     async fn commit(&self, entry: &UploadEntry, target: &Target, written: Written) -> Result<Option<u64>, IngestError> {
         let _turn = target.table.take_turn().await;
         let sequence = self.catalog.uploads().begin_commit(entry.id, target.entry.id).await?;
-        let tags = [
-            (UPLOAD_TAG, entry.id.to_string()),
-            ("sluice.sha256", entry.landed.sha256.clone()),
-            ("sluice.principal", entry.principal.clone()),
-        ];
+        let tags = [("sluice.sha256", entry.landed.sha256.clone()), ("sluice.principal", entry.principal.clone())];
         let commit = Commit {
             files: written.files,
-            transaction: Transaction { app_id: APP_ID.into(), sequence },
+            transaction: transaction(entry, sequence),
             tags: tags.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
         };
         if target.exists {
@@ -182,7 +200,7 @@ impl Road {
         let target = self.catalog.tables().find_by_id(id).await?;
         let table = self.shelf.get(&target);
         let _turn = table.take_turn().await;
-        let version = table.find_committed(&Transaction { app_id: APP_ID.into(), sequence }).await?;
+        let version = table.find_committed(&transaction(entry, sequence)).await?;
         Ok(version.map(|version| (target, version)))
     }
 
@@ -195,9 +213,13 @@ impl Road {
         rows: Option<u64>,
     ) -> Result<Receipt, IngestError> {
         let table = self.shelf.get(target);
-        if version == 0 || rows.is_none() {
+        if target.state == TableState::Reserved || rows.is_none() {
             let description = table.describe(Some(version)).await?;
-            self.catalog.tables().activate(target.id, &description.partition_by).await?;
+            match self.catalog.tables().activate(target.id, &description.partition_by).await {
+                // A table that was deleted since holds the rows all the same, and can be restored with them.
+                Ok(()) | Err(CatalogError::TableNotFound { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
             let schema = NewSchemaVersion {
                 table_id: target.id,
                 table_version: version,
@@ -231,4 +253,9 @@ impl Road {
             raw_object: self.pipeline.zones.get(ZoneName::Raw).url_of(&entry.landed.raw_path).into(),
         })
     }
+}
+
+/// The transaction of an upload's commit.
+fn transaction(entry: &UploadEntry, sequence: i64) -> Transaction {
+    Transaction { app_id: APP_ID.into(), sequence, id: entry.id.to_string() }
 }

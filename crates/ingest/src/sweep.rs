@@ -67,6 +67,7 @@ impl Ingest {
         let pause = Duration::from_secs(self.road.pipeline.settings.retry_seconds.max(1));
         while tokio::time::timeout(pause, stopping.cancelled()).await.is_err() {
             match self.unfinished().await {
+                Ok(_) if stopping.is_cancelled() => break,
                 Ok(unfinished) => {
                     waits.0.retain(|id, _| unfinished.iter().any(|entry| entry.id == *id));
                     self.running.track_future(self.finish_all(unfinished, &mut waits)).await;
@@ -83,7 +84,10 @@ impl Ingest {
     async fn finish_all(&self, entries: Vec<UploadEntry>, waits: &mut Waits) {
         let shortest = Duration::from_secs(self.road.pipeline.settings.retry_seconds.max(1));
         for id in entries.into_iter().map(|entry| entry.id).filter(|id| waits.is_over(*id)).collect::<Vec<_>>() {
-            if let Err(error) = self.finish_unclaimed(id).await {
+            // In a task of its own: what panics over one upload must not keep the others waiting.
+            let ingest = self.clone();
+            let outcome = tokio::spawn(async move { ingest.finish_unclaimed(id).await }).await;
+            if let Err(error) = outcome.unwrap_or_else(|_| Err(IngestError::lost_task("task"))) {
                 tracing::warn!(upload.id = %id, %error, "could not finish an upload");
                 waits.begin(id, shortest);
             }

@@ -50,7 +50,7 @@ impl Engine {
         let step = self.handle.spawn_blocking(move || handle.block_on(step));
         match timeout(Duration::from_secs(PLANNING_SECONDS), step).await {
             Ok(Ok(result)) => result,
-            Ok(Err(died)) => Err(QueryError::Execution(died.into())),
+            Ok(Err(died)) => Err(QueryError::fault(died)),
             Err(_) => Err(QueryError::TimedOut { seconds: PLANNING_SECONDS }),
         }
     }

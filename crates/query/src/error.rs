@@ -4,7 +4,7 @@ use arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
 use sluice_domain::{ErrorKind, Failure, TableRef};
 
-use crate::{OpenError, redaction::Redaction};
+use crate::{Fault, OpenError, fault::is_of_storage, redaction::Redaction};
 
 /// A query that has no answer, or no whole one.
 #[derive(Debug, thiserror::Error)]
@@ -62,8 +62,8 @@ pub enum QueryError {
     #[error("too many queries are running and waiting; try again later")]
     Busy,
     /// A fault of the server or of what it reads from.
-    #[error("the query failed")]
-    Execution(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error(transparent)]
+    Execution(Fault),
 }
 
 impl Failure for QueryError {
@@ -77,7 +77,7 @@ impl Failure for QueryError {
             Self::Table { failure, .. } => failure.kind(),
             Self::TimedOut { .. } => ErrorKind::TimedOut,
             Self::Busy => ErrorKind::TooMany,
-            Self::Execution(_) => ErrorKind::Internal,
+            Self::Execution(fault) => fault.kind(),
         }
     }
 
@@ -92,18 +92,23 @@ impl Failure for QueryError {
             Self::TimedOut { .. } => "query-timeout",
             Self::MemoryExceeded => "query-memory-exceeded",
             Self::Busy => "too-many-queries",
-            Self::Execution(_) => "query-failed",
+            Self::Execution(fault) => fault.code(),
         }
     }
 }
 
 impl QueryError {
+    /// A failure that is not the caller's.
+    pub(crate) fn fault(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Execution(Fault::of(cause))
+    }
+
     /// What a failure of the engine while planning means for the caller.
     pub(crate) fn planning(error: DataFusionError, redaction: &Redaction) -> Self {
         match blame(&error) {
             Blame::Limits => Self::MemoryExceeded,
             Blame::Caller => Self::Plan { message: redaction.message(&error) },
-            Blame::Server => Self::Execution(error.into()),
+            Blame::Server => Self::fault(error),
         }
     }
 
@@ -112,7 +117,7 @@ impl QueryError {
         match blame(&error) {
             Blame::Limits => Self::MemoryExceeded,
             Blame::Caller => Self::Evaluation { message: redaction.message(&error) },
-            Blame::Server => Self::Execution(error.into()),
+            Blame::Server => Self::fault(error),
         }
     }
 }
@@ -124,12 +129,16 @@ enum Blame {
 }
 
 fn blame(error: &DataFusionError) -> Blame {
+    if is_of_storage(error) { Blame::Server } else { blame_of_engine(error) }
+}
+
+fn blame_of_engine(error: &DataFusionError) -> Blame {
     match error {
-        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => blame(inner),
-        DataFusionError::Shared(inner) => blame(inner),
-        DataFusionError::Collection(errors) => errors.first().map_or(Blame::Server, blame),
+        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => blame_of_engine(inner),
+        DataFusionError::Shared(inner) => blame_of_engine(inner),
+        DataFusionError::Collection(errors) => errors.first().map_or(Blame::Server, blame_of_engine),
         DataFusionError::External(inner) => match inner.downcast_ref::<DataFusionError>() {
-            Some(inner) => blame(inner),
+            Some(inner) => blame_of_engine(inner),
             None => inner.downcast_ref::<ArrowError>().map_or(Blame::Server, blame_of_values),
         },
         DataFusionError::ArrowError(inner, _) => blame_of_values(inner),
@@ -155,7 +164,9 @@ fn blame_of_values(error: &ArrowError) -> Blame {
         | ArrowError::NotYetImplemented(_) => Blame::Caller,
         // The engine has no other sign of a query that has spilled all it may.
         ArrowError::IoError(message, _) if message.contains("max_temp_directory_size") => Blame::Limits,
-        ArrowError::ExternalError(inner) => inner.downcast_ref::<DataFusionError>().map_or(Blame::Server, blame),
+        ArrowError::ExternalError(inner) => {
+            inner.downcast_ref::<DataFusionError>().map_or(Blame::Server, blame_of_engine)
+        }
         _ => Blame::Server,
     }
 }

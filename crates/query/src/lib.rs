@@ -7,6 +7,7 @@
 //! Invariant: every query ends by its deadline and holds one of a fixed number of places until it has ended.
 
 mod error;
+mod fault;
 mod settings;
 mod source;
 
@@ -15,6 +16,7 @@ mod expansion;
 mod guard;
 mod series;
 mod statement;
+mod types;
 
 mod engine;
 mod interruption;
@@ -32,9 +34,10 @@ mod stats;
 mod tests;
 
 pub use error::QueryError;
+pub use fault::Fault;
 pub use output::{OutputFormat, RowWriter};
 pub use run::QueryRun;
-pub use service::{QueryRequest, QueryService};
+pub use service::{QueryRequest, QueryService, RowLimit};
 pub use settings::QuerySettings;
 pub use source::{OpenError, OpenedTable, TableSource};
 pub use stats::QueryStats;

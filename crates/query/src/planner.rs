@@ -40,8 +40,8 @@ pub(crate) struct Planning {
     pub(crate) statement: ReadOnly,
     /// Its tables.
     pub(crate) tables: BTreeMap<TableRef, OpenedTable>,
-    /// How many rows are wanted.
-    pub(crate) row_limit: u64,
+    /// How many rows are wanted; all without it.
+    pub(crate) row_limit: Option<u64>,
     /// Where requests to stores are made.
     pub(crate) requests: Handle,
     /// What ends it.
@@ -71,11 +71,9 @@ impl Planning {
             .with_allow_dml(false)
             .with_allow_statements(false)
             .verify_plan(&plan)?;
-        if self.statement.explains {
-            return Ok(plan);
-        }
+        let Some(rows) = self.row_limit.filter(|_| !self.statement.explains) else { return Ok(plan) };
         // One row more than is wanted tells whether there are more, and lets sorts keep only what is wanted.
-        let fetch = usize::try_from(self.row_limit).unwrap_or(usize::MAX).saturating_add(1);
+        let fetch = usize::try_from(rows).unwrap_or(usize::MAX).saturating_add(1);
         LogicalPlanBuilder::from(plan).limit(0, Some(fetch))?.build()
     }
 }

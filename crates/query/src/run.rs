@@ -1,6 +1,6 @@
 //! One running query.
 //!
-//! Invariant: a query ends at its deadline, at its row limit or when it is dropped, whichever comes first, and its
+//! Invariant: a query ends at its deadline, at its row limit if it has one, or when it is dropped, whichever comes first, and its
 //! place is free only once it has ended.
 
 use std::{sync::Arc, time::Instant};
@@ -61,7 +61,7 @@ impl QueryRun {
     pub(crate) fn start<P: Send + 'static>(
         engine: &Engine,
         planned: Planned,
-        row_limit: u64,
+        row_limit: Option<u64>,
         clock: Clock,
         place: P,
     ) -> Self {
@@ -105,7 +105,7 @@ impl QueryRun {
 
     async fn conclude(&mut self) -> Result<Option<RecordBatch>, QueryError> {
         if let Some(driver) = self.driver.take() {
-            self.truncated = driver.await.map_err(|died| QueryError::Execution(died.into()))??;
+            self.truncated = driver.await.map_err(|died| QueryError::fault(died))??;
         }
         Ok(None)
     }
@@ -137,11 +137,15 @@ impl Drop for QueryRun {
 }
 
 /// Send rows until there are no more (false) or the limit leaves some out (true).
-async fn drive(planned: Planned, row_limit: u64, sender: mpsc::Sender<RecordBatch>) -> Result<bool, QueryError> {
+async fn drive(
+    planned: Planned,
+    row_limit: Option<u64>,
+    sender: mpsc::Sender<RecordBatch>,
+) -> Result<bool, QueryError> {
     let Planned { plan, context, redaction, explains, .. } = planned;
     let failed = |error: DataFusionError| QueryError::running(error, &redaction);
     let mut stream = execute_stream(plan, context).map_err(failed)?;
-    let mut left = usize::try_from(row_limit).unwrap_or(usize::MAX);
+    let mut left = row_limit.and_then(|rows| usize::try_from(rows).ok()).unwrap_or(usize::MAX);
     while let Some(batch) = stream.try_next().await.map_err(failed)? {
         let kept = batch.num_rows().min(left);
         left -= kept;

@@ -30,10 +30,22 @@ pub struct QueryRequest {
     /// One `SELECT`, or `EXPLAIN` of one; tables are written `namespace.table`, or
     /// `namespace.table VERSION AS OF 3`.
     pub sql: String,
-    /// How many rows are wanted at the most; never more than the settings allow.
-    pub row_limit: Option<u64>,
+    /// How many rows are wanted at the most.
+    pub row_limit: RowLimit,
     /// The versions that tables are read at, where the text does not say; others are read at their newest.
     pub versions: BTreeMap<TableRef, u64>,
+}
+
+/// How many rows a query answers at the most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RowLimit {
+    /// As many as the settings give to those who do not say.
+    #[default]
+    Default,
+    /// So many, but never more than the settings allow.
+    AtMost(u64),
+    /// All, for answers that are read as a stream; the limits on time and memory hold.
+    None,
 }
 
 /// Runs queries, so many at a time.

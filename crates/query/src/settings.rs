@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::RowLimit;
+
 /// What one query may use, and how many may run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -24,7 +26,7 @@ pub struct QuerySettings {
     pub max_sql_bytes: usize,
     /// How many rows a query answers where the caller does not say.
     pub default_row_limit: u64,
-    /// How many rows a query answers at the most, whatever the caller says.
+    /// How many rows a query answers at the most, whatever number the caller says.
     pub max_row_limit: u64,
     /// Into how many parallel parts one query is split.
     pub target_partitions: usize,
@@ -48,8 +50,12 @@ impl Default for QuerySettings {
 }
 
 impl QuerySettings {
-    /// The number of rows that a query with this wish may answer.
-    pub(crate) fn row_limit(&self, wished: Option<u64>) -> u64 {
-        wished.unwrap_or(self.default_row_limit).min(self.max_row_limit)
+    /// The number of rows that a query with this wish may answer; none where there is no limit.
+    pub(crate) fn row_limit(&self, wished: RowLimit) -> Option<u64> {
+        match wished {
+            RowLimit::Default => Some(self.default_row_limit.min(self.max_row_limit)),
+            RowLimit::AtMost(rows) => Some(rows.min(self.max_row_limit)),
+            RowLimit::None => None,
+        }
     }
 }

@@ -27,6 +27,7 @@ use crate::{
     dialect::LakeDialect,
     expansion::Expansion,
     series::{Lengths, check_table_function, last_part},
+    types::check_types,
 };
 
 /// How deep expressions and queries may be inside one another.
@@ -189,10 +190,7 @@ impl VisitorMut for Rules {
     }
 
     fn pre_visit_expr(&mut self, expression: &mut Expr) -> Verdict {
-        match expression {
-            Expr::Function(function) => verdict(self.lengths.add(function)),
-            _ => Verdict::Continue(()),
-        }
+        verdict(self.check_expression(expression))
     }
 }
 
@@ -201,6 +199,14 @@ fn first_word(statement: &Statement) -> String {
 }
 
 impl Rules {
+    fn check_expression(&mut self, expression: &Expr) -> Result<(), QueryError> {
+        check_types(expression)?;
+        match expression {
+            Expr::Function(function) => self.lengths.add(function),
+            _ => Ok(()),
+        }
+    }
+
     fn check_factor(&mut self, factor: &mut TableFactor) -> Result<(), QueryError> {
         match factor {
             TableFactor::Table { name, args: Some(arguments), version: None, .. } => {

@@ -54,8 +54,13 @@ impl RoutedStore {
     }
 }
 
+/// Why a request never came to a store.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct OutOfReach(&'static str);
+
 fn refused(location: &Path, reason: &'static str) -> Error {
-    Error::PermissionDenied { path: location.to_string(), source: reason.into() }
+    Error::PermissionDenied { path: location.to_string(), source: Box::new(OutOfReach(reason)) }
 }
 
 fn read_only<T>(location: &Path) -> Result<T> {

@@ -1,5 +1,6 @@
 //! Queries as callers send them.
 
+mod failing;
 mod files;
 mod killers;
 mod lake;

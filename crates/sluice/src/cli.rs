@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::{future::Future, path::PathBuf};
+use std::{future::Future, io::Write as _, path::PathBuf};
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
@@ -85,8 +85,16 @@ pub(crate) fn stop_signal() -> anyhow::Result<impl Future<Output = ()> + Send + 
     })
 }
 
-/// What a command says on standard output.
-#[expect(clippy::print_stdout, reason = "the command line's own answer")]
+/// What a command says on standard output: a line.
 pub(crate) fn say(text: &str) {
-    println!("{text}");
+    write_out(format!("{text}\n").as_bytes());
+}
+
+/// What a command gives out on standard output, as it is.
+pub(crate) fn write_out(bytes: &[u8]) {
+    let mut out = std::io::stdout().lock();
+    // A reader that has seen enough, as `head` has, is no failure.
+    if out.write_all(bytes).and_then(|()| out.flush()).is_err() {
+        std::process::exit(0);
+    }
 }

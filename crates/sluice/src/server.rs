@@ -11,9 +11,12 @@ use sluice_ingest::{Ingest, IngestMetrics};
 use sluice_query::QueryService;
 use sluice_storage::Zones;
 use sluice_table::Shelf;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, time::Instant};
 
 use crate::{lake::LakeTables, settings::Settings};
+
+/// How old a file must be that a killed process left behind, for nobody to be writing it any more.
+const STALE_STAGING: Duration = Duration::from_secs(3600);
 
 /// A server that is ready to serve.
 pub struct Server {
@@ -46,6 +49,10 @@ impl Server {
         let catalog = Catalog::open(&data_dir).await?;
         let zones = Arc::new(Zones::open(&settings.storage, &data_dir)?);
         zones.probe().await?;
+        let removed = zones.remove_stale_staging(STALE_STAGING).await?;
+        if removed > 0 {
+            tracing::info!(files = removed, "removed what a killed process left behind");
+        }
         let scratch_dir = settings.ingest.scratch_dir.clone().unwrap_or_else(|| data_dir.join("scratch"));
         std::fs::create_dir_all(&scratch_dir)
             .with_context(|| format!("the folder {} cannot be made", scratch_dir.display()))?;
@@ -109,19 +116,25 @@ impl Server {
             // Nobody listens when serving ended by itself.
             let _ = stopping.send(());
         });
+        let mut deadline = None;
         let out_of_grace = async {
             let _ = stopped.await;
-            tokio::time::sleep(grace).await;
+            let end = Instant::now() + grace;
+            deadline = Some(end);
+            tokio::time::sleep_until(end).await;
         };
         tokio::select! {
             served = serving.into_future() => served?,
             () = out_of_grace => tracing::warn!("some requests were not finished within the grace"),
         }
-        if !app.ingest.drain(grace).await {
+        let left = deadline.map_or(grace, |end| end.saturating_duration_since(Instant::now()));
+        if app.ingest.drain(left).await {
+            app.catalog.close().await?;
+            tracing::info!("stopped");
+        } else {
+            // The catalog stays locked until the process has ended: nobody may take up what is still under way here.
             tracing::warn!("some uploads were not finished within the grace; the next start resumes them");
         }
-        app.catalog.close().await?;
-        tracing::info!("stopped");
         Ok(())
     }
 }

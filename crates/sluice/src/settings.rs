@@ -91,11 +91,28 @@ impl Settings {
         if let Some(file) = file {
             figment = figment.merge(Toml::file_exact(file));
         }
-        // Only names with a section or of the top level; SLUICE_CONFIG and the clients' SLUICE_SERVER and
-        // SLUICE_KEY are flags of the command line.
-        let environment = Env::prefixed("SLUICE_").ignore(&["config", "server", "key", "cache", "binary"]).split("__");
-        Ok(figment.merge(environment).merge(Serialized::defaults(flags)).extract()?)
+        for secret in SECRETS {
+            let name = format!("SLUICE_{}", secret.replace('.', "__").to_ascii_uppercase());
+            if let Ok(value) = std::env::var(name) {
+                figment = figment.merge(Serialized::default(secret, value));
+            }
+        }
+        Ok(figment.merge(environment()).merge(Serialized::defaults(flags)).extract()?)
     }
+}
+
+/// Settings whose variables are taken as they are: a number would lose its zeros, and an error would print the value.
+const SECRETS: [&str; 3] = ["storage.s3.access_key_id", "storage.s3.secret_access_key", "storage.s3.session_token"];
+
+/// The variables that are settings. Others that begin with `SLUICE_` belong to somebody else, such as those that
+/// Kubernetes makes for a service of this name.
+fn environment() -> Env {
+    let known = ["data_dir", "listen", "grace_seconds", "log", "storage", "ingest", "query", "auth"];
+    Env::prefixed("SLUICE_").split("__").filter(move |key| {
+        let name = key.as_str().to_ascii_lowercase();
+        let section = name.split('.').next().unwrap_or_default();
+        known.contains(&section) && !SECRETS.contains(&name.as_str())
+    })
 }
 
 /// Settings that have a flag of their own.

@@ -15,16 +15,16 @@ mod zone;
 mod zones;
 
 mod probe;
-mod space;
 mod read;
+mod space;
 mod write;
 
 pub use error::{StorageError, is_full};
 pub use fence::Fenced;
 pub use probe::probe;
-pub use read::read_chunks;
-pub use space::free_bytes;
+pub use read::{read_chunks, read_object};
 pub use settings::{S3Settings, StorageSettings};
+pub use space::free_bytes;
 pub use stores::{DurableLocal, Opened, open};
 pub use write::ObjectWriter;
 pub use zone::{Folder, Zone};

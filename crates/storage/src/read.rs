@@ -5,7 +5,7 @@
 use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
-use futures::{Stream, StreamExt, stream};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, path::Path};
 
 use crate::StorageError;
@@ -36,6 +36,21 @@ pub fn read_chunks(
         failed |= chunk.is_err();
         async move { !over }
     })
+}
+
+/// The same with the first piece in hand: whoever gets the stream knows that the object is there, in its size, and that
+/// its start can be read. An empty object is looked up too.
+///
+/// # Errors
+/// The first piece's; the stream's are those of [`read_chunks`].
+pub async fn read_object(
+    store: Arc<dyn ObjectStore>,
+    path: Path,
+    size_bytes: u64,
+) -> Result<impl Stream<Item = Result<Bytes, StorageError>> + Send + 'static, StorageError> {
+    let mut chunks = Box::pin(read_chunks(store, path, size_bytes));
+    let first = chunks.try_next().await?;
+    Ok(stream::iter(first.map(Ok)).chain(chunks))
 }
 
 /// What to ask for; an empty object has one empty piece.
@@ -85,7 +100,6 @@ impl Object {
 
 #[cfg(test)]
 mod tests {
-    use futures::TryStreamExt;
     use object_store::memory::InMemory;
 
     use super::*;
@@ -129,6 +143,44 @@ mod tests {
         let (store, path, _) = stored(0).await;
         let chunks: Vec<Bytes> = read_chunks(store, path, 0).try_collect().await.unwrap();
         assert!(chunks.concat().is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_object_whose_first_piece_is_in_hand_is_read_whole() {
+        for size_bytes in [0, 1, CHUNK_BYTES as usize, TEN_MIB] {
+            let (store, path, bytes) = stored(size_bytes).await;
+            let chunks = read_object(Arc::clone(&store), path.clone(), size_bytes as u64).await.unwrap();
+            let same: Vec<Bytes> = read_chunks(store, path, size_bytes as u64).try_collect().await.unwrap();
+            let chunks: Vec<Bytes> = chunks.try_collect().await.unwrap();
+            assert_eq!(chunks.concat(), bytes);
+            assert_eq!(chunks, same);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_wrong_with_an_object_is_told_before_its_first_piece() {
+        let absent = Path::from("b");
+        for (stored_bytes, expected_bytes) in [(1, 2), (0, 1), (1, 0), (TEN_MIB, TEN_MIB - 1), (1, TEN_MIB)] {
+            let (store, path, _) = stored(stored_bytes).await;
+            let error = read_object(Arc::clone(&store), path, expected_bytes as u64).await.err().unwrap();
+            assert!(matches!(error, StorageError::WrongSize { .. }), "{error:?}");
+            let error = read_object(store, absent.clone(), expected_bytes as u64).await.err().unwrap();
+            assert!(matches!(error, StorageError::NotFound { .. }), "{error:?}");
+        }
+        let (store, ..) = stored(0).await;
+        let error = read_object(store, absent, 0).await.err().unwrap();
+        assert!(matches!(error, StorageError::NotFound { .. }), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn an_object_that_goes_after_its_first_piece_ends_the_stream_with_an_error() {
+        let size_bytes = 5 * CHUNK_BYTES as usize;
+        let (store, path, _) = stored(size_bytes).await;
+        let chunks = read_object(Arc::clone(&store), path.clone(), size_bytes as u64).await.unwrap();
+        store.delete(&path).await.unwrap();
+        let chunks: Vec<_> = chunks.collect().await;
+        assert!(chunks.len() > 1 && chunks.iter().filter(|chunk| chunk.is_err()).count() == 1);
+        assert!(matches!(chunks.last(), Some(Err(StorageError::NotFound { .. }))), "the stream went on");
     }
 
     #[tokio::test]

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a folder's stores cannot reach an object outside the folder.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use object_store::{ObjectStore, path::Path, prefix::PrefixStore};
 use sluice_domain::ZoneName;
@@ -75,6 +75,12 @@ impl Zone {
     /// The URL of the object at a plain path relative to the zone.
     pub fn url_of(&self, path: &str) -> Url {
         join(&self.folder.url, &Path::from(path), false)
+    }
+
+    /// The folder of this machine that it is, where it is one.
+    pub(crate) fn local_folder(&self) -> Option<PathBuf> {
+        // A bucket may be called `localhost`, and then its URL would name a folder too.
+        (self.folder.url.scheme() == "file").then(|| self.folder.url.to_file_path().ok()).flatten()
     }
 
     /// Whether one of the two zones lies in the other.

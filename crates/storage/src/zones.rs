@@ -2,14 +2,18 @@
 //!
 //! Invariant: no zone lies in another, so what is done to one leaves the others alone.
 
-use std::path::Path as FilePath;
+use std::{
+    path::{Path as FilePath, PathBuf},
+    time::{Duration, SystemTime},
+};
 
 use sluice_domain::ZoneName;
+use tokio::task::spawn_blocking;
 use url::Url;
 
 use crate::{
     StorageError, StorageSettings, Zone, probe, space,
-    stores::{Opened, open},
+    stores::{Opened, open, remove_stale_staging},
 };
 
 /// The zones of one lake.
@@ -58,10 +62,27 @@ impl Zones {
     /// # Errors
     /// [`StorageError::Unavailable`] when the operating system does not tell.
     pub fn free_bytes(&self) -> Result<Option<u64>, StorageError> {
-        let folders = [&self.raw, &self.curated].into_iter().filter_map(|zone| zone.url().to_file_path().ok());
-        let free = folders.map(|folder| space::free_bytes(&folder)).collect::<Result<Vec<_>, _>>();
+        let free = self.local_folders().map(|folder| space::free_bytes(&folder)).collect::<Result<Vec<_>, _>>();
         let free = free.map_err(|error| object_store::Error::Generic { store: "local", source: Box::new(error) })?;
         Ok(free.into_iter().min())
+    }
+
+    /// Remove the files that killed processes left half written in local folders, and say how many. A write that is
+    /// under way and was quiet for longer than `older_than` fails, so let it be hours. What cannot be read is skipped
+    /// with a warning.
+    ///
+    /// # Errors
+    /// [`StorageError::Unavailable`] when the runtime ends meanwhile.
+    pub async fn remove_stale_staging(&self, older_than: Duration) -> Result<usize, StorageError> {
+        // Nothing is older than time itself.
+        let Some(before) = SystemTime::now().checked_sub(older_than) else { return Ok(0) };
+        let folders: Vec<PathBuf> = self.local_folders().collect();
+        let work = move || folders.iter().map(|folder| remove_stale_staging(folder, before)).sum();
+        Ok(spawn_blocking(work).await.map_err(object_store::Error::from)?)
+    }
+
+    fn local_folders(&self) -> impl Iterator<Item = PathBuf> {
+        [&self.raw, &self.curated].into_iter().filter_map(Zone::local_folder)
     }
 
     /// Try whether every zone answers and keeps the first of two writers.
@@ -125,6 +146,36 @@ mod tests {
             let error = zones(raw, curated, data_dir.path()).unwrap_err();
             assert!(error.to_string().contains("overlaps with the raw zone"), "{raw} {curated}: {error}");
         }
+    }
+
+    #[tokio::test]
+    async fn what_killed_processes_left_is_removed_from_every_local_zone() {
+        let data_dir = tempfile::tempdir().unwrap();
+        let lake = zones("{data}/raw", "{data}/curated", data_dir.path()).unwrap();
+        let files = ["raw/uploads/1.csv", "raw/uploads/1.csv#7", "curated/t/0.parquet#8", "beside#9"];
+        for file in files.map(|file| data_dir.path().join(file)) {
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            let written = SystemTime::now() - Duration::from_secs(100);
+            std::fs::File::create(file).unwrap().set_modified(written).unwrap();
+        }
+        assert_eq!(lake.remove_stale_staging(Duration::from_secs(1000)).await.unwrap(), 0);
+        assert_eq!(lake.remove_stale_staging(Duration::MAX).await.unwrap(), 0);
+        assert_eq!(lake.remove_stale_staging(Duration::from_secs(10)).await.unwrap(), 2);
+        let left = files.map(|file| data_dir.path().join(file).exists());
+        assert_eq!(left, [true, false, false, true]);
+    }
+
+    #[tokio::test]
+    async fn a_bucket_called_localhost_is_no_folder() {
+        let data_dir = tempfile::tempdir().unwrap();
+        let folder = data_dir.path().display().to_string();
+        std::fs::create_dir(data_dir.path().join("raw")).unwrap();
+        std::fs::write(data_dir.path().join("raw/a#7"), "x").unwrap();
+        let bucket = |name: &str| format!("s3://localhost{folder}/{name}");
+        let lake = zones(&bucket("raw"), &bucket("curated"), data_dir.path()).unwrap();
+        assert_eq!(lake.free_bytes().unwrap(), None);
+        assert_eq!(lake.remove_stale_staging(Duration::ZERO).await.unwrap(), 0);
+        assert!(data_dir.path().join("raw/a#7").exists());
     }
 
     #[test]

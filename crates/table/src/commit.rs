@@ -25,6 +25,9 @@ const RETRIES_PER_ATTEMPT: usize = 15;
 /// The longest pause between two attempts.
 const MAX_PAUSE: Duration = Duration::from_millis(500);
 
+/// The tag of a commit that holds its transaction's id.
+pub const COMMIT_ID_TAG: &str = "sluice.commit_id";
+
 /// The place of a commit in the order of one writer's commits to a table; the log keeps the newest of each writer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transaction {
@@ -32,6 +35,9 @@ pub struct Transaction {
     pub app_id: String,
     /// Its place in the writer's order; grows from commit to commit.
     pub sequence: i64,
+    /// What the commit stands for, unique for ever: it tells a commit that took from a foreign one in its place, as
+    /// the log has it after its writer lost the newest of its own records.
+    pub id: String,
 }
 
 /// What a commit adds.
@@ -84,7 +90,7 @@ impl Table {
             .await;
         match result {
             Ok(_) => {
-                self.remember(Some(commit.transaction.clone()));
+                self.remember(Some(&commit.transaction));
                 Ok(CreateOutcome::Created(0))
             }
             Err(error) => match self.find_newest().await? {
@@ -100,11 +106,19 @@ impl Table {
     /// Add rows to the table; gives the version that holds them.
     ///
     /// # Errors
-    /// [`TableError::NotCreated`], [`TableError::Contended`], or the store's; none of them after a commit that took.
+    /// [`TableError::NotCreated`], [`TableError::SequenceTaken`], [`TableError::Contended`], or the store's; none of
+    /// them after a commit that took.
     pub async fn append(&self, commit: &Commit) -> Result<u64, TableError> {
         for attempt in 0..MAX_ATTEMPTS {
-            if let Some(version) = self.find_committed(&commit.transaction).await? {
-                return Ok(version);
+            // The log need not be read for a first attempt at what comes after its newest transaction.
+            if attempt > 0 || !self.is_known_to_precede(&commit.transaction) {
+                match self.look_up(&commit.transaction).await? {
+                    Found { version: Some(version), .. } => return Ok(version),
+                    Found { newest: Some(newest), .. } if newest >= commit.transaction.sequence => {
+                        return Err(TableError::SequenceTaken { newest });
+                    }
+                    Found { .. } => {}
+                }
             }
             let table = self.newest().await?;
             let state = table.snapshot()?;
@@ -119,7 +133,7 @@ impl Table {
                 .await;
             let error = match result {
                 Ok(finalized) => {
-                    self.remember(Some(commit.transaction.clone()));
+                    self.remember(Some(&commit.transaction));
                     return Ok(finalized.version());
                 }
                 Err(error) => error,
@@ -137,39 +151,50 @@ impl Table {
         Err(TableError::Contended { attempts: MAX_ATTEMPTS })
     }
 
-    /// The version that holds this transaction, if the log has it.
+    /// The version that holds this transaction, if the log has it. Reads the log.
     ///
     /// # Errors
     /// The store's.
     pub async fn find_committed(&self, transaction: &Transaction) -> Result<Option<u64>, TableError> {
-        if self.is_known_to_precede(transaction) {
-            return Ok(None);
-        }
-        let Some(table) = self.find_newest().await? else { return Ok(None) };
-        let newest = table.snapshot()?.transaction_version(self.log_store.as_ref(), &transaction.app_id).await?;
-        let Some(newest) = newest else { return Ok(None) };
-        self.remember(Some(Transaction { app_id: transaction.app_id.clone(), sequence: newest }));
-        if newest < transaction.sequence {
-            return Ok(None);
-        }
-        self.find_transaction(&transaction.app_id, transaction.sequence).await
+        Ok(self.look_up(transaction).await?.version)
     }
 
-    fn remember(&self, transaction: Option<Transaction>) {
-        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = transaction;
+    async fn look_up(&self, transaction: &Transaction) -> Result<Found, TableError> {
+        let nothing = Found { newest: None, version: None };
+        let Some(table) = self.find_newest().await? else { return Ok(nothing) };
+        let newest = table.snapshot()?.transaction_version(self.log_store.as_ref(), &transaction.app_id).await?;
+        let Some(newest) = newest else { return Ok(nothing) };
+        self.remember(Some(&Transaction { sequence: newest, ..transaction.clone() }));
+        let in_reach = newest >= transaction.sequence;
+        let version = if in_reach { self.find_transaction(transaction).await? } else { None };
+        Ok(Found { newest: Some(newest), version })
+    }
+
+    fn remember(&self, transaction: Option<&Transaction>) {
+        let newest = transaction.map(|transaction| (transaction.app_id.clone(), transaction.sequence));
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = newest;
     }
 
     /// Whether the log's newest transaction of this writer is known and comes before this one: only this process
     /// commits for the writer, so the log need not be read to say that this one is not in it.
     fn is_known_to_precede(&self, transaction: &Transaction) -> bool {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.as_ref().is_some_and(|known| known.app_id == transaction.app_id && known.sequence < transaction.sequence)
+        known.as_ref().is_some_and(|(app_id, newest)| *app_id == transaction.app_id && *newest < transaction.sequence)
     }
+}
+
+/// What the log says of a transaction.
+struct Found {
+    /// The newest transaction of its writer.
+    newest: Option<i64>,
+    /// The version that holds it.
+    version: Option<u64>,
 }
 
 impl Commit {
     fn properties(&self) -> CommitProperties {
-        let tags = self.tags.iter().map(|(key, value)| (key.clone(), Value::String(value.clone())));
+        let id = (COMMIT_ID_TAG.to_owned(), Value::String(self.transaction.id.clone()));
+        let tags = self.tags.iter().map(|(key, value)| (key.clone(), Value::String(value.clone()))).chain([id]);
         CommitProperties::default()
             .with_metadata(tags)
             .with_application_transaction(deltalake::kernel::Transaction::new(

@@ -1,13 +1,13 @@
 //! What a table looks like: its columns, size and versions.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{cmp::Ordering, collections::HashMap, sync::Arc};
 
 use arrow::datatypes::Schema;
 use chrono::{DateTime, Utc};
 use deltalake::kernel::CommitInfo;
 use serde::Deserialize;
 
-use crate::{Table, TableError};
+use crate::{COMMIT_ID_TAG, Table, TableError, Transaction};
 
 /// One column.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,14 +133,20 @@ impl Table {
         Ok(entries)
     }
 
-    /// The newest version at or below the present one whose commit carries this transaction.
-    pub(crate) async fn find_transaction(&self, app_id: &str, at: i64) -> Result<Option<u64>, TableError> {
+    /// The version whose commit carries this transaction. A writer's sequences grow from version to version, so the
+    /// search ends at the first smaller one.
+    pub(crate) async fn find_transaction(&self, wanted: &Transaction) -> Result<Option<u64>, TableError> {
         let newest = self.newest().await?.version().ok_or(TableError::NotCreated)?;
         for version in (0..=newest).rev() {
             let Some(lines) = self.read_lines(version).await? else { break };
-            let found = |line: &Line| line.txn.as_ref().is_some_and(|txn| txn.app_id == app_id && txn.version == at);
-            if lines.iter().any(found) {
-                return Ok(Some(version));
+            let of_writer = lines.iter().filter_map(|line| line.txn.as_ref()).find(|txn| txn.app_id == wanted.app_id);
+            match of_writer.map(|txn| txn.version.cmp(&wanted.sequence)) {
+                None | Some(Ordering::Greater) => {}
+                Some(Ordering::Less) => return Ok(None),
+                Some(Ordering::Equal) => {
+                    let id = entry(version, lines).tags.remove(COMMIT_ID_TAG);
+                    return Ok(id.filter(|id| *id == wanted.id).map(|_| version));
+                }
             }
         }
         Ok(None)

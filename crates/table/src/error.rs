@@ -40,6 +40,12 @@ pub enum TableError {
         /// The limit.
         limit: usize,
     },
+    /// The log holds newer transactions of this writer than the sequence that it was given.
+    #[error("the table's log holds commits up to {newest} of this server already")]
+    SequenceTaken {
+        /// The newest in the log.
+        newest: i64,
+    },
     /// Other writers won every attempt.
     #[error("other writers were faster {attempts} times in a row")]
     Contended {
@@ -95,7 +101,7 @@ impl Failure for TableError {
             Self::UnsupportedType { .. } | Self::BadPartitioning { .. } | Self::TooManyPartitions { .. } => {
                 ErrorKind::Invalid
             }
-            Self::Contended { .. } => ErrorKind::Unavailable,
+            Self::Contended { .. } | Self::SequenceTaken { .. } => ErrorKind::Unavailable,
             Self::Delta(source) if matches!(**source, DeltaTableError::ObjectStore { .. }) => ErrorKind::Unavailable,
             Self::Delta(_) | Self::Encode(_) => ErrorKind::Internal,
             Self::Storage(source) => source.kind(),
@@ -110,6 +116,7 @@ impl Failure for TableError {
             Self::BadPartitioning { .. } => "bad-partitioning",
             Self::TooManyPartitions { .. } => "too-many-partitions",
             Self::Contended { .. } => "table-contended",
+            Self::SequenceTaken { .. } => "sequence-taken",
             Self::Delta(_) => "table-unavailable",
             Self::Encode(_) => "encode-failed",
             Self::Storage(source) => source.code(),

@@ -134,9 +134,9 @@ impl Splitter {
         parts.collect()
     }
 
-    /// The values of the partition that a part belongs to.
-    pub(crate) fn values(&self, part: &Part) -> Result<PartitionValues, TableError> {
-        let values = self.names.iter().zip(&part.sample).map(|(name, column)| Ok((name.clone(), value_text(column)?)));
+    /// The values of the partition that a part with this sample belongs to.
+    pub(crate) fn values(&self, sample: &[ArrayRef]) -> Result<PartitionValues, TableError> {
+        let values = self.names.iter().zip(sample).map(|(name, column)| Ok((name.clone(), value_text(column)?)));
         Ok(PartitionValues(values.collect::<Result<_, TableError>>()?))
     }
 }
@@ -193,7 +193,7 @@ mod tests {
             .split(&batch)
             .unwrap()
             .iter()
-            .map(|part| (splitter.values(part).unwrap().folder(), part.rows.num_rows()))
+            .map(|part| (splitter.values(&part.sample).unwrap().folder(), part.rows.num_rows()))
             .collect();
         found.sort();
         assert_eq!(

@@ -10,7 +10,7 @@ use deltalake::{
 use sluice_storage::Folder;
 use tokio::sync::{Mutex, MutexGuard};
 
-use crate::{TableError, Transaction};
+use crate::TableError;
 
 /// One Delta table. Cheap to keep: the snapshot is shared and brought up to date by what is new in the log.
 pub struct Table {
@@ -19,7 +19,7 @@ pub struct Table {
     snapshot: Mutex<Option<DeltaTable>>,
     turn: Mutex<()>,
     /// The newest transaction of a writer that this process knows to be in the log.
-    pub(crate) known: std::sync::Mutex<Option<Transaction>>,
+    pub(crate) known: std::sync::Mutex<Option<(String, i64)>>,
 }
 
 /// The right to commit: one holder at a time in a process, so that transactions go into the log in their order.

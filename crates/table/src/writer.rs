@@ -1,9 +1,16 @@
 //! Rows to Parquet files: fan-out by partition into scratch files, then one durable object each.
 //!
-//! Invariant: memory is bounded by the settings, however many partitions and rows there are; the largest open file
-//! closes its row group when the bound is reached.
+//! Invariant: beyond one part of a batch, rows that are in no file take no more memory than the settings say, however
+//! many partitions there are; the file that holds the most ends its row group when the bound is reached.
+//! Invariant: what encoders take without any row is bounded too: few have dictionaries, and few are open at all.
 
-use std::{collections::HashMap, fs::File, io, path::PathBuf, sync::Arc};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    fs::File,
+    io,
+    path::PathBuf,
+    sync::Arc,
+};
 
 use arrow::{
     array::RecordBatch,
@@ -13,7 +20,6 @@ use arrow::{
 use bytes::Bytes;
 use deltalake::kernel::Add;
 use parquet::{
-    arrow::ArrowWriter,
     basic::{Compression, ZstdLevel},
     file::{
         metadata::ParquetMetaData,
@@ -26,12 +32,22 @@ use tokio::io::AsyncReadExt as _;
 
 use crate::{
     TableError,
-    partition::{PartitionValues, Splitter, no_values},
+    partition::{Part, PartitionValues, Splitter, no_values},
     stats::file_stats,
 };
 
+mod open_file;
+
+use open_file::OpenFile;
+
 /// How large a piece of a scratch file is sent to the store at once, in bytes.
 const SEND_CHUNK_BYTES: usize = 1024 * 1024;
+/// How many columns may be open in all files together: each takes some memory even without a row.
+const MAX_OPEN_COLUMNS: usize = 100_000;
+/// How many columns may have a dictionary at a time.
+const MAX_DICTIONARY_COLUMNS: usize = 1000;
+/// What the dictionary of a column takes before it has a value.
+const EMPTY_DICTIONARY_BYTES: usize = 72 << 10;
 
 /// How data files are written.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -58,19 +74,21 @@ pub struct TableWriter {
     settings: WriterSettings,
     splitter: Option<Splitter>,
     file_schema: SchemaRef,
-    properties: WriterProperties,
+    /// Columns of a file that are encoded one by one, those within nested ones counted each.
+    file_columns: usize,
+    with_dictionaries: WriterProperties,
+    plain: WriterProperties,
     scratch_dir: PathBuf,
     /// Unique to the upload, so that doing it again names the same files.
     file_prefix: String,
     open: HashMap<Option<OwnedRow>, OpenFile>,
+    /// How many of the open files have encoders.
+    begun: usize,
+    /// The memory of all open files.
+    memory_bytes: usize,
+    #[cfg(test)]
+    peak_bytes: usize,
     closed: Vec<StagedFile>,
-}
-
-struct OpenFile {
-    writer: ArrowWriter<File>,
-    scratch: File,
-    values: PartitionValues,
-    path: String,
 }
 
 struct StagedFile {
@@ -104,19 +122,29 @@ impl TableWriter {
             Some(splitter) => splitter.file_schema(schema)?,
             None => schema.as_ref().clone(),
         };
-        let properties = WriterProperties::builder()
-            .set_compression(Compression::ZSTD(ZstdLevel::try_new(settings.zstd_level)?))
-            .set_statistics_enabled(EnabledStatistics::Chunk)
-            .set_created_by(concat!("sluice ", env!("CARGO_PKG_VERSION")).to_owned())
-            .build();
+        let compression = Compression::ZSTD(ZstdLevel::try_new(settings.zstd_level)?);
+        let properties = |dictionaries| {
+            WriterProperties::builder()
+                .set_compression(compression)
+                .set_dictionary_enabled(dictionaries)
+                .set_statistics_enabled(EnabledStatistics::Chunk)
+                .set_created_by(concat!("sluice ", env!("CARGO_PKG_VERSION")).to_owned())
+                .build()
+        };
         Ok(Self {
             settings,
             splitter,
+            file_columns: file_schema.flattened_fields().iter().filter(|field| !field.data_type().is_nested()).count(),
             file_schema: Arc::new(file_schema),
-            properties,
+            with_dictionaries: properties(true),
+            plain: properties(false),
             scratch_dir,
             file_prefix,
             open: HashMap::new(),
+            begun: 0,
+            memory_bytes: 0,
+            #[cfg(test)]
+            peak_bytes: 0,
             closed: Vec::new(),
         })
     }
@@ -127,62 +155,90 @@ impl TableWriter {
     /// [`TableError::TooManyPartitions`], or a scratch file that cannot be written.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<(), TableError> {
         let parts = self.splitter.as_ref().map(|splitter| splitter.split(batch)).transpose()?;
-        match parts {
-            None => self.write_part(None, batch, |_| Ok(no_values()))?,
-            Some(parts) => {
-                for part in parts {
-                    let rows = part.rows.clone();
-                    self.write_part(Some(part.key.clone()), &rows, |writer| match &writer.splitter {
-                        Some(splitter) => splitter.values(&part),
-                        None => Ok(no_values()),
-                    })?;
-                }
-            }
+        let Some(parts) = parts else {
+            return self.write_part(None, batch.clone(), |_| Ok(no_values()));
+        };
+        for part in parts {
+            let Part { key, rows, sample } = part;
+            self.write_part(Some(key), rows, |splitter| {
+                splitter.map_or_else(|| Ok(no_values()), |splitter| splitter.values(&sample))
+            })?;
         }
-        self.keep_memory_bounded()
+        Ok(())
     }
 
     fn write_part(
         &mut self,
         key: Option<OwnedRow>,
-        rows: &RecordBatch,
-        values: impl FnOnce(&Self) -> Result<PartitionValues, TableError>,
+        rows: RecordBatch,
+        values: impl FnOnce(Option<&Splitter>) -> Result<PartitionValues, TableError>,
     ) -> Result<(), TableError> {
-        if !self.open.contains_key(&key) {
-            if self.open.len() >= self.settings.max_partitions {
-                return Err(TableError::TooManyPartitions { limit: self.settings.max_partitions });
+        let number = self.open.len() + self.closed.len();
+        let open = self.open.len();
+        let file = match self.open.entry(key.clone()) {
+            Entry::Occupied(file) => file.into_mut(),
+            Entry::Vacant(place) => {
+                let limit = self.settings.max_partitions.min(MAX_OPEN_COLUMNS / self.file_columns.max(1)).max(1);
+                if open >= limit {
+                    return Err(TableError::TooManyPartitions { limit });
+                }
+                let values = values(self.splitter.as_ref())?;
+                let path = format!("{}part-{number:05}-{}.zstd.parquet", values.folder(), self.file_prefix);
+                place.insert(OpenFile::new(values, path))
             }
-            let values = values(self)?;
-            let file = self.begin_file(values)?;
-            self.open.insert(key.clone(), file);
+        };
+        let memory_before = file.memory_bytes();
+        let is_enough = file.add(rows.with_schema(self.file_schema.clone())?)?;
+        self.memory_bytes = self.memory_bytes + file.memory_bytes() - memory_before;
+        if is_enough {
+            self.encode(&key)?;
         }
-        let Some(file) = self.open.get_mut(&key) else { return Ok(()) };
-        let rows = rows.clone().with_schema(self.file_schema.clone())?;
-        file.writer.write(&rows)?;
-        if file.writer.bytes_written() + file.writer.in_progress_size() >= self.settings.target_file_bytes
-            && let Some(file) = self.open.remove(&key)
+        #[cfg(test)]
         {
-            self.closed.push(file.close()?);
+            self.peak_bytes = self.peak_bytes.max(self.memory_bytes);
+        }
+        self.keep_memory_bounded()
+    }
+
+    /// Encode the rows that wait for this file, and close it once it is large enough.
+    fn encode(&mut self, key: &Option<OwnedRow>) -> Result<(), TableError> {
+        let properties = if self.affords_dictionaries() { &self.with_dictionaries } else { &self.plain };
+        let Some(file) = self.open.get_mut(key) else { return Ok(()) };
+        let (memory_before, had_begun) = (file.memory_bytes(), file.has_begun());
+        file.encode(&self.scratch_dir, properties)?;
+        self.begun += usize::from(file.has_begun() && !had_begun);
+        self.memory_bytes = self.memory_bytes + file.memory_bytes() - memory_before;
+        if file.file_bytes() >= self.settings.target_file_bytes
+            && let Some(file) = self.open.remove(key)
+        {
+            self.begun -= usize::from(file.has_begun());
+            self.memory_bytes -= file.memory_bytes();
+            self.closed.extend(file.close()?);
         }
         Ok(())
     }
 
-    fn begin_file(&self, values: PartitionValues) -> Result<OpenFile, TableError> {
-        let number = self.open.len() + self.closed.len();
-        let path = format!("{}part-{number:05}-{}.zstd.parquet", values.folder(), self.file_prefix);
-        let scratch = tempfile::tempfile_in(&self.scratch_dir)?;
-        let writer =
-            ArrowWriter::try_new(scratch.try_clone()?, self.file_schema.clone(), Some(self.properties.clone()))?;
-        Ok(OpenFile { writer, scratch, values, path })
+    /// Whether a file that begins now may have dictionaries.
+    fn affords_dictionaries(&self) -> bool {
+        let affordable = MAX_DICTIONARY_COLUMNS.min(self.settings.memory_bytes / 2 / EMPTY_DICTIONARY_BYTES);
+        self.begun == 0 || (self.begun + 1) * self.file_columns <= affordable
     }
 
     fn keep_memory_bounded(&mut self) -> Result<(), TableError> {
-        while self.open.values().map(|file| file.writer.memory_size()).sum::<usize>() > self.settings.memory_bytes {
-            let Some(largest) = self.open.values_mut().max_by_key(|file| file.writer.memory_size()) else { break };
-            if largest.writer.in_progress_rows() == 0 {
+        while self.memory_bytes > self.settings.memory_bytes {
+            let largest = self.open.iter().max_by_key(|(_, file)| file.memory_bytes());
+            let Some((key, memory_before)) = largest.map(|(key, file)| (key.clone(), file.memory_bytes())) else {
+                break;
+            };
+            if memory_before == 0 {
                 break;
             }
-            largest.writer.flush()?;
+            self.encode(&key)?;
+            if let Some(file) = self.open.get_mut(&key) {
+                let memory_before = file.memory_bytes();
+                file.end_row_group()?;
+                self.memory_bytes = self.memory_bytes + file.memory_bytes() - memory_before;
+            }
         }
         Ok(())
     }
@@ -192,18 +248,15 @@ impl TableWriter {
     /// # Errors
     /// A scratch file that cannot be written.
     pub fn finish(mut self) -> Result<StagedFiles, TableError> {
-        for (_, file) in self.open.drain() {
-            self.closed.push(file.close()?);
+        let open = std::mem::take(&mut self.open);
+        // Those that hold memory the longest go first: a file that only now begins has room for its encoders then.
+        let (begun, waiting): (Vec<_>, Vec<_>) = open.into_values().partition(OpenFile::has_begun);
+        for mut file in begun.into_iter().chain(waiting) {
+            file.encode(&self.scratch_dir, &self.with_dictionaries)?;
+            self.closed.extend(file.close()?);
         }
         self.closed.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(StagedFiles(self.closed))
-    }
-}
-
-impl OpenFile {
-    fn close(self) -> Result<StagedFile, TableError> {
-        let metadata = self.writer.close()?;
-        Ok(StagedFile { scratch: self.scratch, metadata, values: self.values, path: self.path })
     }
 }
 
@@ -253,3 +306,6 @@ impl StagedFile {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -104,3 +104,14 @@ async fn a_body_that_does_not_come_is_not_waited_for() {
     assert!(again.header("idempotent-replayed").is_none());
     assert_eq!(lake.count("a.t").await, 1);
 }
+
+#[tokio::test]
+async fn what_comes_before_the_file_of_a_form_is_bounded() {
+    let lake = TestLake::open().await;
+    let endless = Body::from_stream(futures::stream::repeat_with(|| {
+        std::io::Result::Ok(bytes::Bytes::from_static(&[b'x'; 64 * 1024]))
+    }));
+    let call = lake.call(axum::http::Method::POST, UPLOADS);
+    let call = call.header("content-type", "multipart/form-data; boundary=never");
+    assert_problem(&call.body(endless).send().await, 400, "bad-form");
+}

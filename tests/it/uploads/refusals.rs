@@ -112,3 +112,13 @@ async fn another_partitioning_is_refused() {
     }
     assert_eq!(lake.count("a.t").await, 3);
 }
+
+#[tokio::test]
+async fn original_bytes_that_are_gone_are_a_problem_and_no_broken_answer() {
+    let lake = TestLake::open().await;
+    let receipt = lake.upload("a.t", "?format=csv", "id\n1\n").await.expect(201);
+    let object = receipt["raw_object"].as_str().unwrap().strip_prefix("file://").unwrap();
+    std::fs::remove_file(object).unwrap();
+    let path = format!("/api/v1/uploads/{}/content", receipt["upload_id"].as_str().unwrap());
+    assert_problem(&lake.get(&path).await, 500, "object-not-found");
+}

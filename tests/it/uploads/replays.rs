@@ -34,6 +34,18 @@ async fn a_repeated_upload_is_committed_once_and_answered_alike() {
 }
 
 #[tokio::test]
+async fn a_key_is_for_the_table_however_its_name_is_written() {
+    let lake = TestLake::open().await;
+    for (path, replay) in [("NYC/Flights", false), ("nyc/flights", true), ("nyc/%66lights", true)] {
+        let path = format!("/api/v1/tables/{path}/uploads?format=csv");
+        let answer = lake.post(&path, &[("idempotency-key", "k")], ROWS).await;
+        answer.expect_status(201);
+        assert_eq!(is_replay(&answer), replay, "{path}");
+    }
+    assert_eq!(lake.count("nyc.flights").await, 2);
+}
+
+#[tokio::test]
 async fn without_a_key_and_with_another_key_the_rows_are_added_again() {
     let lake = TestLake::open().await;
     for _ in 0..2 {

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use futures::stream;
 use serde_json::value::RawValue;
 use sluice_domain::{Action, Caller, Resource, TableRef};
-use sluice_query::{OutputFormat, QueryError, QueryRequest, QueryRun, RowWriter};
+use sluice_query::{OutputFormat, QueryError, QueryRequest, QueryRun, RowLimit, RowWriter};
 
 use crate::{
     App,
@@ -47,13 +47,23 @@ pub(super) async fn run_query(
 ) -> Result<Response, Problem> {
     caller.require(Action::Read, &Resource::Catalog)?;
     let format = accepted(&headers)?;
-    let request = QueryRequest { sql: body.sql, row_limit: body.row_limit, versions: versions(body.versions)? };
+    let row_limit = row_limit(format, body.row_limit);
+    let request = QueryRequest { sql: body.sql, row_limit, versions: versions(body.versions)? };
     let run = app.queries.run(&caller, request).await?;
     match format {
         OutputFormat::Csv => streamed(run, format, "text/csv; charset=utf-8").await,
         OutputFormat::Arrow => streamed(run, format, ARROW_STREAM).await,
         OutputFormat::Json | OutputFormat::Ndjson => Ok(Json(document(run).await?).into_response()),
     }
+}
+
+/// A stream is whole unless the caller says otherwise; a document is not.
+fn row_limit(format: OutputFormat, wished: Option<u64>) -> RowLimit {
+    let unsaid = match format {
+        OutputFormat::Csv | OutputFormat::Arrow => RowLimit::None,
+        OutputFormat::Json | OutputFormat::Ndjson => RowLimit::Default,
+    };
+    wished.map_or(unsaid, RowLimit::AtMost)
 }
 
 fn versions(named: BTreeMap<String, u64>) -> Result<BTreeMap<TableRef, u64>, Problem> {
@@ -100,7 +110,7 @@ async fn document(mut run: QueryRun) -> Result<QueryView, Problem> {
 pub(super) async fn preview(app: &App, caller: &Caller, name: &TableRef, limit: u64) -> Result<PreviewView, Problem> {
     let TableRef { namespace, table } = name;
     let sql = format!("SELECT * FROM \"{namespace}\".\"{table}\" LIMIT {limit}");
-    let request = QueryRequest { sql, row_limit: Some(limit), versions: BTreeMap::new() };
+    let request = QueryRequest { sql, row_limit: RowLimit::AtMost(limit), versions: BTreeMap::new() };
     let mut run = app.queries.run(caller, request).await?;
     let version = run.tables.first().map_or(0, |(_, version)| *version);
     let Rows { columns, rows, .. } = rows(&mut run).await?;

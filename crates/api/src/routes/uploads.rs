@@ -8,9 +8,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use object_store::path::Path;
-use sluice_domain::{Action, Caller, IdempotencyKey, Receipt, Resource, UploadEntry, UploadId, ZoneName};
+use sluice_domain::{
+    Action, Caller, ErrorKind, Failure, IdempotencyKey, Receipt, Resource, UploadEntry, UploadId, ZoneName,
+};
 use sluice_ingest::{Outcome, UploadRequest};
-use sluice_storage::read_chunks;
+use sluice_storage::{StorageError, read_object};
 
 use crate::{
     App,
@@ -63,7 +65,8 @@ pub(super) async fn create_upload(
     request: Request,
 ) -> Result<Response, Problem> {
     let grant = caller.require(Action::Append, &Resource::Table(table.clone()))?;
-    let scope = format!("{} POST {}", caller.name, request.uri().path());
+    // The name as it is kept, not the path as it was written: one table has many spellings.
+    let scope = format!("{} POST /api/v1/tables/{}/{}/uploads", caller.name, table.namespace, table.table);
     let idempotency_key = idempotency_key(request.headers(), scope)?;
     let respond_async = respond_async(request.headers());
     let body = UploadBody::open(request, app.max_body_bytes).await?;
@@ -155,7 +158,8 @@ pub(super) async fn get_upload_content(
 ) -> Result<Response, Problem> {
     let entry = find(&app, &caller, id).await?;
     let (store, size_bytes) = (app.zones.get(ZoneName::Raw).store(), entry.landed.size_bytes);
-    let bytes = read_chunks(store, Path::from(entry.landed.raw_path.as_str()), size_bytes);
+    let path = Path::from(entry.landed.raw_path.as_str());
+    let bytes = read_object(store, path, size_bytes).await.map_err(MissingContent)?;
     let file_name = entry.landed.raw_path.rsplit('/').next().unwrap_or_default();
     let headers = [
         // Whatever was sent, no browser takes it for a page.
@@ -165,6 +169,24 @@ pub(super) async fn get_upload_content(
         (header::ETAG, format!("\"{}\"", entry.landed.sha256)),
     ];
     Ok((headers, Body::from_stream(bytes)).into_response())
+}
+
+/// The bytes of an upload cannot be given back. That they are missing is no fault of who asks for them.
+#[derive(Debug, thiserror::Error)]
+#[error("the bytes of the upload could not be read")]
+struct MissingContent(#[source] StorageError);
+
+impl Failure for MissingContent {
+    fn kind(&self) -> ErrorKind {
+        match self.0.kind() {
+            ErrorKind::Unavailable => ErrorKind::Unavailable,
+            _ => ErrorKind::Internal,
+        }
+    }
+
+    fn code(&self) -> &str {
+        self.0.code()
+    }
 }
 
 async fn find(app: &App, caller: &Caller, id: UploadId) -> Result<UploadEntry, Problem> {

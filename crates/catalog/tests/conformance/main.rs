@@ -10,6 +10,8 @@ mod opening;
 #[cfg(test)]
 mod schemas;
 #[cfg(test)]
+mod sequences;
+#[cfg(test)]
 mod tables;
 #[cfg(test)]
 mod upload_commits;

@@ -128,16 +128,54 @@ async fn the_name_of_a_deleted_table_is_free_and_the_last_deleted_comes_back_fir
 }
 
 #[tokio::test]
-async fn a_name_that_is_only_reserved_can_be_neither_deleted_nor_restored_over() {
+async fn a_name_that_is_only_reserved_cannot_be_deleted_and_makes_way_for_the_deleted_table() {
     let lake = Lake::open().await;
     let tables = lake.catalog.tables();
-    let name = lake.active_table("nyc.flights").await.name;
-    tables.delete(&name).await.unwrap();
-    tables.reserve(&new_table("nyc.flights")).await.unwrap();
-    assert!(matches!(tables.delete(&name).await.unwrap_err(), CatalogError::TableNotFound { .. }));
-    assert!(matches!(tables.restore(&name).await.unwrap_err(), CatalogError::TableExists { .. }));
-    let absent = tables.restore(&table_ref("nyc.absent")).await.unwrap_err();
-    assert!(matches!(absent, CatalogError::TableNotFound { .. }), "{absent:?}");
+    let active = lake.active_table("nyc.flights").await;
+    tables.delete(&active.name).await.unwrap();
+    let reserved = tables.reserve(&new_table("nyc.flights")).await.unwrap();
+    let other = tables.reserve(&new_table("nyc.taxis")).await.unwrap();
+    assert!(matches!(tables.delete(&active.name).await.unwrap_err(), CatalogError::TableNotFound { .. }));
+
+    let restored = tables.restore(&active.name).await.unwrap();
+    assert_eq!((restored.id, restored.state), (active.id, TableState::Active));
+    assert_eq!(tables.find(&active.name).await.unwrap().id, active.id);
+    let gone = tables.find_by_id(reserved.id).await.unwrap_err();
+    assert!(matches!(gone, CatalogError::TableNotFound { .. }), "{gone:?}");
+    assert_eq!(tables.find_by_id(other.id).await.unwrap().state, TableState::Reserved);
+}
+
+#[tokio::test]
+async fn a_reserved_table_to_which_a_commit_was_begun_keeps_its_name() {
+    let lake = Lake::open().await;
+    let (tables, uploads) = (lake.catalog.tables(), lake.catalog.uploads());
+    for (name, through) in [("nyc.flights", None), ("nyc.taxis", Some(7))] {
+        let name = lake.active_table(name).await.name;
+        tables.delete(&name).await.unwrap();
+        let reserved = tables.reserve(&new_table(&name.to_string())).await.unwrap();
+        match through {
+            None => {
+                let upload = lake.landed(&name.to_string()).await;
+                uploads.begin_commit(upload, reserved.id).await.unwrap();
+            }
+            Some(through) => uploads.skip_sequences(reserved.id, through).await.unwrap(),
+        }
+        let error = tables.restore(&name).await.unwrap_err();
+        assert!(matches!(error, CatalogError::TableExists { .. }), "{error:?}");
+        assert_eq!(tables.find_by_id(reserved.id).await.unwrap().state, TableState::Reserved);
+    }
+}
+
+#[tokio::test]
+async fn a_restore_without_a_deleted_table_changes_nothing() {
+    let lake = Lake::open().await;
+    let tables = lake.catalog.tables();
+    let reserved = tables.reserve(&new_table("nyc.flights")).await.unwrap();
+    for name in ["nyc.flights", "nyc.absent"] {
+        let error = tables.restore(&table_ref(name)).await.unwrap_err();
+        assert!(matches!(error, CatalogError::TableNotFound { .. }), "{error:?}");
+    }
+    assert_eq!(tables.reserve(&new_table("nyc.flights")).await.unwrap().id, reserved.id);
 }
 
 #[tokio::test]

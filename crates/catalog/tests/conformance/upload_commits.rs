@@ -79,46 +79,6 @@ async fn what_failed_stays_failed_with_its_first_reason() {
 }
 
 #[tokio::test]
-async fn every_try_has_a_fresh_sequence_of_its_table_even_after_a_restart() {
-    let lake = Lake::open().await;
-    let table = lake.active_table("nyc.flights").await;
-    let other = lake.active_table("nyc.taxis").await.id;
-    let (first, second) = (lake.landed("nyc.flights").await, lake.landed("nyc.flights").await);
-    let uploads = lake.catalog.uploads();
-    assert_eq!(uploads.begin_commit(first, table.id).await.unwrap(), 1);
-    assert_eq!(uploads.begin_commit(first, table.id).await.unwrap(), 2);
-    assert_eq!(uploads.begin_commit(second, table.id).await.unwrap(), 3);
-    assert_eq!(uploads.begin_commit(second, other).await.unwrap(), 1);
-
-    let lake = lake.reopen().await;
-    let uploads = lake.catalog.uploads();
-    assert_eq!(uploads.find(second).await.unwrap().table_id, Some(other));
-    // The third place is held by no upload any more, and is not given out again all the same.
-    assert_eq!(uploads.begin_commit(first, table.id).await.unwrap(), 4);
-    lake.catalog.tables().delete(&table.name).await.unwrap();
-    lake.catalog.tables().restore(&table.name).await.unwrap();
-    assert_eq!(uploads.begin_commit(first, table.id).await.unwrap(), 5);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn of_many_tries_at_once_each_has_a_sequence_of_its_own() {
-    let lake = Lake::open().await;
-    let table = lake.active_table("nyc.flights").await.id;
-    let mut tasks = Vec::new();
-    for _ in 0..32 {
-        let id = lake.landed("nyc.flights").await;
-        let catalog = lake.catalog.clone();
-        tasks.push(tokio::spawn(async move { catalog.uploads().begin_commit(id, table).await.unwrap() }));
-    }
-    let mut sequences = Vec::new();
-    for task in tasks {
-        sequences.push(task.await.unwrap());
-    }
-    sequences.sort_unstable();
-    assert_eq!(sequences, (1..=32).collect::<Vec<_>>());
-}
-
-#[tokio::test]
 async fn no_commit_begins_without_an_upload_or_to_a_table_that_is_gone() {
     let lake = Lake::open().await;
     let uploads = lake.catalog.uploads();

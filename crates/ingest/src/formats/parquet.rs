@@ -1,6 +1,7 @@
 //! Apache Parquet.
 //!
 //! Invariant: a footer is measured before anything is built from it.
+//! Invariant: rows are counted with the whole length of their values before those are copied, and copied in pieces.
 //! Invariant: values change their type only where every one of them keeps its meaning.
 
 use std::{fs::File, io, sync::Arc};
@@ -26,6 +27,11 @@ use crate::{
 
 mod convert;
 mod footer;
+mod slices;
+mod views;
+
+use slices::Slice;
+use views::Plan;
 
 pub(super) const DECODER: Decoder = Decoder { infer, decode };
 
@@ -34,7 +40,7 @@ const BATCH_BYTES: usize = 8 << 20;
 const VALUE_BYTES: usize = 8;
 
 fn infer(reading: &Reading, source: Source) -> Result<Inferred, DecodeError> {
-    let (_, metadata) = open(source, reading.limits)?;
+    let Opened { metadata, .. } = open(source, reading.limits)?;
     let source_fields = metadata.schema().fields();
     if source_fields.is_empty() {
         return Err(DecodeError::Empty);
@@ -57,22 +63,28 @@ fn decode<'s>(
     schema: &SchemaRef,
     sink: &'s mut Sink<'s>,
 ) -> Result<u64, DecodeError> {
-    let (file, metadata) = open(source, reading.limits)?;
+    let Opened { file, metadata, row_bytes } = open(source, reading.limits)?;
+    for field in metadata.schema().fields() {
+        storable_field(field)?;
+    }
     let promised = promised_rows(&metadata);
     let sources = sources(metadata.schema(), schema)?;
-    let width = schema.fields().len().max(metadata.parquet_schema().num_columns()).max(1);
-    let batch_rows = reading.limits.batch_rows.min(BATCH_BYTES / VALUE_BYTES / width).max(1);
+    let row_bytes = row_bytes.max(VALUE_BYTES * schema.fields().len()).max(1);
+    let batch_rows = reading.limits.batch_rows.min(BATCH_BYTES / row_bytes).max(1);
     let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata).with_batch_size(batch_rows);
-    let (mut rows, mut decoded_bytes) = (0, 0);
+    let (mut rows, mut decoded_bytes) = (0, 0_u64);
     for batch in builder.build().map_err(refusal)? {
         let batch = batch.map_err(|error| DecodeError::malformed(Format::Parquet, error.to_string()))?;
-        decoded_bytes += batch.get_array_memory_size() as u64;
+        decoded_bytes = decoded_bytes.saturating_add(slices::batch_bytes(&batch, 0, batch.num_rows()));
         if decoded_bytes > reading.limits.decoded_bytes {
             return Err(DecodeError::TooLarge { limit_bytes: reading.limits.decoded_bytes });
         }
-        let converted = converted(&batch, &sources, schema, rows)?;
-        rows += batch.num_rows() as u64;
-        sink(converted)?;
+        for slice in slices::slices(&batch) {
+            check_row(&slice, rows, reading.limits)?;
+            let converted = converted(&slice.rows, &sources, schema, rows)?;
+            rows += slice.rows.num_rows() as u64;
+            sink(converted)?;
+        }
     }
     if rows != promised {
         let reason = format!("the footer tells of {promised} rows, and there are {rows}");
@@ -81,8 +93,23 @@ fn decode<'s>(
     Ok(rows)
 }
 
-/// The file with what its footer says.
-fn open(source: Source, limits: &DecodeLimits) -> Result<(File, ArrowReaderMetadata), DecodeError> {
+/// Check that a piece that cannot be cut, being one row, is no longer than a record may be.
+fn check_row(slice: &Slice, rows_before: u64, limits: &DecodeLimits) -> Result<(), DecodeError> {
+    if slice.rows.num_rows() == 1 && slice.size_bytes > limits.record_bytes as u64 {
+        let reason = format!("row {} has more than {} bytes", rows_before + 1, limits.record_bytes);
+        return Err(DecodeError::malformed(Format::Parquet, reason));
+    }
+    Ok(())
+}
+
+/// A file with what its footer says.
+struct Opened {
+    file: File,
+    metadata: ArrowReaderMetadata,
+    row_bytes: usize,
+}
+
+fn open(source: Source, limits: &DecodeLimits) -> Result<Opened, DecodeError> {
     let Source::File(mut file) = source else {
         return Err(DecodeError::Read(io::Error::from(io::ErrorKind::NotSeekable)));
     };
@@ -90,7 +117,10 @@ fn open(source: Source, limits: &DecodeLimits) -> Result<(File, ArrowReaderMetad
     footer::check(&footer, limits)?;
     let metadata = ParquetMetaDataReader::decode_metadata(&footer).map_err(refusal)?;
     let metadata = ArrowReaderMetadata::try_new(Arc::new(metadata), ArrowReaderOptions::new()).map_err(refusal)?;
-    Ok((file, metadata))
+    let Plan { schema, row_bytes } = views::plan(&metadata);
+    let options = ArrowReaderOptions::new().with_schema(schema);
+    let metadata = ArrowReaderMetadata::try_new(Arc::clone(metadata.metadata()), options).map_err(refusal)?;
+    Ok(Opened { file, metadata, row_bytes })
 }
 
 fn promised_rows(metadata: &ArrowReaderMetadata) -> u64 {

@@ -13,10 +13,11 @@ use sluice_domain::{Caller, ErrorKind, Failure, TableRef};
 
 use crate::{
     OpenError, OpenedTable, OutputFormat, QueryError, QueryRequest, QueryService, QuerySettings, TableSource,
-    tests::lake::TestQueries,
+    tests::{failing::FailingStore, lake::TestQueries},
 };
 
-/// Each table is two CSV files in a store of its own, under one scheme and host; `shop.thief` names files of another.
+/// Each table is two CSV files in a store of its own, under one scheme and host; `shop.thief` names files of another,
+/// the files of `shop.missing` are listed but not there, and the store of `shop.down` does not answer.
 struct Folders;
 
 #[async_trait]
@@ -37,7 +38,11 @@ impl TableSource for Folders {
             provider: Arc::new(ListingTable::try_new(config).unwrap()),
             version: 0,
             store_url: "memory://lake/whatever".parse().unwrap(),
-            root_store: Arc::new(store),
+            root_store: match table.table.as_str() {
+                "down" => Arc::new(FailingStore { files: store, missing: false }),
+                "missing" => Arc::new(FailingStore { files: store, missing: true }),
+                _ => Arc::new(store),
+            },
             folder,
         })
     }
@@ -63,6 +68,15 @@ async fn a_table_that_names_files_of_another_is_not_read_and_names_no_place() {
     assert_eq!(error.kind(), ErrorKind::Internal);
     assert!(matches!(error, QueryError::Execution(_)));
     assert!(!error.to_string().contains("secret"), "{error}");
+}
+
+#[tokio::test]
+async fn a_store_that_is_down_is_told_from_a_file_that_is_missing() {
+    let error = queries().failure("SELECT n FROM shop.down").await;
+    assert_eq!((error.kind(), error.code()), (ErrorKind::Unavailable, "storage-unavailable"), "{error:?}");
+    assert!(!error.to_string().contains("refused"), "{error}");
+    let error = queries().failure("SELECT n FROM shop.missing").await;
+    assert_eq!((error.kind(), error.code()), (ErrorKind::Internal, "query-failed"), "{error:?}");
 }
 
 #[tokio::test]

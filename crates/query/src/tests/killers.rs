@@ -65,6 +65,42 @@ async fn a_length_that_is_not_in_the_text_is_refused(#[case] sql: &str) {
 }
 
 #[rstest]
+#[case::cast("SELECT CAST(NULL AS BIGINT[2147483647][2000000])")]
+#[case::one_level("SELECT CAST(NULL AS BIGINT[2147483647])")]
+#[case::try_cast("SELECT TRY_CAST(NULL AS BIGINT[2147483647])")]
+#[case::colons("SELECT NULL::BIGINT[2147483647]")]
+#[case::inside_a_list("SELECT NULL::BIGINT[2147483647][]")]
+#[case::inside_an_array("SELECT CAST(NULL AS ARRAY<BIGINT[2147483647]>)")]
+#[case::inside_a_struct("SELECT CAST(NULL AS STRUCT<a INT, b STRUCT<c BIGINT[2147483647]>>)")]
+#[case::typed_text("SELECT BIGINT[2147483647] '[1]'")]
+#[case::in_a_condition("SELECT n FROM shop.numbers WHERE CAST(NULL AS BIGINT[2147483647]) IS NULL")]
+#[case::in_a_subquery("SELECT (SELECT CAST(NULL AS BIGINT[2147483647]))")]
+#[case::in_values("SELECT * FROM (VALUES (CAST(NULL AS BIGINT[2147483647])))")]
+#[case::arrow_cast("SELECT arrow_cast(NULL, 'FixedSizeBinary(2147483647)') FROM generate_series(1, 8000)")]
+#[case::arrow_try_cast("SELECT arrow_try_cast(NULL, 'FixedSizeBinary(2147483647)')")]
+#[case::quoted_arrow_cast("SELECT \"arrow_cast\"(NULL, 'FixedSizeBinary(2147483647)')")]
+#[case::capitals("SELECT ARROW_CAST(NULL, 'List(FixedSizeList(2147483647, Int64))')")]
+#[case::joined_text("SELECT arrow_cast(NULL, 'Fixed' || 'SizeBinary(2147483647)')")]
+#[case::joined_by_a_function("SELECT arrow_cast(NULL, concat('Fixed', 'SizeBinary(2147483647)'))")]
+#[case::in_brackets("SELECT arrow_cast(NULL, ('FixedSizeBinary(2147483647)'))")]
+#[tokio::test]
+async fn a_type_with_a_size_is_refused(#[case] sql: &str) {
+    let error = TestQueries::new().failure(sql).await;
+    // A type in a place where the dialect knows none is as good as refused.
+    assert!(matches!(error, QueryError::Plan { .. } | QueryError::Syntax { .. }), "{error:?}");
+    assert!(!error.to_string().contains("Error during planning"), "it came to the engine: {error}");
+}
+
+#[rstest]
+#[case("SELECT CAST([1] AS BIGINT[]) AS x", "[1]")]
+#[case("SELECT arrow_cast(1, 'Int32') AS x", "1")]
+#[case("SELECT CAST('1.50' AS DECIMAL(9, 2)) AS x", "\"1.50\"")]
+#[tokio::test]
+async fn a_type_without_a_size_is_used(#[case] sql: &str, #[case] value: &str) {
+    assert_eq!(TestQueries::new().json(sql).await.unwrap(), format!("[{{\"x\":{value}}}]"));
+}
+
+#[rstest]
 #[case::cross_join(
     "SELECT count(*) FROM shop.numbers AS a, shop.numbers AS b, shop.numbers AS c WHERE a.n + b.n < c.n"
 )]

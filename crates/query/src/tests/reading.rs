@@ -4,7 +4,7 @@ use arrow::{array::AsArray, datatypes::Int64Type, ipc::reader::StreamReader};
 use rstest::rstest;
 
 use super::lake::TestQueries;
-use crate::{OutputFormat, QueryRequest, QuerySettings};
+use crate::{OutputFormat, QueryRequest, QuerySettings, RowLimit};
 
 #[tokio::test]
 async fn numbers_are_exact_in_json() {
@@ -45,14 +45,15 @@ async fn a_result_without_rows_is_an_empty_array() {
 }
 
 #[rstest]
-#[case(None, 1_000, true)]
-#[case(Some(10), 10, true)]
-#[case(Some(0), 0, true)]
-#[case(Some(19_999), 19_999, true)]
-#[case(Some(20_000), 20_000, false)]
-#[case(Some(u64::MAX), 20_000, false)]
+#[case(RowLimit::Default, 1_000, true)]
+#[case(RowLimit::AtMost(10), 10, true)]
+#[case(RowLimit::AtMost(0), 0, true)]
+#[case(RowLimit::AtMost(19_999), 19_999, true)]
+#[case(RowLimit::AtMost(20_000), 20_000, false)]
+#[case(RowLimit::AtMost(u64::MAX), 20_000, false)]
+#[case(RowLimit::None, 20_000, false)]
 #[tokio::test]
-async fn the_row_limit_holds_and_says_so(#[case] limit: Option<u64>, #[case] rows: u64, #[case] truncated: bool) {
+async fn the_row_limit_holds_and_says_so(#[case] limit: RowLimit, #[case] rows: u64, #[case] truncated: bool) {
     let sql = "SELECT n FROM shop.numbers ORDER BY n".to_owned();
     let request = QueryRequest { sql, row_limit: limit, ..QueryRequest::default() };
     let answer = TestQueries::new().run(request, OutputFormat::Ndjson).await.unwrap();
@@ -61,12 +62,16 @@ async fn the_row_limit_holds_and_says_so(#[case] limit: Option<u64>, #[case] row
 }
 
 #[tokio::test]
-async fn no_caller_gets_more_rows_than_the_settings_allow() {
+async fn a_wish_for_rows_is_cut_to_the_settings_and_no_limit_is_not() {
     let queries = TestQueries::with(QuerySettings { max_row_limit: 5, ..QuerySettings::default() });
-    let sql = "SELECT n FROM shop.numbers".to_owned();
-    let request = QueryRequest { sql, row_limit: Some(100), ..QueryRequest::default() };
-    let answer = queries.run(request, OutputFormat::Csv).await.unwrap();
-    assert_eq!((answer.stats.rows, answer.stats.truncated), (5, true));
+    for (row_limit, rows, truncated) in
+        [(RowLimit::AtMost(100), 5, true), (RowLimit::Default, 5, true), (RowLimit::None, 20_000, false)]
+    {
+        let sql = "SELECT n FROM shop.numbers".to_owned();
+        let request = QueryRequest { sql, row_limit, ..QueryRequest::default() };
+        let answer = queries.run(request, OutputFormat::Csv).await.unwrap();
+        assert_eq!((answer.stats.rows, answer.stats.truncated), (rows, truncated));
+    }
 }
 
 #[rstest]
@@ -112,7 +117,7 @@ async fn tables_are_read_at_the_version_asked_for() {
 #[tokio::test]
 async fn a_version_of_a_table_that_is_not_queried_is_a_mistake() {
     let versions = [("shop.orders".parse().unwrap(), 1)].into();
-    let request = QueryRequest { sql: "SELECT 1".into(), versions, row_limit: None };
+    let request = QueryRequest { sql: "SELECT 1".into(), versions, ..QueryRequest::default() };
     let answer = TestQueries::new().run(request, OutputFormat::Json).await;
     assert!(answer.err().unwrap().to_string().contains("shop.orders"));
 }

@@ -9,7 +9,7 @@ use reqwest::header::ACCEPT;
 use serde_json::json;
 
 use super::{Connection, ConnectionFlags};
-use crate::cli::say;
+use crate::cli::{say, write_out};
 
 /// How often the spinner moves.
 const TICK: Duration = Duration::from_millis(100);
@@ -66,7 +66,8 @@ impl Connection {
                 say(&pretty_format_batches(&batches)?.to_string());
                 say(&format!("{rows} rows in {:.3} s", started.elapsed().as_secs_f64()));
             }
-            Output::Csv | Output::Json => say(std::str::from_utf8(&answer)?.trim_end()),
+            Output::Csv => write_out(&answer),
+            Output::Json => say(std::str::from_utf8(&answer)?),
         }
         Ok(())
     }

@@ -80,8 +80,9 @@ impl Connection {
         let mut url = self.url(&["api", "v1", "tables", namespace.as_str(), table.as_str(), "uploads"])?;
         url.query_pairs_mut().extend_pairs(command.parameters());
         let key = command.idempotency_key.clone().unwrap_or_else(|| Uuid::new_v4().to_string());
-        let request = self.http.post(url).header("idempotency-key", key).body(body);
-        Ok(self.send(request).await?.json().await?)
+        let request = self.http.post(url).header("idempotency-key", &key).body(body);
+        let answer = async { anyhow::Ok(self.send(request).await?.json().await?) }.await;
+        answer.with_context(|| format!("to try this upload again, and be safe, add --idempotency-key {key}"))
     }
 }
 

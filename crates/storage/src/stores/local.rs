@@ -8,6 +8,7 @@
 mod disk;
 mod disk_error;
 mod staging;
+mod stale;
 mod upload;
 
 #[cfg(test)]
@@ -36,6 +37,7 @@ use object_store::{
 use tokio::task::spawn_blocking;
 use url::Url;
 
+pub(crate) use self::stale::remove_stale_staging;
 use self::{
     disk::Disk,
     disk_error::{failed, failed_or_missing},

@@ -16,6 +16,7 @@ use url::Url;
 use crate::{StorageError, StorageSettings};
 
 pub use local::DurableLocal;
+pub(crate) use local::remove_stale_staging;
 
 /// A place that was opened.
 #[derive(Debug, Clone)]

@@ -4,6 +4,7 @@
 
 mod namespaces;
 mod schemas;
+mod sequences;
 mod tables;
 mod uploads;
 

@@ -100,6 +100,7 @@ impl Tables for SqliteBackend {
 
     async fn restore(&self, name: &TableRef) -> Result<TableEntry, CatalogError> {
         let mut write = self.write().await?;
+        remove_unused(&mut write, name).await?;
         if find_live(&mut write, name).await?.is_some() {
             return Err(CatalogError::TableExists { name: name.clone() });
         }
@@ -112,8 +113,9 @@ impl Tables for SqliteBackend {
         .bind(name.to_string())
         .fetch_optional(&mut *write)
         .await?;
+        let entry = row.ok_or_else(|| not_found(name))?.try_into()?;
         write.commit().await?;
-        row.ok_or_else(|| not_found(name))?.try_into()
+        Ok(entry)
     }
 }
 
@@ -128,6 +130,15 @@ async fn find_live(connection: &mut SqliteConnection, name: &TableRef) -> Result
         .fetch_optional(connection)
         .await?;
     row.map(TableEntry::try_from).transpose()
+}
+
+/// Remove a reservation for which no commit was ever begun: it has no version, and no upload refers to it.
+async fn remove_unused(connection: &mut SqliteConnection, name: &TableRef) -> Result<(), CatalogError> {
+    sqlx::query("DELETE FROM tables WHERE name = $1 AND state = 'reserved' AND last_sequence = 0")
+        .bind(name.to_string())
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 async fn insert(connection: &mut SqliteConnection, new: &NewTable) -> Result<TableEntry, CatalogError> {

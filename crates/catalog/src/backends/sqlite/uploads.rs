@@ -1,10 +1,10 @@
 //! The ledger of uploads in SQLite.
 
 use async_trait::async_trait;
-use sluice_domain::{Page, PageRequest, StoredFailure, TableId, TableRef, UploadEntry, UploadId, UploadState};
+use sluice_domain::{Page, PageRequest, StoredFailure, TableRef, UploadEntry, UploadId, UploadState};
 use sqlx::{SqliteConnection, SqliteExecutor};
 
-use super::{SqliteBackend, entries, fetch_size, page_of, tables::not_found};
+use super::{SqliteBackend, entries, fetch_size, page_of};
 use crate::{
     CatalogError, CommittedUpload, NewUpload, Uploads,
     columns::{instant, json, number},
@@ -41,23 +41,6 @@ impl Uploads for SqliteBackend {
                 .fetch_optional(&self.readers)
                 .await?;
         row.map(UploadEntry::try_from).transpose()
-    }
-
-    async fn begin_commit(&self, id: UploadId, table: TableId) -> Result<i64, CatalogError> {
-        let mut write = self.write().await?;
-        let entry = find(&mut *write, id).await?;
-        if !matches!(entry.state, UploadState::Landed | UploadState::Committing) {
-            return Err(wrong_state(&entry));
-        }
-        let sequence = next_sequence(&mut write, table).await?;
-        sqlx::query("UPDATE uploads SET state = 'committing', table_id = $1, sequence = $2 WHERE id = $3")
-            .bind(table.to_string())
-            .bind(sequence)
-            .bind(id.to_string())
-            .execute(&mut *write)
-            .await?;
-        write.commit().await?;
-        Ok(sequence)
     }
 
     async fn commit(&self, id: UploadId, committed: &CommittedUpload) -> Result<UploadEntry, CatalogError> {
@@ -120,11 +103,11 @@ impl Uploads for SqliteBackend {
     }
 }
 
-fn wrong_state(entry: &UploadEntry) -> CatalogError {
+pub(super) fn wrong_state(entry: &UploadEntry) -> CatalogError {
     CatalogError::WrongState { upload: entry.id, state: entry.state }
 }
 
-async fn find(executor: impl SqliteExecutor<'_>, id: UploadId) -> Result<UploadEntry, CatalogError> {
+pub(super) async fn find(executor: impl SqliteExecutor<'_>, id: UploadId) -> Result<UploadEntry, CatalogError> {
     let row: Option<UploadRow> =
         sqlx::query_as("SELECT * FROM uploads WHERE id = $1").bind(id.to_string()).fetch_optional(executor).await?;
     row.ok_or(CatalogError::UploadNotFound { upload: id })?.try_into()
@@ -152,16 +135,4 @@ async fn insert(connection: &mut SqliteConnection, new: &NewUpload) -> Result<bo
     .execute(connection)
     .await?;
     Ok(done.rows_affected() == 1)
-}
-
-/// Count the table's commits on: the counter outlives the uploads that it numbered.
-async fn next_sequence(connection: &mut SqliteConnection, table: TableId) -> Result<i64, CatalogError> {
-    let next: Option<i64> = sqlx::query_scalar(
-        "UPDATE tables SET last_sequence = last_sequence + 1 WHERE id = $1 AND state <> 'deleted' \
-         RETURNING last_sequence",
-    )
-    .bind(table.to_string())
-    .fetch_optional(connection)
-    .await?;
-    next.ok_or_else(|| not_found(table))
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow::{
     array::{Array, ArrayRef, AsArray as _, Int64Array, PrimitiveArray, StructArray, new_null_array},
+    buffer::OffsetBuffer,
     compute::cast,
     datatypes::{
         ArrowPrimitiveType, DataType, Field, Float32Type, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType,
@@ -59,8 +60,12 @@ pub(super) fn check_missing(array: &ArrayRef, field: &Field, rows_before: u64) -
 /// Rows of the file cannot be told from the items of its lists: their places are left out.
 fn list(array: &ArrayRef, field: &Field, item: &Field) -> Result<ArrayRef, DecodeError> {
     let list = array.as_list::<i32>();
-    let items = convert(list.values(), item, 0).map_err(|error| within(field.name(), error, false))?;
-    columns::list(field.data_type(), list.offsets().clone(), items, list.nulls().cloned()).map_err(refusal)
+    // A slice of lists has the items of all of them.
+    let (first, last) = (list.offsets()[0] as usize, list.offsets()[list.len()] as usize);
+    let items = list.values().slice(first, last - first);
+    let items = convert(&items, item, 0).map_err(|error| within(field.name(), error, false))?;
+    let offsets = OffsetBuffer::from_lengths(list.offsets().lengths());
+    columns::list(field.data_type(), offsets, items, list.nulls().cloned()).map_err(refusal)
 }
 
 fn object(array: &StructArray, field: &Field, rows_before: u64) -> Result<ArrayRef, DecodeError> {
@@ -97,6 +102,7 @@ fn scalar(array: &ArrayRef, field: &Field, rows_before: u64) -> Result<ArrayRef,
         {
             micros(array, to)
         }
+        (T::Utf8View, T::Utf8) => text(array),
         (from, to) if keeps_meaning(from, to) => cast(array, to),
         _ => return Err(types_differ(array, field)),
     };
@@ -119,6 +125,12 @@ fn keeps_meaning(from: &DataType, to: &DataType) -> bool {
         (T::Decimal32(_, from) | T::Decimal64(_, from) | T::Decimal128(_, from), T::Decimal128(_, to)) => to >= from,
         _ => false,
     }
+}
+
+/// Readers check that text is UTF-8 only in columns whose annotation is the oldest one.
+fn text(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    let checked = array.as_string_view().clone().to_binary_view().to_string_view()?;
+    cast(&checked, &DataType::Utf8)
 }
 
 /// Whole numbers through a function that takes some of them.

@@ -1,0 +1,64 @@
+//! The order of the commits to one table in SQLite.
+
+use async_trait::async_trait;
+use sluice_domain::{TableId, UploadId, UploadState};
+use sqlx::SqliteConnection;
+
+use super::{
+    SqliteBackend,
+    tables::not_found,
+    uploads::{find, wrong_state},
+};
+use crate::{CatalogError, Sequences};
+
+#[async_trait]
+impl Sequences for SqliteBackend {
+    async fn begin_commit(&self, id: UploadId, table: TableId) -> Result<i64, CatalogError> {
+        let mut write = self.write().await?;
+        let entry = find(&mut *write, id).await?;
+        if !matches!(entry.state, UploadState::Landed | UploadState::Committing) {
+            return Err(wrong_state(&entry));
+        }
+        let sequence = next_sequence(&mut write, table).await?;
+        sqlx::query("UPDATE uploads SET state = 'committing', table_id = $1, sequence = $2 WHERE id = $3")
+            .bind(table.to_string())
+            .bind(sequence)
+            .bind(id.to_string())
+            .execute(&mut *write)
+            .await?;
+        write.commit().await?;
+        Ok(sequence)
+    }
+
+    async fn skip_sequences(&self, table: TableId, through: i64) -> Result<(), CatalogError> {
+        // Past the last number the database would count on in floating point.
+        if through == i64::MAX {
+            return Err(CatalogError::corrupt("table's sequence", format!("no number comes after {through}")));
+        }
+        let mut write = self.write().await?;
+        let done = sqlx::query(
+            "UPDATE tables SET last_sequence = CASE WHEN last_sequence < $1 THEN $1 ELSE last_sequence END \
+             WHERE id = $2 AND state <> 'deleted'",
+        )
+        .bind(through)
+        .bind(table.to_string())
+        .execute(&mut *write)
+        .await?;
+        if done.rows_affected() == 0 {
+            return Err(not_found(table));
+        }
+        Ok(write.commit().await?)
+    }
+}
+
+/// Count the table's commits on: the counter outlives the uploads that it numbered.
+async fn next_sequence(connection: &mut SqliteConnection, table: TableId) -> Result<i64, CatalogError> {
+    let next: Option<i64> = sqlx::query_scalar(
+        "UPDATE tables SET last_sequence = last_sequence + 1 WHERE id = $1 AND state <> 'deleted' \
+         RETURNING last_sequence",
+    )
+    .bind(table.to_string())
+    .fetch_optional(connection)
+    .await?;
+    next.ok_or_else(|| not_found(table))
+}
