@@ -43,7 +43,7 @@ pub enum Outcome {
     /// Its rows are in the table by an earlier request.
     Replayed(Receipt),
     /// Its bytes are durable, and it will be finished whatever happens.
-    Landed(UploadEntry),
+    Landed(Box<UploadEntry>),
 }
 
 /// The ingestion service. Cheap to clone.
@@ -120,7 +120,7 @@ impl Ingest {
         let asked_again = respond_async || request.idempotency_key.is_some();
         let finishing = self.finish(entry, asked_again, (place, claim));
         if respond_async {
-            return Ok(Outcome::Landed(landed));
+            return Ok(Outcome::Landed(Box::new(landed)));
         }
         finishing.await.map(Outcome::Committed)
     }

@@ -105,7 +105,7 @@ impl QueryRun {
 
     async fn conclude(&mut self) -> Result<Option<RecordBatch>, QueryError> {
         if let Some(driver) = self.driver.take() {
-            self.truncated = driver.await.map_err(|died| QueryError::fault(died))??;
+            self.truncated = driver.await.map_err(QueryError::fault)??;
         }
         Ok(None)
     }

@@ -23,6 +23,11 @@ const CATALOG: &str = "lake";
 /// Where names without a namespace are looked up; no table is ever in it.
 const NO_SCHEMA: &str = "";
 
+/// How many rows are worked on at once: a query can be stopped between batches only.
+const BATCH_ROWS: usize = 2048;
+/// Functions whose time grows with the product of two texts' lengths, so that a single row can take for ever.
+const REMOVED_FUNCTIONS: [&str; 1] = ["levenshtein"];
+
 /// A session that knows these tables under these names, and nothing else.
 pub(crate) fn open(
     settings: &QuerySettings,
@@ -34,6 +39,7 @@ pub(crate) fn open(
         .with_create_default_catalog_and_schema(false)
         .with_default_catalog_and_schema(CATALOG, NO_SCHEMA)
         .with_information_schema(false)
+        .with_batch_size(BATCH_ROWS)
         .with_target_partitions(settings.target_partitions.max(1));
     let state = SessionStateBuilder::new()
         .with_config(config)
@@ -41,6 +47,9 @@ pub(crate) fn open(
         .with_default_features()
         .build();
     let context = SessionContext::new_with_state(state);
+    for function in REMOVED_FUNCTIONS {
+        context.deregister_udf(function);
+    }
     context.register_catalog(CATALOG, catalog(names, tables)?);
     Ok(context)
 }

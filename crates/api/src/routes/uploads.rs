@@ -85,7 +85,7 @@ fn answer(app: &App, outcome: Outcome) -> Response {
         }
         Outcome::Landed(entry) => {
             let applied = (PREFERENCE_APPLIED, HeaderValue::from_static(RESPOND_ASYNC));
-            (entry.id, StatusCode::ACCEPTED, Some(applied), Json(view(app, entry)).into_response())
+            (entry.id, StatusCode::ACCEPTED, Some(applied), Json(view(app, *entry)).into_response())
         }
     };
     let mut response = (status, [(header::LOCATION, format!("/api/v1/uploads/{id}"))], body).into_response();

@@ -13,7 +13,7 @@ pub(crate) struct QueryBody {
     /// One read-only statement; tables are named `namespace.table`.
     #[schema(example = "SELECT count(*) AS flights FROM nyc.flights", max_length = 65536)]
     pub(crate) sql: String,
-    /// How many rows to give at the most.
+    /// How many rows to give at the most. Default: 1,000 in a JSON document, all of them in a stream.
     #[schema(minimum = 1, maximum = 100000)]
     pub(crate) row_limit: Option<u64>,
     /// The versions to read tables at, by `namespace.table`; the newest where a table is not named.

@@ -122,6 +122,12 @@ async fn a_query_ends_at_its_deadline_and_gives_its_place_back(#[case] sql: &str
 }
 
 #[tokio::test]
+async fn a_function_that_can_take_for_ever_over_one_row_is_not_there() {
+    let error = TestQueries::new().failure("SELECT levenshtein('a', 'b')").await;
+    assert_eq!(error.code(), "invalid-query");
+}
+
+#[tokio::test]
 async fn an_expression_at_the_limit_of_depth_runs_on_every_row() {
     let sql = format!("SELECT max({}) AS x FROM shop.numbers", vec!["n"; 490].join("+"));
     assert_eq!(TestQueries::new().json(&sql).await.unwrap(), format!("[{{\"x\":{}}}]", 19_999 * 490));
@@ -153,8 +159,8 @@ async fn memory_is_limited() {
 #[tokio::test]
 async fn queries_beyond_the_places_and_the_queue_are_turned_away() {
     let queries = TestQueries::with(QuerySettings { concurrency: 1, queue: 0, ..QuerySettings::default() });
-    let sql = "SELECT a.n FROM shop.numbers AS a, shop.numbers AS b";
-    let running = queries.start(sql).await.unwrap();
+    let endless = "SELECT count(*) FROM shop.numbers AS a, shop.numbers AS b, shop.numbers AS c WHERE a.n + b.n < c.n";
+    let running = queries.start(endless).await.unwrap();
     assert!(matches!(queries.failure("SELECT 1").await, QueryError::Busy));
     drop(running);
     wait_for_a_place(&queries).await;
