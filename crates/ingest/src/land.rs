@@ -2,7 +2,7 @@
 //!
 //! Invariant: the object has its name only when every byte of the body is in it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use chrono::Utc;
@@ -35,6 +35,12 @@ pub enum BodyError {
         /// The limit.
         seconds: u64,
     },
+    /// It comes too slowly on the whole.
+    #[error("the body comes at less than {bytes_per_second} bytes a second")]
+    Dripping {
+        /// The least rate that is waited for.
+        bytes_per_second: u64,
+    },
     /// The connection or the framing broke.
     #[error("the body broke off: {reason}")]
     Broken {
@@ -48,7 +54,7 @@ impl Failure for BodyError {
         match self {
             Self::Empty | Self::Broken { .. } => ErrorKind::Malformed,
             Self::TooLarge { .. } => ErrorKind::TooLarge,
-            Self::TooSlow { .. } => ErrorKind::TimedOut,
+            Self::TooSlow { .. } | Self::Dripping { .. } => ErrorKind::TimedOut,
         }
     }
 
@@ -56,7 +62,7 @@ impl Failure for BodyError {
         match self {
             Self::Empty => "empty-body",
             Self::TooLarge { .. } => "body-too-large",
-            Self::TooSlow { .. } => "body-too-slow",
+            Self::TooSlow { .. } | Self::Dripping { .. } => "body-too-slow",
             Self::Broken { .. } => "body-broken",
         }
     }
@@ -69,6 +75,22 @@ pub(crate) struct Intake<'a> {
     size_bytes: u64,
     limit_bytes: u64,
     idle: Duration,
+    started: Instant,
+    pace: Pace,
+}
+
+/// How fast a body must come.
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    bytes_per_second: u64,
+    slow_start: Duration,
+}
+
+impl Pace {
+    fn is_kept(self, size_bytes: u64, taken: Duration) -> bool {
+        let due = u128::from(self.bytes_per_second) * taken.as_nanos() / 1_000_000_000;
+        taken <= self.slow_start || u128::from(size_bytes) >= due
+    }
 }
 
 /// What went through an intake.
@@ -86,6 +108,11 @@ impl<'a> Intake<'a> {
             size_bytes: 0,
             limit_bytes: settings.max_body_bytes,
             idle: Duration::from_secs(settings.idle_seconds),
+            started: Instant::now(),
+            pace: Pace {
+                bytes_per_second: settings.min_bytes_per_second,
+                slow_start: Duration::from_secs(settings.slow_start_seconds),
+            },
         }
     }
 
@@ -98,6 +125,9 @@ impl<'a> Intake<'a> {
         self.size_bytes += piece.len() as u64;
         if self.size_bytes > self.limit_bytes {
             return Err(BodyError::TooLarge { limit_bytes: self.limit_bytes });
+        }
+        if !self.pace.is_kept(self.size_bytes, self.started.elapsed()) {
+            return Err(BodyError::Dripping { bytes_per_second: self.pace.bytes_per_second });
         }
         self.hasher.update(&piece);
         Ok(Some(piece))
@@ -129,5 +159,21 @@ impl<'a> Intake<'a> {
         object.finish().await?;
         let Digest { size_bytes, sha256 } = self.finish();
         Ok(Landed { raw_path, size_bytes, sha256, landed_at: Utc::now() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case(0, 60_000, true)]
+    #[case(61_000, 61_000, true)]
+    #[case(60_999, 61_000, false)]
+    fn a_body_must_keep_pace_once_it_has_begun(#[case] size_bytes: u64, #[case] millis: u64, #[case] kept: bool) {
+        let pace = Pace { bytes_per_second: 1000, slow_start: Duration::from_secs(60) };
+        assert_eq!(pace.is_kept(size_bytes, Duration::from_millis(millis)), kept);
     }
 }

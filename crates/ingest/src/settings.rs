@@ -15,6 +15,10 @@ pub struct IngestSettings {
     pub max_body_bytes: u64,
     /// How long the next piece of a body may take, in seconds.
     pub idle_seconds: u64,
+    /// How fast a body must come on the whole, in bytes a second: a few that drip would hold every place.
+    pub min_bytes_per_second: u64,
+    /// For how long a body may be slower than that at its beginning, in seconds.
+    pub slow_start_seconds: u64,
     /// How many uploads are taken at once; more are answered with 429.
     pub concurrent_uploads: usize,
     /// How many uploads are decoded at once; the others wait with their bytes in the raw zone.
@@ -37,6 +41,8 @@ impl Default for IngestSettings {
         Self {
             max_body_bytes: 5 << 30,
             idle_seconds: 30,
+            min_bytes_per_second: 1024,
+            slow_start_seconds: 60,
             concurrent_uploads: 64,
             concurrent_decodes: 2,
             min_free_bytes: 1 << 30,

@@ -1,7 +1,7 @@
 //! One running query.
 //!
-//! Invariant: a query ends at its deadline, at its row limit if it has one, or when it is dropped, whichever comes first, and its
-//! place is free only once it has ended.
+//! Invariant: a query ends at its deadline, at its row limit if it has one, or when it is dropped, whichever comes
+//! first, and its place is free only once it has ended.
 
 use std::{sync::Arc, time::Instant};
 

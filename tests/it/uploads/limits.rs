@@ -115,3 +115,13 @@ async fn what_comes_before_the_file_of_a_form_is_bounded() {
     let call = call.header("content-type", "multipart/form-data; boundary=never");
     assert_problem(&call.body(endless).send().await, 400, "bad-form");
 }
+
+#[tokio::test]
+async fn a_body_that_drips_is_cut_off() {
+    let lake = TestLake::builder().set(|settings| {
+        (settings.ingest.min_bytes_per_second, settings.ingest.slow_start_seconds) = (u64::MAX, 0);
+    });
+    let lake = lake.open().await;
+    assert_problem(&lake.upload("a.t", "?format=csv", "id\n1\n").await, 408, "body-too-slow");
+    assert_problem(&lake.get("/api/v1/tables/a/t").await, 404, "not-found");
+}
