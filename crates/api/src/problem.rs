@@ -59,7 +59,7 @@ impl Problem {
             headers.push((header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS)));
         }
         Self {
-            kind: format!("urn:sluice:problem:{code}"),
+            kind: type_of(code),
             title: title_of(code),
             status: status.as_u16(),
             detail: detail.into(),
@@ -146,6 +146,11 @@ fn status_of(kind: ErrorKind) -> StatusCode {
         ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
+}
+
+/// The `type` of the problems with this code.
+pub(crate) fn type_of(code: &str) -> String {
+    format!("urn:sluice:problem:{code}")
 }
 
 /// `type-mismatch` in words.

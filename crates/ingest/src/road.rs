@@ -161,10 +161,11 @@ impl Road {
 
     /// The shape of the table as it is, checked against what the upload asks for; none if there is no version yet.
     async fn existing_shape(&self, entry: &UploadEntry, table: &Table) -> Result<Option<Shape>, IngestError> {
-        if table.find_version().await?.is_none() {
-            return Ok(None);
-        }
-        let description = table.describe(None).await?;
+        let description = match table.describe(None).await {
+            Ok(description) => description,
+            Err(TableError::NotCreated) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
         let (actual, asked) = (&description.partition_by, &entry.options.partition_by);
         let same = actual.len() == asked.len() && actual.iter().zip(asked).all(|(a, b)| a.eq_ignore_ascii_case(b));
         if !asked.is_empty() && !same {

@@ -64,8 +64,7 @@ impl Ingest {
     }
 
     async fn sweep(&self, mut waits: Waits, stopping: CancellationToken) {
-        let pause = Duration::from_secs(self.road.pipeline.settings.retry_seconds.max(1));
-        while tokio::time::timeout(pause, stopping.cancelled()).await.is_err() {
+        while tokio::time::timeout(self.retry_pause(), stopping.cancelled()).await.is_err() {
             match self.unfinished().await {
                 Ok(_) if stopping.is_cancelled() => break,
                 Ok(unfinished) => {
@@ -77,19 +76,22 @@ impl Ingest {
         }
     }
 
+    fn retry_pause(&self) -> Duration {
+        Duration::from_secs(self.road.pipeline.settings.retry_seconds.max(1))
+    }
+
     async fn unfinished(&self) -> Result<Vec<UploadEntry>, IngestError> {
         Ok(self.road.catalog.uploads().unfinished(MAX_PER_PASS).await?)
     }
 
     async fn finish_all(&self, entries: Vec<UploadEntry>, waits: &mut Waits) {
-        let shortest = Duration::from_secs(self.road.pipeline.settings.retry_seconds.max(1));
         for id in entries.into_iter().map(|entry| entry.id).filter(|id| waits.is_over(*id)).collect::<Vec<_>>() {
             // In a task of its own: what panics over one upload must not keep the others waiting.
             let ingest = self.clone();
             let outcome = tokio::spawn(async move { ingest.finish_unclaimed(id).await }).await;
             if let Err(error) = outcome.unwrap_or_else(|_| Err(IngestError::lost_task("task"))) {
                 tracing::warn!(upload.id = %id, %error, "could not finish an upload");
-                waits.begin(id, shortest);
+                waits.begin(id, self.retry_pause());
             }
         }
     }

@@ -110,14 +110,6 @@ impl Table {
         })
     }
 
-    /// The newest version, or none if there is no version yet.
-    ///
-    /// # Errors
-    /// The store's.
-    pub async fn find_version(&self) -> Result<Option<u64>, TableError> {
-        Ok(self.find_newest().await?.and_then(|table| table.version()))
-    }
-
     /// The versions below `before` (the newest where none is given), newest first, `limit` at the most.
     ///
     /// # Errors

@@ -5,6 +5,8 @@ use serde::Serialize;
 use sluice_domain::{ErrorKind, Receipt, StoredFailure, UploadEntry};
 use utoipa::ToSchema;
 
+use crate::problem::type_of;
+
 /// Bytes as they are.
 #[derive(ToSchema)]
 #[schema(value_type = String, format = Binary)]
@@ -104,7 +106,7 @@ impl From<StoredFailure> for FailureView {
             ErrorKind::Internal => "a fault of the server".to_owned(),
             _ => failure.detail,
         };
-        Self { kind: format!("urn:sluice:problem:{}", failure.code), detail }
+        Self { kind: type_of(&failure.code), detail }
     }
 }
 
