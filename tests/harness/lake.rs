@@ -4,6 +4,7 @@ use std::{
     future::ready,
     net::Ipv4Addr,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use axum::{Router, body::Body, http::Method};
@@ -42,7 +43,7 @@ impl LakeBuilder {
 
     /// Open the lake on a new folder.
     pub async fn open(mut self) -> TestLake {
-        let folder = tempfile::tempdir().expect("a folder for the lake");
+        let folder = Arc::new(tempfile::tempdir().expect("a folder for the lake"));
         self.settings.data_dir = folder.path().join("lake");
         TestLake::start(folder, self.settings).await
     }
@@ -50,7 +51,7 @@ impl LakeBuilder {
 
 /// An open lake. Its requests do not go through a socket.
 pub struct TestLake {
-    folder: TempDir,
+    folder: Arc<TempDir>,
     settings: Settings,
     server: Server,
     router: Router,
@@ -67,10 +68,15 @@ impl TestLake {
         Self::builder().open().await
     }
 
-    async fn start(folder: TempDir, settings: Settings) -> Self {
+    async fn start(folder: Arc<TempDir>, settings: Settings) -> Self {
         let server = Box::pin(Server::open(settings.clone())).await.expect("the server opens");
         let router = server.router();
         Self { folder, settings, server, router }
+    }
+
+    /// Another server on the same lake.
+    pub async fn open_another(&self) -> Self {
+        Self::start(Arc::clone(&self.folder), self.settings.clone()).await
     }
 
     /// Close the lake: what is under way is finished.
@@ -146,7 +152,7 @@ impl TestLake {
 
 /// A lake that nobody has open.
 pub struct ClosedLake {
-    folder: TempDir,
+    folder: Arc<TempDir>,
     settings: Settings,
 }
 

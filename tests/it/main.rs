@@ -10,6 +10,7 @@ mod problems;
 
 mod recovery;
 mod tables;
+mod two_servers;
 mod uploads;
 
 mod settings;

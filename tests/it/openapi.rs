@@ -27,7 +27,7 @@ fn the_committed_document_is_that_of_the_routes() {
     assert!(
         made == committed,
         "openapi/v1.json is not the document of the routes; make it anew with\n\n    \
-         cargo run -p sluice -- openapi > openapi/v1.json\n"
+         cargo run -- openapi > openapi/v1.json\n"
     );
 }
 

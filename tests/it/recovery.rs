@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
-use sluice_catalog::{Catalog, NewTable, NewUpload};
+use sluice_catalog::{Catalog, CommitTry, NewTable, NewUpload};
 use sluice_domain::{
     Compression, CsvOptions, Format, IdempotencyKey, JsonOptions, Landed, ReadOptions, TableFormat, TableId, UploadId,
     UploadState, ZoneName,
@@ -62,6 +62,11 @@ async fn reserve(catalog: &Catalog) -> TableId {
     catalog.tables().reserve(&table).await.unwrap().id
 }
 
+/// Tell the ledger that the upload's commit is about to be tried.
+async fn begin(catalog: &Catalog, upload: UploadId, table: TableId) {
+    catalog.uploads().begin_commits(table, &[CommitTry { upload, files: Vec::new() }]).await.unwrap();
+}
+
 /// The files of the catalog: those that lie in the data folder itself.
 fn catalog_files(data_dir: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(data_dir).unwrap().map(Result::unwrap);
@@ -112,7 +117,7 @@ async fn uploads_that_landed_go_into_the_table_that_is_there() {
     let catalog = Catalog::open(closed.data_dir()).await.unwrap();
     let ids = [land(closed.data_dir(), &catalog, "k1").await, land(closed.data_dir(), &catalog, "k2").await];
     let table = reserve(&catalog).await;
-    catalog.uploads().begin_commit(ids[1], table).await.unwrap();
+    begin(&catalog, ids[1], table).await;
     catalog.close().await.unwrap();
 
     let lake = closed.open().await.reopen().await;
@@ -141,7 +146,7 @@ async fn committed_behind_the_ledger(lake: TestLake) -> (ClosedLake, UploadId) {
     copy_catalog(kept.path(), closed.data_dir());
     let catalog = Catalog::open(closed.data_dir()).await.unwrap();
     let table = reserve(&catalog).await;
-    catalog.uploads().begin_commit(id, table).await.unwrap();
+    begin(&catalog, id, table).await;
     let entry = catalog.uploads().find(id).await.unwrap();
     assert_eq!(entry.state, UploadState::Committing);
     catalog.close().await.unwrap();

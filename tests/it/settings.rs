@@ -68,19 +68,6 @@ async fn a_server_with_keys_may_listen_everywhere() {
     assert_problem(&lake.get("/api/v1/tables").await, 401, "unauthenticated");
 }
 
-#[tokio::test]
-async fn two_servers_do_not_share_a_folder() {
-    let lake = TestLake::open().await;
-    let settings = Settings {
-        listen: (Ipv4Addr::LOCALHOST, 0).into(),
-        data_dir: lake.data_dir().to_owned(),
-        ..Settings::default()
-    };
-    let error = format!("{:#}", Box::pin(Server::open(settings)).await.err().unwrap());
-    assert!(error.contains("in use"), "{error}");
-    lake.get("/readyz").await.expect_status(200);
-}
-
 #[test]
 fn the_command_line_fits_together() {
     Cli::command().debug_assert();

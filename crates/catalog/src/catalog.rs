@@ -1,39 +1,36 @@
-//! The open catalog: the lock on its folder, and the way to each aggregate.
+//! The open catalog: this server's place in it, and the way to each aggregate.
 
-use std::{
-    fs::{File, TryLockError},
-    path::Path,
-    sync::Arc,
-};
+use std::{path::Path, sync::Arc};
+
+use sluice_domain::UploadEntry;
 
 use crate::{
-    CatalogError, Schemas, Tables, Uploads,
+    CatalogError, Inventory, Schemas, Tables, Uploads,
     backends::{self, Backend},
+    nodes::{self, Node},
 };
-
-/// The lock file's name in the data folder.
-const LOCK_FILE: &str = "sluice.lock";
 
 /// The catalog of one lake. Clones share one database.
 #[derive(Debug, Clone)]
 pub struct Catalog {
     backend: Arc<dyn Backend>,
-    lock: Arc<File>,
+    node: Arc<Node>,
 }
 
 impl Catalog {
-    /// Open the catalog in this folder, making both if need be. The folder is locked until the catalog is closed or
-    /// its last clone is dropped.
+    /// Open the catalog in this folder, making both if need be, and take a place in it until it is closed or its last
+    /// clone is dropped.
     ///
     /// # Errors
-    /// [`CatalogError::DataDirInUse`] where another process, or another catalog of this one, has it open;
-    /// [`CatalogError::Corrupt`] where the database is not one of this release or an earlier one.
+    /// [`CatalogError::DataDirInUse`] where every place is taken; [`CatalogError::Corrupt`] where the database is not
+    /// one of this release or an earlier one.
     pub async fn open(data_dir: &Path) -> Result<Self, CatalogError> {
         tokio::fs::create_dir_all(data_dir).await?;
-        let lock = Arc::new(lock(data_dir)?);
-        let backend = backends::open(data_dir).await?;
-        tracing::info!(catalog.data_dir = %data_dir.display(), "the catalog is open");
-        Ok(Self { backend, lock })
+        let _opening = nodes::opening(data_dir).await?;
+        let node = Arc::new(Node::take(data_dir)?);
+        let backend = backends::open(data_dir, node.number).await?;
+        tracing::info!(catalog.data_dir = %data_dir.display(), catalog.node = node.number, "the catalog is open");
+        Ok(Self { backend, node })
     }
 
     /// The namespaces and tables.
@@ -51,6 +48,35 @@ impl Catalog {
         self.backend.uploads()
     }
 
+    /// What the tables' folders should hold.
+    pub fn inventory(&self) -> &dyn Inventory {
+        self.backend.inventory()
+    }
+
+    /// The name under which this server commits: no other server of this or another lake has it.
+    pub fn writer(&self) -> &str {
+        self.backend.writer()
+    }
+
+    /// Whether another server works on this upload.
+    pub fn is_foreign(&self, entry: &UploadEntry) -> bool {
+        entry.node != self.node.number
+    }
+
+    /// Take over the unfinished uploads of servers that have ended; gives how many there were.
+    ///
+    /// # Errors
+    /// The database's, or the operating system's.
+    pub async fn take_over(&self) -> Result<u64, CatalogError> {
+        let mut taken = 0;
+        for number in self.backend.unfinished_nodes().await? {
+            // Held meanwhile: the place cannot be taken by a server that would work on the same uploads.
+            let Some(_place) = self.node.hold_other(number)? else { continue };
+            taken += self.backend.adopt(number).await?;
+        }
+        Ok(taken)
+    }
+
     /// Ask the database for a sign of life.
     ///
     /// # Errors
@@ -59,21 +85,12 @@ impl Catalog {
         self.backend.ping().await
     }
 
-    /// Finish what runs, close the database and give the folder free. Every later call fails, through clones too.
+    /// Finish what runs, close the database and give the place free. Every later call fails, through clones too.
     ///
     /// # Errors
-    /// [`CatalogError::Unavailable`] where the lock cannot be given back; the database is closed all the same.
+    /// [`CatalogError::Unavailable`] where the place cannot be given back; the database is closed all the same.
     pub async fn close(&self) -> Result<(), CatalogError> {
         self.backend.close().await;
-        Ok(self.lock.unlock()?)
-    }
-}
-
-fn lock(data_dir: &Path) -> Result<File, CatalogError> {
-    let file = File::options().create(true).truncate(false).write(true).open(data_dir.join(LOCK_FILE))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(CatalogError::DataDirInUse { path: data_dir.to_owned() }),
-        Err(TryLockError::Error(error)) => Err(error.into()),
+        Ok(self.node.leave()?)
     }
 }

@@ -52,11 +52,13 @@ pub enum CatalogError {
         /// How far it has come.
         state: UploadState,
     },
-    /// Another process has this catalog open.
-    #[error("the data folder {} is in use by another process", path.display())]
+    /// As many servers as can share this catalog have it open.
+    #[error("the data folder {} is in use by {servers} other servers", path.display())]
     DataDirInUse {
         /// The folder.
         path: PathBuf,
+        /// How many they are.
+        servers: u32,
     },
     /// What is stored, or would be, cannot be read back. Nothing was changed.
     #[error("the catalog cannot read its {what}: {reason}")]

@@ -4,11 +4,13 @@
 //! files and versions are the Delta log's to tell. No other crate names the database's library.
 //!
 //! Invariant: when a write returns, it is durable.
-//! Invariant: one process at a time has a catalog open.
+//! Invariant: servers that share a catalog each work on uploads of their own, until one has ended and another takes over.
 
 mod catalog;
 mod error;
+mod nodes;
 
+mod inventory;
 mod namespaces;
 mod schemas;
 mod sequences;
@@ -21,8 +23,9 @@ mod rows;
 
 pub use catalog::Catalog;
 pub use error::CatalogError;
+pub use inventory::Inventory;
 pub use namespaces::Namespaces;
 pub use schemas::{NewSchemaVersion, Schemas};
-pub use sequences::Sequences;
+pub use sequences::{CommitTry, Sequences};
 pub use tables::{NewTable, TableChange, Tables};
-pub use uploads::{CommittedUpload, NewUpload, Uploads};
+pub use uploads::{CommittedUpload, CommittedUploads, NewUpload, Uploads};

@@ -4,7 +4,8 @@
 
 use serde::{Deserialize, de::IntoDeserializer, de::value::Error as ValueError};
 use sluice_domain::{
-    IdempotencyKey, Landed, Namespace, SchemaVersion, TableEntry, TableFormat, TableId, UploadEntry, UploadId,
+    FileRecord, IdempotencyKey, Landed, LogRecord, Namespace, SchemaVersion, TableEntry, TableFormat, TableId,
+    UploadEntry, UploadId,
 };
 use sqlx::FromRow;
 
@@ -109,7 +110,9 @@ pub(crate) struct UploadRow {
     #[sqlx(flatten)]
     landed: LandedRow,
     started_at: String,
+    node: i64,
     state: String,
+    writer: Option<String>,
     sequence: Option<i64>,
     version: Option<i64>,
     row_counts: Option<String>,
@@ -130,7 +133,9 @@ impl TryFrom<UploadRow> for UploadEntry {
             options: read_json("upload's options", &row.read_options)?,
             landed: row.landed.try_into()?,
             started_at: read("upload start time", &row.started_at)?,
+            node: u32::try_from(row.node).map_err(|error| CatalogError::corrupt("upload's server", error))?,
             state: read("upload state", &row.state)?,
+            writer: row.writer,
             sequence: row.sequence,
             version: row.version.map(|version| read_number("upload's table version", version)).transpose()?,
             rows: row.row_counts.map(|counts| read_json("upload's row counts", &counts)).transpose()?,
@@ -157,5 +162,40 @@ impl TryFrom<LandedRow> for Landed {
             sha256: row.sha256,
             landed_at: read("upload landing time", &row.landed_at)?,
         })
+    }
+}
+
+#[derive(FromRow)]
+pub(crate) struct FileRow {
+    path: String,
+    size_bytes: i64,
+    sha256: String,
+    row_count: i64,
+    upload_id: Option<String>,
+}
+
+impl TryFrom<FileRow> for FileRecord {
+    type Error = CatalogError;
+    fn try_from(row: FileRow) -> Result<Self, CatalogError> {
+        Ok(Self {
+            path: row.path,
+            size_bytes: read_number("file's size", row.size_bytes)?,
+            sha256: row.sha256,
+            rows: read_number("file's rows", row.row_count)?,
+            upload: row.upload_id.map(|id| read("file's upload", &id).map(UploadId)).transpose()?,
+        })
+    }
+}
+
+#[derive(FromRow)]
+pub(crate) struct LogRow {
+    version: i64,
+    content: String,
+}
+
+impl TryFrom<LogRow> for LogRecord {
+    type Error = CatalogError;
+    fn try_from(row: LogRow) -> Result<Self, CatalogError> {
+        Ok(Self { version: read_number("log entry's version", row.version)?, content: row.content })
     }
 }

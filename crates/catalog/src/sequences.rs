@@ -1,19 +1,29 @@
 //! The order of the commits to one table.
 //!
-//! Invariant: no two attempts at a commit to one table have the same sequence, and a later one has a higher.
+//! Invariant: no two tries of a commit to one table have the same sequence, and a later one has a higher.
 
 use async_trait::async_trait;
-use sluice_domain::{TableId, UploadId};
+use sluice_domain::{FileRecord, TableId, UploadId};
 
 use crate::CatalogError;
+
+/// A commit of an upload that is about to be tried.
+#[derive(Debug, Clone)]
+pub struct CommitTry {
+    /// The upload.
+    pub upload: UploadId,
+    /// The files that hold its rows.
+    pub files: Vec<FileRecord>,
+}
 
 /// The sequences of the tables.
 #[async_trait]
 pub trait Sequences: Send + Sync {
-    /// Say, before every try, that a commit of the upload to the table is about to be tried. Gives the try its place in
-    /// the order of the table's commits: from 1, never the same twice. [`CatalogError::WrongState`] where the upload is
-    /// committed or failed, [`CatalogError::TableNotFound`] where the table is deleted.
-    async fn begin_commit(&self, id: UploadId, table: TableId) -> Result<i64, CatalogError>;
+    /// Say, before every try, that one commit of these uploads to the table is about to be tried by this server, and
+    /// enter their files. Gives each its place in the order of the table's commits: from 1, growing, never the same
+    /// twice. All or none: [`CatalogError::WrongState`] names the first upload that is committed or failed, or that
+    /// another server works on; [`CatalogError::TableNotFound`] where the table is deleted.
+    async fn begin_commits(&self, table: TableId, tries: &[CommitTry]) -> Result<Vec<i64>, CatalogError>;
 
     /// Say that the table's log holds commits up to the sequence `through`, of which a catalog that was brought back
     /// from an older copy may not know: what begins next comes after it. Never lowers anything.

@@ -5,7 +5,8 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sluice_domain::{
-    IdempotencyKey, Landed, Page, PageRequest, ReadOptions, RowCounts, StoredFailure, TableRef, UploadEntry, UploadId,
+    IdempotencyKey, Landed, LogRecord, Page, PageRequest, ReadOptions, RowCounts, StoredFailure, TableId, TableRef,
+    UploadEntry, UploadId,
 };
 
 use crate::{CatalogError, Sequences};
@@ -42,12 +43,23 @@ pub struct CommittedUpload {
     pub committed_at: DateTime<Utc>,
 }
 
+/// What one commit put into a table.
+#[derive(Debug, Clone)]
+pub struct CommittedUploads {
+    /// The table.
+    pub table: TableId,
+    /// The log entry of the commit.
+    pub entry: LogRecord,
+    /// The uploads whose rows it holds.
+    pub uploads: Vec<(UploadId, CommittedUpload)>,
+}
+
 /// The ledger of uploads.
 #[async_trait]
 pub trait Uploads: Sequences {
-    /// Enter an upload, landed. [`CatalogError::KeyTaken`] where its key is that of another upload,
+    /// Enter an upload, landed, as one that this server works on. [`CatalogError::KeyTaken`] where its key is that of another upload,
     /// [`CatalogError::WrongState`] where this one is entered already.
-    async fn land(&self, new: &NewUpload) -> Result<(), CatalogError>;
+    async fn land(&self, new: &NewUpload) -> Result<UploadEntry, CatalogError>;
 
     /// One upload; [`CatalogError::UploadNotFound`] without one.
     async fn find(&self, id: UploadId) -> Result<UploadEntry, CatalogError>;
@@ -55,15 +67,16 @@ pub trait Uploads: Sequences {
     /// The upload that landed under this key.
     async fn find_by_key(&self, scope: &str, key: &str) -> Result<Option<UploadEntry>, CatalogError>;
 
-    /// Say that the upload is in its table. Doing it again with the same version is harmless;
-    /// [`CatalogError::WrongState`] where no commit was begun, it failed, or another version is recorded.
-    async fn commit(&self, id: UploadId, committed: &CommittedUpload) -> Result<UploadEntry, CatalogError>;
+    /// Say that uploads are in their table, and keep the log entry that says so. All or none; doing it again with the
+    /// same version is harmless; [`CatalogError::WrongState`] where no commit was begun, one failed, or another version
+    /// is recorded. Gives their entries in the same order.
+    async fn commit(&self, committed: &CommittedUploads) -> Result<Vec<UploadEntry>, CatalogError>;
 
     /// Say that the upload will never be in its table, and why. Doing it again with the same failure is harmless;
     /// [`CatalogError::WrongState`] where it is committed, or failed otherwise.
     async fn fail(&self, id: UploadId, failure: &StoredFailure) -> Result<(), CatalogError>;
 
-    /// Uploads that are neither committed nor failed, oldest first, this many at the most.
+    /// Uploads of this server that are neither committed nor failed, oldest first, this many at the most.
     async fn unfinished(&self, limit: u32) -> Result<Vec<UploadEntry>, CatalogError>;
 
     /// Uploads that were sent to the table of this name, newest first. The token is the last id.

@@ -9,6 +9,7 @@ mod names;
 
 mod access;
 mod format;
+mod inventory;
 mod page;
 mod table;
 mod upload;
@@ -16,6 +17,7 @@ mod upload;
 pub use access::{AccessError, Action, Caller, Grant, Resource};
 pub use error::{ErrorKind, Failure};
 pub use format::{Compression, CsvOptions, Format, FormatError, JsonOptions, ReadOptions};
+pub use inventory::{FileRecord, LogRecord};
 pub use names::{ColumnName, NameError, NamespaceName, TableName, TableRef};
 pub use page::{Page, PageRequest, PageToken, PageTokenError};
 pub use table::{Namespace, SchemaVersion, TableEntry, TableFormat, TableId, TableState, ZoneName};

@@ -185,8 +185,12 @@ pub struct UploadEntry {
     pub landed: Landed,
     /// When the first byte arrived.
     pub started_at: DateTime<Utc>,
+    /// The server that works on it, where several share the lake.
+    pub node: u32,
     /// How far it has come.
     pub state: UploadState,
+    /// Under which name its commit is tried, once one may have been.
+    pub writer: Option<String>,
     /// Its place in the order of the table's commits, once a commit may have been tried.
     pub sequence: Option<i64>,
     /// The table version that holds its rows.

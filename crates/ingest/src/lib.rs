@@ -17,6 +17,7 @@ mod moments;
 mod columns;
 mod formats;
 
+mod commit_queue;
 mod in_flight;
 mod land;
 mod source;

@@ -31,7 +31,7 @@ pub(crate) struct Pipeline {
 }
 
 /// What the rows of a table look like.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Shape {
     pub(crate) schema: SchemaRef,
     pub(crate) partition_by: Vec<String>,

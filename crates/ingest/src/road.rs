@@ -1,28 +1,26 @@
 //! The stations of one upload: land, ledger, pipeline, commit, receipt.
 //!
-//! Invariant: a sequence is handed out and committed under the table's turn, and an upload that had one before is
-//! looked up in the log first; so its rows are in the table once.
+//! Invariant: an upload that may have been committed before is looked up in the log first, so its rows are in it once.
 
 use std::{sync::Arc, time::Duration};
 
 use chrono::Utc;
-use sluice_catalog::{Catalog, CatalogError, CommittedUpload, NewSchemaVersion, NewUpload};
+use sluice_catalog::{Catalog, CatalogError, CommittedUpload, CommittedUploads, NewUpload};
 use sluice_domain::{
-    Grant, Receipt, RowCounts, StoredFailure, TableEntry, TableFormat, TableRef, TableState, UploadEntry, UploadId,
+    Grant, LogRecord, Receipt, RowCounts, StoredFailure, TableEntry, TableFormat, TableRef, UploadEntry, UploadId,
     UploadState, ZoneName,
 };
-use sluice_table::{Commit, CreateOutcome, NewTable, Shelf, Table, TableError, Transaction};
+use sluice_table::{CommittedEntry, NewTable, Shelf, Table, TableError, Transaction};
 
 use crate::{
     IngestError, IngestMetrics, UploadFailure, UploadRequest,
+    commit_queue::{CommitQueue, Outcome, Ready},
     land::Intake,
     pipeline::{Pipeline, Shape, Written},
 };
 
-/// The name under which commits stand in the Delta logs.
-const APP_ID: &str = "sluice";
 /// How often an upload starts over because another one made the table first.
-const MAX_ROUNDS: usize = 3;
+const MAX_ROUNDS: u32 = 3;
 
 /// Everything that an upload passes on its way.
 pub(crate) struct Road {
@@ -30,6 +28,7 @@ pub(crate) struct Road {
     pub(crate) catalog: Catalog,
     pub(crate) shelf: Arc<Shelf>,
     pub(crate) metrics: IngestMetrics,
+    pub(crate) queue: CommitQueue,
 }
 
 /// Where an upload goes, and what the rows of that table look like.
@@ -64,8 +63,7 @@ impl Road {
             landed,
             started_at,
         };
-        self.catalog.uploads().land(&upload).await?;
-        Ok(self.catalog.uploads().find(id).await?)
+        Ok(self.catalog.uploads().land(&upload).await?)
     }
 
     /// Bring a landed upload to its outcome, and write that down. One that may be asked for again, by its client or
@@ -105,25 +103,21 @@ impl Road {
     }
 
     async fn place(&self, entry: UploadEntry) -> Result<Receipt, IngestError> {
-        if let Some((table, version)) = self.find_committed(&entry).await? {
-            return self.settle(&entry, &table, version, None).await;
+        if let Some((table, found)) = self.find_committed(&entry).await? {
+            return self.settle(&entry, &table, found).await;
         }
         for _ in 0..MAX_ROUNDS {
             let target = self.find_target(&entry).await?;
             let written = self.pipeline.write(&entry, &target.shape, &target.table).await?;
-            let rows = written.rows;
-            match self.commit(&entry, &target, written).await {
-                Ok(Some(version)) => return self.settle(&entry, &target.entry, version, Some(rows)).await,
-                // Another upload made the table first, or it was deleted meanwhile: the name may stand for another now.
-                Ok(None) | Err(IngestError::Catalog(CatalogError::TableNotFound { .. })) => {}
-                Err(IngestError::Table(TableError::SequenceTaken { newest })) => {
-                    tracing::warn!(table.name = %entry.table, newest, "the log is ahead of the catalog");
-                    self.catalog.uploads().skip_sequences(target.entry.id, newest).await?;
+            match self.commit(&entry, &target, written).await? {
+                Outcome::Committed(entry) => {
+                    return self.receipt(&entry).ok_or_else(|| IngestError::lost_task("receipt"));
                 }
-                Err(error) => return Err(error),
+                // Another upload made the table first, or it was changed or deleted meanwhile.
+                Outcome::StartOver => {}
             }
         }
-        Err(TableError::Contended { attempts: MAX_ROUNDS as u32 }.into())
+        Err(TableError::Contended { attempts: MAX_ROUNDS }.into())
     }
 
     /// The table of this name, or the place for one that this upload will make.
@@ -174,69 +168,47 @@ impl Road {
         Ok(Some(Shape { schema: description.schema, partition_by: description.partition_by }))
     }
 
-    /// Commit the files; none if another upload made the table first, so that the files may not fit it.
-    async fn commit(&self, entry: &UploadEntry, target: &Target, written: Written) -> Result<Option<u64>, IngestError> {
-        let _turn = target.table.take_turn().await;
-        let sequence = self.catalog.uploads().begin_commit(entry.id, target.entry.id).await?;
-        let tags = [("sluice.sha256", entry.landed.sha256.clone()), ("sluice.principal", entry.principal.clone())];
-        let commit = Commit {
-            files: written.files,
-            transaction: transaction(entry, sequence),
-            tags: tags.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
-        };
+    async fn commit(&self, entry: &UploadEntry, target: &Target, written: Written) -> Result<Outcome, IngestError> {
+        let ready = Ready { table: target.entry.id, upload: entry.clone(), shape: target.shape.clone(), written };
         if target.exists {
-            return Ok(Some(target.table.append(&commit).await?));
+            return self.queue.append(&target.table, ready).await;
         }
         let Shape { schema, partition_by } = target.shape.clone();
         let new = NewTable { name: target.entry.name.to_string(), schema, partition_by };
-        Ok(match target.table.create(&new, &commit).await? {
-            CreateOutcome::Created(version) => Some(version),
-            CreateOutcome::Exists => None,
-        })
+        self.queue.create(&target.table, new, ready).await
     }
 
     /// Whether an earlier try of this upload got as far as a commit.
-    async fn find_committed(&self, entry: &UploadEntry) -> Result<Option<(TableEntry, u64)>, IngestError> {
-        let (Some(sequence), Some(id)) = (entry.sequence, entry.table_id) else { return Ok(None) };
+    async fn find_committed(&self, entry: &UploadEntry) -> Result<Option<(TableEntry, CommittedEntry)>, IngestError> {
+        let (Some(sequence), Some(id), Some(writer)) = (entry.sequence, entry.table_id, &entry.writer) else {
+            return Ok(None);
+        };
         let target = self.catalog.tables().find_by_id(id).await?;
         let table = self.shelf.get(&target);
         let _turn = table.take_turn().await;
-        let version = table.find_committed(&transaction(entry, sequence)).await?;
-        Ok(version.map(|version| (target, version)))
+        let transaction = Transaction { app_id: writer.clone(), sequence };
+        let found = table.find_committed(&transaction, &entry.id.to_string()).await?;
+        Ok(found.map(|found| (target, found)))
     }
 
-    /// Write down what the log says: the table is there, its schema, the upload's version.
+    /// Write down what the log says of an upload that was cut off in the midst of its commit.
     async fn settle(
         &self,
         entry: &UploadEntry,
         target: &TableEntry,
-        version: u64,
-        rows: Option<u64>,
+        found: CommittedEntry,
     ) -> Result<Receipt, IngestError> {
-        let table = self.shelf.get(target);
-        if target.state == TableState::Reserved || rows.is_none() {
-            let description = table.describe(Some(version)).await?;
-            match self.catalog.tables().activate(target.id, &description.partition_by).await {
-                // A table that was deleted since holds the rows all the same, and can be restored with them.
-                Ok(()) | Err(CatalogError::TableNotFound { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
-            let schema = NewSchemaVersion {
-                table_id: target.id,
-                table_version: version,
-                schema: description.schema.as_ref().clone(),
-                upload_id: Some(entry.id),
-                principal: entry.principal.clone(),
-            };
-            self.catalog.schemas().record(&schema).await?;
-        }
-        let rows = match rows {
-            Some(rows) => rows,
-            None => table.versions(Some(version + 1), 1).await?.first().map_or(0, |version| version.rows_added),
+        let id = entry.id.to_string();
+        let rows = found.uploads.iter().find(|part| part.id == id).map_or(0, |part| part.rows);
+        let (version, rows) = (found.version, RowCounts::all_committed(rows));
+        let committed = CommittedUploads {
+            table: target.id,
+            entry: LogRecord { version, content: found.content },
+            uploads: vec![(entry.id, CommittedUpload { version, rows, committed_at: Utc::now() })],
         };
-        let committed = CommittedUpload { version, rows: RowCounts::all_committed(rows), committed_at: Utc::now() };
-        let entry = self.catalog.uploads().commit(entry.id, &committed).await?;
-        self.receipt(&entry).ok_or_else(|| IngestError::lost_task("receipt"))
+        self.queue.register(&self.shelf.get(target), target.id, version, entry).await?;
+        let mut entries = self.catalog.uploads().commit(&committed).await?;
+        entries.pop().and_then(|entry| self.receipt(&entry)).ok_or_else(|| IngestError::lost_task("receipt"))
     }
 
     pub(crate) fn receipt(&self, entry: &UploadEntry) -> Option<Receipt> {
@@ -254,9 +226,4 @@ impl Road {
             raw_object: self.pipeline.zones.get(ZoneName::Raw).url_of(&entry.landed.raw_path).into(),
         })
     }
-}
-
-/// The transaction of an upload's commit.
-fn transaction(entry: &UploadEntry, sequence: i64) -> Transaction {
-    Transaction { app_id: APP_ID.into(), sequence, id: entry.id.to_string() }
 }

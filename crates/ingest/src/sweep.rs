@@ -81,6 +81,10 @@ impl Ingest {
     }
 
     async fn unfinished(&self) -> Result<Vec<UploadEntry>, IngestError> {
+        let taken = self.road.catalog.take_over().await?;
+        if taken > 0 {
+            tracing::info!(uploads = taken, "took over the uploads of a server that ended");
+        }
         Ok(self.road.catalog.uploads().unfinished(MAX_PER_PASS).await?)
     }
 
@@ -99,7 +103,8 @@ impl Ingest {
     async fn finish_unclaimed(&self, id: UploadId) -> Result<(), IngestError> {
         let Some(_claim) = self.in_flight.claim(Subject::Upload(id)) else { return Ok(()) };
         let entry = self.road.catalog.uploads().find(id).await?;
-        if !matches!(entry.state, UploadState::Landed | UploadState::Committing) {
+        if !matches!(entry.state, UploadState::Landed | UploadState::Committing) || self.road.catalog.is_foreign(&entry)
+        {
             return Ok(());
         }
         let receipt = self.road.finish(entry, true).await.map_err(|failure| failure.error)?;

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use crate::{
     Body, IngestError, IngestMetrics, IngestSettings, UploadFailure,
+    commit_queue::CommitQueue,
     in_flight::{Claim, InFlight, Subject},
     land::Intake,
     pipeline::Pipeline,
@@ -73,7 +74,8 @@ impl Ingest {
         let places = Arc::new(Semaphore::new(settings.concurrent_uploads));
         let Lake { zones, catalog, shelf } = lake;
         let pipeline = Pipeline::new(settings, zones, scratch_dir.to_owned());
-        let road = Arc::new(Road { pipeline, catalog, shelf, metrics });
+        let queue = CommitQueue::new(catalog.clone());
+        let road = Arc::new(Road { pipeline, catalog, shelf, metrics, queue });
         let (in_flight, running, stopping) = (InFlight::default(), TaskTracker::new(), CancellationToken::new());
         Self { road, in_flight, places, running, stopping }
     }
@@ -113,7 +115,7 @@ impl Ingest {
                 if let Some(receipt) = self.receipt(&entry) {
                     return Ok(Outcome::Replayed(receipt));
                 }
-                entry
+                self.own(entry).await?
             }
         };
         let (landed, respond_async) = (entry.clone(), request.respond_async);
@@ -135,6 +137,17 @@ impl Ingest {
         self.stopping.cancel();
         self.running.close();
         tokio::time::timeout(grace, self.running.wait()).await.is_ok()
+    }
+
+    /// The entry as this server's; another server that works on it must have ended.
+    async fn own(&self, entry: UploadEntry) -> Result<UploadEntry, IngestError> {
+        let catalog = &self.road.catalog;
+        if !catalog.is_foreign(&entry) {
+            return Ok(entry);
+        }
+        catalog.take_over().await?;
+        let entry = catalog.uploads().find(entry.id).await?;
+        if catalog.is_foreign(&entry) { Err(IngestError::KeyInFlight) } else { Ok(entry) }
     }
 
     async fn find_known(&self, request: &UploadRequest) -> Result<Option<UploadEntry>, IngestError> {

@@ -2,8 +2,9 @@
 //!
 //! Invariant: a commit whose transaction the log holds already is answered with its version and not made again.
 
-use std::{collections::BTreeMap, sync::PoisonError, time::Duration};
+use std::{sync::PoisonError, time::Duration};
 
+use crate::{DataFile, Table, TableError, schema::to_delta};
 use arrow::datatypes::SchemaRef;
 use deltalake::{
     DeltaTableError,
@@ -14,9 +15,6 @@ use deltalake::{
     operations::create::CreateBuilder,
     protocol::{DeltaOperation, SaveMode},
 };
-use serde_json::Value;
-
-use crate::{DataFile, Table, TableError, schema::to_delta};
 
 /// How often an append is tried when other writers are faster.
 const MAX_ATTEMPTS: u32 = 20;
@@ -25,8 +23,8 @@ const RETRIES_PER_ATTEMPT: usize = 15;
 /// The longest pause between two attempts.
 const MAX_PAUSE: Duration = Duration::from_millis(500);
 
-/// The tag of a commit that holds its transaction's id.
-pub const COMMIT_ID_TAG: &str = "sluice.commit_id";
+/// The tag of a commit that holds the uploads whose rows it adds.
+pub(crate) const UPLOADS_TAG: &str = "sluice.uploads";
 
 /// The place of a commit in the order of one writer's commits to a table; the log keeps the newest of each writer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,9 +33,30 @@ pub struct Transaction {
     pub app_id: String,
     /// Its place in the writer's order; grows from commit to commit.
     pub sequence: i64,
-    /// What the commit stands for, unique for ever: it tells a commit that took from a foreign one in its place, as
-    /// the log has it after its writer lost the newest of its own records.
+}
+
+/// An upload's part of a commit.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct UploadPart {
+    /// The upload's id.
     pub id: String,
+    /// How many of its rows the commit adds.
+    pub rows: u64,
+    /// The SHA-256 of its original bytes.
+    pub sha256: String,
+    /// Who sent it.
+    pub principal: String,
+}
+
+/// A commit that the log holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommittedEntry {
+    /// The version that it made.
+    pub version: u64,
+    /// Its text in the log.
+    pub content: String,
+    /// The uploads whose rows it adds.
+    pub uploads: Vec<UploadPart>,
 }
 
 /// What a commit adds.
@@ -45,10 +64,10 @@ pub struct Transaction {
 pub struct Commit {
     /// The data files.
     pub files: Vec<DataFile>,
+    /// The uploads whose rows they hold.
+    pub uploads: Vec<UploadPart>,
     /// What makes it happen once.
     pub transaction: Transaction,
-    /// Notes left in the log.
-    pub tags: BTreeMap<String, String>,
 }
 
 /// What a table is made with.
@@ -63,10 +82,10 @@ pub struct NewTable {
 }
 
 /// What came of an attempt to make a table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CreateOutcome {
     /// This commit made it, or had made it before.
-    Created(u64),
+    Created(CommittedEntry),
     /// It was there already; nothing was committed.
     Exists,
 }
@@ -84,19 +103,19 @@ impl Table {
             .with_columns(columns.fields().cloned())
             .with_partition_columns(&table.partition_by)
             .with_save_mode(SaveMode::ErrorIfExists)
-            .with_actions(commit.files.iter().map(|file| Action::Add(file.0.clone())))
+            .with_actions(commit.files.iter().map(|file| Action::Add(file.add.clone())))
             // With retries delta-rs would add a second set of metadata to somebody else's table.
             .with_commit_properties(commit.properties().with_max_retries(0))
             .await;
         match result {
             Ok(_) => {
                 self.remember(Some(&commit.transaction));
-                Ok(CreateOutcome::Created(0))
+                Ok(CreateOutcome::Created(self.entry(0).await?))
             }
             Err(error) => match self.find_newest().await? {
                 None => Err(error.into()),
-                Some(_) => Ok(match self.find_committed(&commit.transaction).await? {
-                    Some(version) => CreateOutcome::Created(version),
+                Some(_) => Ok(match self.find_committed(&commit.transaction, commit.first_upload()).await? {
+                    Some(entry) => CreateOutcome::Created(entry),
                     None => CreateOutcome::Exists,
                 }),
             },
@@ -108,12 +127,12 @@ impl Table {
     /// # Errors
     /// [`TableError::NotCreated`], [`TableError::SequenceTaken`], [`TableError::Contended`], or the store's; none of
     /// them after a commit that took.
-    pub async fn append(&self, commit: &Commit) -> Result<u64, TableError> {
+    pub async fn append(&self, commit: &Commit, _written_for: &SchemaRef) -> Result<CommittedEntry, TableError> {
         for attempt in 0..MAX_ATTEMPTS {
             // The log need not be read for a first attempt at what comes after its newest transaction.
             if attempt > 0 || !self.is_known_to_precede(&commit.transaction) {
-                match self.look_up(&commit.transaction).await? {
-                    Found { version: Some(version), .. } => return Ok(version),
+                match self.look_up(&commit.transaction, commit.first_upload()).await? {
+                    Found { version: Some(version), .. } => return self.entry(version).await,
                     Found { newest: Some(newest), .. } if newest >= commit.transaction.sequence => {
                         return Err(TableError::SequenceTaken { newest });
                     }
@@ -128,20 +147,20 @@ impl Table {
                 predicate: None,
             };
             let result = CommitBuilder::from(commit.properties().with_max_retries(RETRIES_PER_ATTEMPT))
-                .with_actions(commit.files.iter().map(|file| Action::Add(file.0.clone())).collect())
+                .with_actions(commit.files.iter().map(|file| Action::Add(file.add.clone())).collect())
                 .build(Some(state as &dyn TableReference), self.log_store.clone(), operation)
                 .await;
             let error = match result {
                 Ok(finalized) => {
                     self.remember(Some(&commit.transaction));
-                    return Ok(finalized.version());
+                    return self.entry(finalized.version()).await;
                 }
                 Err(error) => error,
             };
             self.remember(None);
-            if let Some(version) = self.find_committed(&commit.transaction).await? {
-                tracing::warn!(error = %error, version, "a commit reported an error although it took");
-                return Ok(version);
+            if let Some(entry) = self.find_committed(&commit.transaction, commit.first_upload()).await? {
+                tracing::warn!(error = %error, entry.version, "a commit reported an error although it took");
+                return Ok(entry);
             }
             if !is_race(&error) {
                 return Err(error.into());
@@ -155,18 +174,32 @@ impl Table {
     ///
     /// # Errors
     /// The store's.
-    pub async fn find_committed(&self, transaction: &Transaction) -> Result<Option<u64>, TableError> {
-        Ok(self.look_up(transaction).await?.version)
+    pub async fn find_committed(
+        &self,
+        transaction: &Transaction,
+        upload: &str,
+    ) -> Result<Option<CommittedEntry>, TableError> {
+        match self.look_up(transaction, upload).await?.version {
+            Some(version) => self.entry(version).await.map(Some),
+            None => Ok(None),
+        }
     }
 
-    async fn look_up(&self, transaction: &Transaction) -> Result<Found, TableError> {
+    async fn entry(&self, version: u64) -> Result<CommittedEntry, TableError> {
+        let bytes = self.log_store.read_commit_entry(version).await?.unwrap_or_default();
+        let content = String::from_utf8_lossy(&bytes).into_owned();
+        let uploads = self.versions(Some(version + 1), 1).await?.pop().map(|entry| entry.uploads).unwrap_or_default();
+        Ok(CommittedEntry { version, content, uploads })
+    }
+
+    async fn look_up(&self, transaction: &Transaction, upload: &str) -> Result<Found, TableError> {
         let nothing = Found { newest: None, version: None };
         let Some(table) = self.find_newest().await? else { return Ok(nothing) };
         let newest = table.snapshot()?.transaction_version(self.log_store.as_ref(), &transaction.app_id).await?;
         let Some(newest) = newest else { return Ok(nothing) };
         self.remember(Some(&Transaction { sequence: newest, ..transaction.clone() }));
         let in_reach = newest >= transaction.sequence;
-        let version = if in_reach { self.find_transaction(transaction).await? } else { None };
+        let version = if in_reach { self.find_transaction(transaction, upload).await? } else { None };
         Ok(Found { newest: Some(newest), version })
     }
 
@@ -192,11 +225,14 @@ struct Found {
 }
 
 impl Commit {
+    fn first_upload(&self) -> &str {
+        self.uploads.first().map_or("", |part| part.id.as_str())
+    }
+
     fn properties(&self) -> CommitProperties {
-        let id = (COMMIT_ID_TAG.to_owned(), Value::String(self.transaction.id.clone()));
-        let tags = self.tags.iter().map(|(key, value)| (key.clone(), Value::String(value.clone()))).chain([id]);
+        let uploads = (UPLOADS_TAG.to_owned(), serde_json::json!(self.uploads));
         CommitProperties::default()
-            .with_metadata(tags)
+            .with_metadata([uploads])
             .with_application_transaction(deltalake::kernel::Transaction::new(
                 &self.transaction.app_id,
                 self.transaction.sequence,

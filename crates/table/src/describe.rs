@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use deltalake::kernel::CommitInfo;
 use serde::Deserialize;
 
-use crate::{COMMIT_ID_TAG, Table, TableError, Transaction};
+use crate::{Table, TableError, Transaction, UploadPart, commit::UPLOADS_TAG};
 
 /// One column.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +54,8 @@ pub struct VersionEntry {
     pub operation: Option<String>,
     /// The tags that the committer left, `sluice.` ones included.
     pub tags: HashMap<String, String>,
+    /// The uploads whose rows it added.
+    pub uploads: Vec<UploadPart>,
     /// How many data files it added.
     pub files_added: u64,
     /// How many data files it removed.
@@ -127,17 +129,20 @@ impl Table {
 
     /// The version whose commit carries this transaction. A writer's sequences grow from version to version, so the
     /// search ends at the first smaller one.
-    pub(crate) async fn find_transaction(&self, wanted: &Transaction) -> Result<Option<u64>, TableError> {
+    pub(crate) async fn find_transaction(&self, wanted: &Transaction, upload: &str) -> Result<Option<u64>, TableError> {
         let newest = self.newest().await?.version().ok_or(TableError::NotCreated)?;
         for version in (0..=newest).rev() {
             let Some(lines) = self.read_lines(version).await? else { break };
             let of_writer = lines.iter().filter_map(|line| line.txn.as_ref()).find(|txn| txn.app_id == wanted.app_id);
             match of_writer.map(|txn| txn.version.cmp(&wanted.sequence)) {
-                None | Some(Ordering::Greater) => {}
+                None => {}
                 Some(Ordering::Less) => return Ok(None),
-                Some(Ordering::Equal) => {
-                    let id = entry(version, lines).tags.remove(COMMIT_ID_TAG);
-                    return Ok(id.filter(|id| *id == wanted.id).map(|_| version));
+                Some(Ordering::Equal | Ordering::Greater) => {
+                    let entry = entry(version, lines);
+                    let is_in = entry.uploads.iter().any(|part| part.id == upload);
+                    if is_in {
+                        return Ok(Some(version));
+                    }
                 }
             }
         }
@@ -159,6 +164,7 @@ fn entry(version: u64, lines: Vec<Line>) -> VersionEntry {
         committed_at: None,
         operation: None,
         tags: HashMap::new(),
+        uploads: Vec::new(),
         files_added: 0,
         files_removed: 0,
         rows_added: 0,
@@ -177,6 +183,11 @@ fn entry(version: u64, lines: Vec<Line>) -> VersionEntry {
                 serde_json::Value::String(text) => text,
                 other => other.to_string(),
             };
+            entry.uploads = info
+                .info
+                .get(UPLOADS_TAG)
+                .and_then(|parts| serde_json::from_value(parts.clone()).ok())
+                .unwrap_or_default();
             entry.tags = info.info.into_iter().map(|(key, value)| (key, text(value))).collect();
         }
     }

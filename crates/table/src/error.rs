@@ -46,6 +46,9 @@ pub enum TableError {
         /// The newest in the log.
         newest: i64,
     },
+    /// The table's columns changed since the files were written: they have to be written again.
+    #[error("the table's columns have changed meanwhile")]
+    SchemaChanged,
     /// Other writers won every attempt.
     #[error("other writers were faster {attempts} times in a row")]
     Contended {
@@ -101,7 +104,7 @@ impl Failure for TableError {
             Self::UnsupportedType { .. } | Self::BadPartitioning { .. } | Self::TooManyPartitions { .. } => {
                 ErrorKind::Invalid
             }
-            Self::Contended { .. } | Self::SequenceTaken { .. } => ErrorKind::Unavailable,
+            Self::Contended { .. } | Self::SequenceTaken { .. } | Self::SchemaChanged => ErrorKind::Unavailable,
             Self::Delta(source) if matches!(**source, DeltaTableError::ObjectStore { .. }) => ErrorKind::Unavailable,
             Self::Delta(_) | Self::Encode(_) => ErrorKind::Internal,
             Self::Storage(source) => source.kind(),
@@ -115,6 +118,7 @@ impl Failure for TableError {
             Self::UnsupportedType { .. } => "unsupported-type",
             Self::BadPartitioning { .. } => "bad-partitioning",
             Self::TooManyPartitions { .. } => "too-many-partitions",
+            Self::SchemaChanged => "schema-changed",
             Self::Contended { .. } => "table-contended",
             Self::SequenceTaken { .. } => "sequence-taken",
             Self::Delta(_) => "table-unavailable",

@@ -20,7 +20,7 @@ mod table;
 
 mod shelf;
 
-pub use commit::{COMMIT_ID_TAG, Commit, CreateOutcome, NewTable, Transaction};
+pub use commit::{Commit, CommittedEntry, CreateOutcome, NewTable, Transaction, UploadPart};
 pub use describe::{Column, Description, VersionEntry};
 pub use error::TableError;
 pub use schema::{check_partition_columns, columns_of, storable_type};

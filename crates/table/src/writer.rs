@@ -27,6 +27,7 @@ use parquet::{
     },
 };
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use sluice_storage::{Folder, ObjectWriter};
 use tokio::io::AsyncReadExt as _;
 
@@ -103,7 +104,33 @@ pub struct StagedFiles(Vec<StagedFile>);
 
 /// A durable data file that no version of the table holds yet.
 #[derive(Debug, Clone)]
-pub struct DataFile(pub(crate) Add);
+pub struct DataFile {
+    pub(crate) add: Add,
+    rows: u64,
+    sha256: String,
+}
+
+impl DataFile {
+    /// Its path below the table's folder, as the log names it.
+    pub fn path(&self) -> &str {
+        &self.add.path
+    }
+
+    /// Its size, in bytes.
+    pub fn size_bytes(&self) -> u64 {
+        self.add.size.unsigned_abs()
+    }
+
+    /// How many rows it holds.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Its SHA-256, in lower-case hexadecimal.
+    pub fn sha256(&self) -> &str {
+        &self.sha256
+    }
+}
 
 impl TableWriter {
     /// A writer of rows of this schema, partitioned by these columns.
@@ -286,16 +313,18 @@ impl StagedFile {
         let mut scratch = self.scratch;
         io::Seek::rewind(&mut scratch)?;
         let mut scratch = tokio::fs::File::from_std(scratch);
+        let mut hasher = Sha256::new();
         loop {
             let mut chunk = Vec::with_capacity(SEND_CHUNK_BYTES);
             (&mut scratch).take(SEND_CHUNK_BYTES as u64).read_to_end(&mut chunk).await?;
             if chunk.is_empty() {
                 break;
             }
+            hasher.update(&chunk);
             object.write(Bytes::from(chunk)).await?;
         }
         let size_bytes = object.finish().await?;
-        Ok(DataFile(Add {
+        let add = Add {
             path: self.path,
             partition_values: self.values.into_map(),
             size: size_bytes as i64,
@@ -303,7 +332,9 @@ impl StagedFile {
             data_change: true,
             stats: Some(file_stats(&self.metadata)?),
             ..Add::default()
-        }))
+        };
+        let rows = self.metadata.file_metadata().num_rows().unsigned_abs();
+        Ok(DataFile { add, rows, sha256: hex::encode(hasher.finalize()) })
     }
 }
 

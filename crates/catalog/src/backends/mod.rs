@@ -6,7 +6,7 @@ use std::{fmt, path::Path, sync::Arc};
 
 use async_trait::async_trait;
 
-use crate::{CatalogError, Schemas, Tables, Uploads};
+use crate::{CatalogError, Inventory, Schemas, Tables, Uploads};
 
 /// A database that holds a catalog.
 #[async_trait]
@@ -14,11 +14,18 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync {
     fn tables(&self) -> &dyn Tables;
     fn schemas(&self) -> &dyn Schemas;
     fn uploads(&self) -> &dyn Uploads;
+    fn inventory(&self) -> &dyn Inventory;
+    /// The name under which this server commits.
+    fn writer(&self) -> &str;
+    /// The places of the servers that have unfinished uploads.
+    async fn unfinished_nodes(&self) -> Result<Vec<u32>, CatalogError>;
+    /// Make the unfinished uploads of the server that had this place those of this one; gives how many they are.
+    async fn adopt(&self, node: u32) -> Result<u64, CatalogError>;
     async fn ping(&self) -> Result<(), CatalogError>;
     async fn close(&self);
 }
 
-/// Connect to the database in this folder and bring it up to this release.
-pub(crate) async fn open(data_dir: &Path) -> Result<Arc<dyn Backend>, CatalogError> {
-    Ok(Arc::new(sqlite::SqliteBackend::open(&data_dir.join("catalog.db")).await?))
+/// Connect to the database in this folder and bring it up to this release, for the server that has this place.
+pub(crate) async fn open(data_dir: &Path, node: u32) -> Result<Arc<dyn Backend>, CatalogError> {
+    Ok(Arc::new(sqlite::SqliteBackend::open(&data_dir.join("catalog.db"), node).await?))
 }

@@ -4,6 +4,8 @@
 mod samples;
 
 #[cfg(test)]
+mod inventory;
+#[cfg(test)]
 mod namespaces;
 #[cfg(test)]
 mod opening;

@@ -1,9 +1,13 @@
 //! Opening and closing.
 
 use sluice_catalog::{Catalog, CatalogError};
-use sluice_domain::{ErrorKind, Failure};
+use sluice_domain::{ErrorKind, Failure, StoredFailure};
 
-use crate::samples::{Lake, table_ref};
+use crate::samples::{Lake, begin, new_upload, table_ref};
+
+fn failure() -> StoredFailure {
+    StoredFailure { kind: ErrorKind::Invalid, code: "bad-csv".into(), detail: "line 3".into() }
+}
 
 #[tokio::test]
 async fn the_folder_is_made_if_it_is_missing() {
@@ -14,22 +18,86 @@ async fn the_folder_is_made_if_it_is_missing() {
 }
 
 #[tokio::test]
-async fn a_second_catalog_of_one_folder_is_refused_until_the_first_is_closed() {
+async fn servers_share_a_catalog_under_names_of_their_own_until_every_place_is_taken() {
     let lake = Lake::open().await;
+    let mut others = Vec::new();
+    for _ in 1..16 {
+        others.push(Catalog::open(lake.dir.path()).await.unwrap());
+    }
+    let mut writers: Vec<&str> = others.iter().chain([&lake.catalog]).map(Catalog::writer).collect();
+    writers.sort_unstable();
+    writers.dedup();
+    assert_eq!(writers.len(), 16);
     let error = Catalog::open(lake.dir.path()).await.unwrap_err();
-    assert!(matches!(&error, CatalogError::DataDirInUse { path } if path == lake.dir.path()), "{error:?}");
+    assert!(matches!(&error, CatalogError::DataDirInUse { path, .. } if path == lake.dir.path()), "{error:?}");
     assert_eq!((error.kind(), error.code()), (ErrorKind::Conflict, "data-dir-in-use"));
+    drop(others);
     lake.reopen().await.catalog.ping().await.unwrap();
 }
 
 #[tokio::test]
-async fn dropping_the_last_clone_gives_the_folder_free() {
+async fn a_server_commits_under_the_same_name_after_a_restart_and_other_lakes_under_others() {
+    let (lake, other) = (Lake::open().await, Lake::open().await);
+    let writer = lake.catalog.writer().to_owned();
+    assert_ne!(writer, other.catalog.writer());
+    assert_eq!(lake.reopen().await.catalog.writer(), writer);
+}
+
+#[tokio::test]
+async fn dropping_the_last_clone_gives_the_place_free() {
     let Lake { dir, catalog } = Lake::open().await;
-    let clone = catalog.clone();
+    let (clone, writer) = (catalog.clone(), catalog.writer().to_owned());
     drop(catalog);
-    assert!(Catalog::open(dir.path()).await.is_err());
+    assert_ne!(Catalog::open(dir.path()).await.unwrap().writer(), writer);
     drop(clone);
-    Catalog::open(dir.path()).await.unwrap().ping().await.unwrap();
+    assert_eq!(Catalog::open(dir.path()).await.unwrap().writer(), writer);
+}
+
+#[tokio::test]
+async fn uploads_of_a_server_that_ended_are_taken_over_and_those_of_a_living_one_are_not() {
+    let lake = Lake::open().await;
+    let other = Catalog::open(lake.dir.path()).await.unwrap();
+    let table = lake.active_table("nyc.flights").await.id;
+    let (landed, committing, done) = (new_upload("nyc.flights"), new_upload("nyc.flights"), new_upload("nyc.flights"));
+    for upload in [&landed, &committing, &done] {
+        other.uploads().land(upload).await.unwrap();
+    }
+    begin(other.uploads(), committing.id, table).await.unwrap();
+    other.uploads().fail(done.id, &failure()).await.unwrap();
+
+    let uploads = lake.catalog.uploads();
+    assert!(lake.catalog.is_foreign(&uploads.find(landed.id).await.unwrap()));
+    assert_eq!(lake.catalog.take_over().await.unwrap(), 0);
+    assert!(uploads.unfinished(10).await.unwrap().is_empty());
+    let error = begin(uploads, landed.id, table).await.unwrap_err();
+    assert!(matches!(error, CatalogError::WrongState { .. }), "{error:?}");
+
+    let writer = other.writer().to_owned();
+    drop(other);
+    assert_eq!(lake.catalog.take_over().await.unwrap(), 2);
+    let taken = uploads.unfinished(10).await.unwrap();
+    assert_eq!(taken.iter().map(|entry| entry.id).collect::<Vec<_>>(), [landed.id, committing.id]);
+    assert!(!lake.catalog.is_foreign(&taken[0]));
+    // Where its commit may stand is not forgotten.
+    assert_eq!(taken[1].writer.as_deref(), Some(writer.as_str()));
+    begin(uploads, landed.id, table).await.unwrap();
+    assert_eq!(lake.catalog.take_over().await.unwrap(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_that_open_a_new_catalog_at_once_agree_on_its_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut opening = Vec::new();
+    for _ in 0..8 {
+        let path = dir.path().to_owned();
+        opening.push(tokio::spawn(async move { Catalog::open(&path).await.unwrap() }));
+    }
+    let mut lakes = Vec::new();
+    for catalog in opening {
+        let catalog = catalog.await.unwrap();
+        lakes.push((catalog.writer().rsplit_once(':').unwrap().0.to_owned(), catalog));
+    }
+    assert!(lakes.iter().all(|(lake, _)| *lake == lakes[0].0));
 }
 
 #[tokio::test]

@@ -1,11 +1,13 @@
 //! A catalog in a folder of its own, and things to put into it.
 
 use chrono::{DateTime, Utc};
-use sluice_catalog::{Catalog, NewTable, NewUpload};
+use sluice_catalog::{
+    Catalog, CatalogError, CommitTry, CommittedUpload, CommittedUploads, NewTable, NewUpload, Uploads,
+};
 use sluice_domain::IdempotencyKey;
 use sluice_domain::{
-    Compression, CsvOptions, Format, JsonOptions, Landed, NamespaceName, PageRequest, PageToken, ReadOptions,
-    TableEntry, TableFormat, TableRef, UploadId, ZoneName,
+    Compression, CsvOptions, FileRecord, Format, JsonOptions, Landed, LogRecord, NamespaceName, PageRequest, PageToken,
+    ReadOptions, TableEntry, TableFormat, TableId, TableRef, UploadEntry, UploadId, ZoneName,
 };
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -100,4 +102,26 @@ pub(crate) fn instant(text: &str) -> DateTime<Utc> {
 
 pub(crate) fn page(size: u32, token: Option<PageToken>) -> PageRequest {
     PageRequest { size, token }
+}
+
+/// Begin a commit of one upload without files.
+pub(crate) async fn begin(uploads: &dyn Uploads, upload: UploadId, table: TableId) -> Result<i64, CatalogError> {
+    let sequences = uploads.begin_commits(table, &[CommitTry { upload, files: Vec::new() }]).await?;
+    Ok(sequences[0])
+}
+
+/// Say that one upload is in its table.
+pub(crate) async fn commit(
+    uploads: &dyn Uploads,
+    upload: UploadId,
+    table: TableId,
+    committed: CommittedUpload,
+) -> Result<UploadEntry, CatalogError> {
+    let entry = LogRecord { version: committed.version, content: format!("{{\"version\":{}}}\n", committed.version) };
+    let all = CommittedUploads { table, entry, uploads: vec![(upload, committed)] };
+    Ok(uploads.commit(&all).await?.remove(0))
+}
+
+pub(crate) fn file(path: &str, upload: Option<UploadId>) -> FileRecord {
+    FileRecord { path: path.into(), size_bytes: 1 << 33, sha256: "cd".repeat(32), rows: 7, upload }
 }

@@ -7,7 +7,7 @@ use sluice_catalog::{CatalogError, NewTable, TableChange};
 use sluice_domain::{ErrorKind, Failure, Page, PageRequest, PageToken, TableEntry, TableId, TableState};
 use uuid::Uuid;
 
-use crate::samples::{Lake, namespaces, new_table, page, table_ref};
+use crate::samples::{Lake, begin, namespaces, new_table, page, table_ref};
 
 fn names(page: &Page<TableEntry>) -> Vec<String> {
     page.items.iter().map(|table| table.name.to_string()).collect()
@@ -156,7 +156,7 @@ async fn a_reserved_table_to_which_a_commit_was_begun_keeps_its_name() {
         match through {
             None => {
                 let upload = lake.landed(&name.to_string()).await;
-                uploads.begin_commit(upload, reserved.id).await.unwrap();
+                begin(uploads, upload, reserved.id).await.unwrap();
             }
             Some(through) => uploads.skip_sequences(reserved.id, through).await.unwrap(),
         }

@@ -4,7 +4,7 @@ use sluice_catalog::{CatalogError, NewUpload};
 use sluice_domain::{ErrorKind, Failure, PageRequest, PageToken, StoredFailure, UploadId, UploadState};
 use uuid::Uuid;
 
-use crate::samples::{Lake, keyed_upload, new_upload, page, table_ref};
+use crate::samples::{Lake, begin, keyed_upload, new_upload, page, table_ref};
 
 #[tokio::test]
 async fn what_landed_is_given_back_exactly() {
@@ -60,7 +60,7 @@ async fn of_many_that_land_with_one_key_at_once_one_does() {
     let mut landed = 0;
     for task in tasks {
         match task.await.unwrap() {
-            Ok(()) => landed += 1,
+            Ok(_) => landed += 1,
             Err(error) => assert!(matches!(error, CatalogError::KeyTaken { .. }), "{error:?}"),
         }
     }
@@ -101,7 +101,7 @@ async fn unfinished_uploads_are_those_that_landed_or_are_committing_oldest_first
     for _ in 0..5 {
         ids.push(lake.landed("nyc.flights").await);
     }
-    uploads.begin_commit(ids[1], table).await.unwrap();
+    begin(uploads, ids[1], table).await.unwrap();
     let failure = StoredFailure { kind: ErrorKind::Invalid, code: "bad-csv".into(), detail: "line 3".into() };
     uploads.fail(ids[2], &failure).await.unwrap();
 

@@ -2,6 +2,7 @@
 //!
 //! Invariant: every transaction that writes goes through the one writing connection and is synced when it commits.
 
+mod inventory;
 mod namespaces;
 mod schemas;
 mod sequences;
@@ -20,7 +21,9 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use crate::{CatalogError, Schemas, Tables, Uploads, backends::Backend};
+use uuid::Uuid;
+
+use crate::{CatalogError, Inventory, Schemas, Tables, Uploads, backends::Backend};
 
 /// How many reads run at a time; further ones wait.
 const READERS: u32 = 4;
@@ -34,10 +37,14 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) struct SqliteBackend {
     writer: SqlitePool,
     readers: SqlitePool,
+    /// The place of this server.
+    node: u32,
+    /// The name under which it commits.
+    writer_name: String,
 }
 
 impl SqliteBackend {
-    pub(crate) async fn open(file: &Path) -> Result<Self, CatalogError> {
+    pub(crate) async fn open(file: &Path, node: u32) -> Result<Self, CatalogError> {
         let options = SqliteConnectOptions::new()
             .filename(file)
             .create_if_missing(true)
@@ -48,13 +55,25 @@ impl SqliteBackend {
         let writer = pool(1).connect_with(options.clone()).await?;
         sqlx::migrate!().run(&writer).await?;
         let readers = pool(READERS).connect_with(options.pragma("query_only", "ON")).await?;
-        Ok(Self { writer, readers })
+        let writer_name = format!("sluice:{}:{node}", lake_id(&writer).await?);
+        Ok(Self { writer, readers, node, writer_name })
     }
 
     /// Begin a transaction that may write: the lock is taken now, so that what is read in it stays true.
     async fn write(&self) -> Result<Transaction<'static, Sqlite>, CatalogError> {
         Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
     }
+}
+
+/// The lake's name for itself, made when its first server opens the catalog.
+async fn lake_id(writer: &SqlitePool) -> Result<String, CatalogError> {
+    let found: Option<String> = sqlx::query_scalar("SELECT id FROM lakes").fetch_optional(writer).await?;
+    if let Some(id) = found {
+        return Ok(id);
+    }
+    let id = Uuid::new_v4().to_string();
+    sqlx::query("INSERT INTO lakes (id) VALUES ($1)").bind(&id).execute(writer).await?;
+    Ok(id)
 }
 
 fn pool(connections: u32) -> SqlitePoolOptions {
@@ -83,6 +102,34 @@ impl Backend for SqliteBackend {
 
     fn uploads(&self) -> &dyn Uploads {
         self
+    }
+
+    fn inventory(&self) -> &dyn Inventory {
+        self
+    }
+
+    fn writer(&self) -> &str {
+        &self.writer_name
+    }
+
+    async fn unfinished_nodes(&self) -> Result<Vec<u32>, CatalogError> {
+        let nodes: Vec<i64> =
+            sqlx::query_scalar("SELECT DISTINCT node FROM uploads WHERE state IN ('landed', 'committing')")
+                .fetch_all(&self.readers)
+                .await?;
+        let read = |node| u32::try_from(node).map_err(|error| CatalogError::corrupt("upload's server", error));
+        nodes.into_iter().map(read).collect()
+    }
+
+    async fn adopt(&self, node: u32) -> Result<u64, CatalogError> {
+        let mut write = self.write().await?;
+        let done = sqlx::query("UPDATE uploads SET node = $1 WHERE node = $2 AND state IN ('landed', 'committing')")
+            .bind(i64::from(self.node))
+            .bind(i64::from(node))
+            .execute(&mut *write)
+            .await?;
+        write.commit().await?;
+        Ok(done.rows_affected())
     }
 
     async fn ping(&self) -> Result<(), CatalogError> {

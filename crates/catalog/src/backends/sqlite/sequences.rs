@@ -1,33 +1,42 @@
 //! The order of the commits to one table in SQLite.
 
 use async_trait::async_trait;
-use sluice_domain::{TableId, UploadId, UploadState};
+use sluice_domain::{TableId, UploadState};
 use sqlx::SqliteConnection;
 
 use super::{
-    SqliteBackend,
+    SqliteBackend, inventory,
     tables::not_found,
     uploads::{find, wrong_state},
 };
-use crate::{CatalogError, Sequences};
+use crate::{CatalogError, CommitTry, Sequences};
 
 #[async_trait]
 impl Sequences for SqliteBackend {
-    async fn begin_commit(&self, id: UploadId, table: TableId) -> Result<i64, CatalogError> {
+    async fn begin_commits(&self, table: TableId, tries: &[CommitTry]) -> Result<Vec<i64>, CatalogError> {
         let mut write = self.write().await?;
-        let entry = find(&mut *write, id).await?;
-        if !matches!(entry.state, UploadState::Landed | UploadState::Committing) {
-            return Err(wrong_state(&entry));
-        }
-        let sequence = next_sequence(&mut write, table).await?;
-        sqlx::query("UPDATE uploads SET state = 'committing', table_id = $1, sequence = $2 WHERE id = $3")
+        let mut sequences = Vec::with_capacity(tries.len());
+        for attempt in tries {
+            let entry = find(&mut *write, attempt.upload).await?;
+            let open = matches!(entry.state, UploadState::Landed | UploadState::Committing);
+            if !open || entry.node != self.node {
+                return Err(wrong_state(&entry));
+            }
+            let sequence = next_sequence(&mut write, table).await?;
+            sqlx::query(
+                "UPDATE uploads SET state = 'committing', table_id = $1, sequence = $2, writer = $3 WHERE id = $4",
+            )
             .bind(table.to_string())
             .bind(sequence)
-            .bind(id.to_string())
+            .bind(&self.writer_name)
+            .bind(attempt.upload.to_string())
             .execute(&mut *write)
             .await?;
+            inventory::enter(&mut write, table, &attempt.files).await?;
+            sequences.push(sequence);
+        }
         write.commit().await?;
-        Ok(sequence)
+        Ok(sequences)
     }
 
     async fn skip_sequences(&self, table: TableId, through: i64) -> Result<(), CatalogError> {

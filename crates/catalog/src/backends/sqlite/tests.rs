@@ -12,7 +12,7 @@ use crate::NewTable;
 async fn opened() -> (TempDir, PathBuf, SqliteBackend) {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("catalog.db");
-    let backend = SqliteBackend::open(&file).await.unwrap();
+    let backend = SqliteBackend::open(&file, 0).await.unwrap();
     (dir, file, backend)
 }
 
@@ -108,7 +108,7 @@ async fn a_file_that_is_no_database_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("catalog.db");
     std::fs::write(&file, "name,age\n".repeat(1000)).unwrap();
-    let error = SqliteBackend::open(&file).await.unwrap_err();
+    let error = SqliteBackend::open(&file, 0).await.unwrap_err();
     assert_eq!(error.code(), "catalog-corrupt", "{error:?}");
 }
 
@@ -122,7 +122,7 @@ async fn a_database_of_a_later_release_is_refused() {
     )
     .await;
     backend.close().await;
-    let error = SqliteBackend::open(&file).await.unwrap_err();
+    let error = SqliteBackend::open(&file, 0).await.unwrap_err();
     assert_eq!(error.code(), "catalog-corrupt", "{error:?}");
 }
 

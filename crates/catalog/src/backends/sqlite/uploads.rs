@@ -4,9 +4,9 @@ use async_trait::async_trait;
 use sluice_domain::{Page, PageRequest, StoredFailure, TableRef, UploadEntry, UploadId, UploadState};
 use sqlx::{SqliteConnection, SqliteExecutor};
 
-use super::{SqliteBackend, entries, fetch_size, page_of};
+use super::{SqliteBackend, entries, fetch_size, inventory, page_of};
 use crate::{
-    CatalogError, CommittedUpload, NewUpload, Uploads,
+    CatalogError, CommittedUpload, CommittedUploads, NewUpload, Uploads,
     columns::{instant, json, number},
     rows::UploadRow,
 };
@@ -16,10 +16,11 @@ const AFTER_EVERY_ID: &str = "~";
 
 #[async_trait]
 impl Uploads for SqliteBackend {
-    async fn land(&self, new: &NewUpload) -> Result<(), CatalogError> {
+    async fn land(&self, new: &NewUpload) -> Result<UploadEntry, CatalogError> {
         let mut write = self.write().await?;
-        if insert(&mut write, new).await? {
-            return Ok(write.commit().await?);
+        if let Some(entry) = insert(&mut write, new, self.node).await? {
+            write.commit().await?;
+            return Ok(entry);
         }
         match (find(&mut *write, new.id).await, &new.idempotency_key) {
             (Err(CatalogError::UploadNotFound { .. }), Some(taken)) => {
@@ -43,26 +44,15 @@ impl Uploads for SqliteBackend {
         row.map(UploadEntry::try_from).transpose()
     }
 
-    async fn commit(&self, id: UploadId, committed: &CommittedUpload) -> Result<UploadEntry, CatalogError> {
+    async fn commit(&self, committed: &CommittedUploads) -> Result<Vec<UploadEntry>, CatalogError> {
         let mut write = self.write().await?;
-        let entry = find(&mut *write, id).await?;
-        match entry.state {
-            UploadState::Committed if entry.version == Some(committed.version) => return Ok(entry),
-            UploadState::Committing => {}
-            _ => return Err(wrong_state(&entry)),
+        let mut entries = Vec::with_capacity(committed.uploads.len());
+        for (id, upload) in &committed.uploads {
+            entries.push(commit_one(&mut write, *id, upload).await?);
         }
-        let row: UploadRow = sqlx::query_as(
-            "UPDATE uploads SET state = 'committed', version = $1, row_counts = $2, committed_at = $3 \
-             WHERE id = $4 RETURNING *",
-        )
-        .bind(number("upload's table version", committed.version)?)
-        .bind(json("upload's row counts", &committed.rows)?)
-        .bind(instant(committed.committed_at))
-        .bind(id.to_string())
-        .fetch_one(&mut *write)
-        .await?;
+        inventory::enter_commit(&mut write, committed.table, &committed.entry).await?;
         write.commit().await?;
-        row.try_into()
+        Ok(entries)
     }
 
     async fn fail(&self, id: UploadId, failure: &StoredFailure) -> Result<(), CatalogError> {
@@ -82,11 +72,13 @@ impl Uploads for SqliteBackend {
     }
 
     async fn unfinished(&self, limit: u32) -> Result<Vec<UploadEntry>, CatalogError> {
-        let rows: Vec<UploadRow> =
-            sqlx::query_as("SELECT * FROM uploads WHERE state IN ('landed', 'committing') ORDER BY id LIMIT $1")
-                .bind(i64::from(limit))
-                .fetch_all(&self.readers)
-                .await?;
+        let rows: Vec<UploadRow> = sqlx::query_as(
+            "SELECT * FROM uploads WHERE state IN ('landed', 'committing') AND node = $1 ORDER BY id LIMIT $2",
+        )
+        .bind(i64::from(self.node))
+        .bind(i64::from(limit))
+        .fetch_all(&self.readers)
+        .await?;
         entries(rows)
     }
 
@@ -113,12 +105,41 @@ pub(super) async fn find(executor: impl SqliteExecutor<'_>, id: UploadId) -> Res
     row.ok_or(CatalogError::UploadNotFound { upload: id })?.try_into()
 }
 
-/// Enter an upload; false where its id or its key is there already.
-async fn insert(connection: &mut SqliteConnection, new: &NewUpload) -> Result<bool, CatalogError> {
-    let done = sqlx::query(
+/// Say that one upload is in its table, within a transaction.
+async fn commit_one(
+    connection: &mut SqliteConnection,
+    id: UploadId,
+    committed: &CommittedUpload,
+) -> Result<UploadEntry, CatalogError> {
+    let entry = find(&mut *connection, id).await?;
+    match entry.state {
+        UploadState::Committed if entry.version == Some(committed.version) => return Ok(entry),
+        UploadState::Committing => {}
+        _ => return Err(wrong_state(&entry)),
+    }
+    let row: UploadRow = sqlx::query_as(
+        "UPDATE uploads SET state = 'committed', version = $1, row_counts = $2, committed_at = $3 \
+         WHERE id = $4 RETURNING *",
+    )
+    .bind(number("upload's table version", committed.version)?)
+    .bind(json("upload's row counts", &committed.rows)?)
+    .bind(instant(committed.committed_at))
+    .bind(id.to_string())
+    .fetch_one(connection)
+    .await?;
+    row.try_into()
+}
+
+/// Enter an upload; none where its id or its key is there already.
+async fn insert(
+    connection: &mut SqliteConnection,
+    new: &NewUpload,
+    node: u32,
+) -> Result<Option<UploadEntry>, CatalogError> {
+    let row: Option<UploadRow> = sqlx::query_as(
         "INSERT INTO uploads (id, table_name, principal, key_scope, idempotency_key, file_name, read_options, \
-         raw_path, size_bytes, sha256, landed_at, started_at, state) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'landed') ON CONFLICT DO NOTHING",
+         raw_path, size_bytes, sha256, landed_at, started_at, node, state) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'landed') ON CONFLICT DO NOTHING RETURNING *",
     )
     .bind(new.id.to_string())
     .bind(new.table.to_string())
@@ -132,7 +153,8 @@ async fn insert(connection: &mut SqliteConnection, new: &NewUpload) -> Result<bo
     .bind(&new.landed.sha256)
     .bind(instant(new.landed.landed_at))
     .bind(instant(new.started_at))
-    .execute(connection)
+    .bind(i64::from(node))
+    .fetch_optional(connection)
     .await?;
-    Ok(done.rows_affected() == 1)
+    row.map(UploadEntry::try_from).transpose()
 }

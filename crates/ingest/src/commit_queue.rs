@@ -1,0 +1,258 @@
+//! Uploads that wait for their commit: whoever has the table's turn commits for all that wait.
+//!
+//! Invariant: sequences are handed out and committed under the table's turn, so that they grow from version to version.
+//! Invariant: an upload that went into the queue gets an answer from whoever took it out.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+
+use chrono::Utc;
+use sluice_catalog::{Catalog, CatalogError, CommitTry, CommittedUpload, CommittedUploads, NewSchemaVersion};
+use sluice_domain::{FileRecord, LogRecord, RowCounts, StoredFailure, TableId, UploadEntry};
+use sluice_table::{Commit, CommittedEntry, CreateOutcome, NewTable, Table, TableError, Transaction, UploadPart};
+use tokio::sync::oneshot;
+
+use crate::{
+    IngestError,
+    pipeline::{Shape, Written},
+};
+
+/// How many uploads one commit holds at the most.
+const MAX_UPLOADS: usize = 64;
+/// How many files one commit adds at the most, beyond those of its first upload.
+const MAX_FILES: usize = 10_000;
+/// How often a commit is begun again because the log is ahead of the catalog.
+const MAX_ROUNDS: u32 = 3;
+
+/// What came of an upload in the queue.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// Its rows are in the table, and the ledger says so.
+    Committed(Box<UploadEntry>),
+    /// Its files do not fit the table any more, or the table is gone.
+    StartOver,
+}
+
+/// An upload whose files wait for their commit.
+pub(crate) struct Ready {
+    pub(crate) table: TableId,
+    pub(crate) upload: UploadEntry,
+    pub(crate) shape: Shape,
+    pub(crate) written: Written,
+}
+
+struct Waiting {
+    ready: Ready,
+    answer: oneshot::Sender<Result<Outcome, IngestError>>,
+}
+
+/// The queues of all tables, of which only those that somebody waits in are kept.
+pub(crate) struct CommitQueue {
+    catalog: Catalog,
+    waiting: Mutex<HashMap<TableId, Vec<Waiting>>>,
+}
+
+impl CommitQueue {
+    pub(crate) fn new(catalog: Catalog) -> Self {
+        Self { catalog, waiting: Mutex::default() }
+    }
+
+    /// Make the table with the rows of this upload.
+    pub(crate) async fn create(&self, table: &Table, new: NewTable, ready: Ready) -> Result<Outcome, IngestError> {
+        let (answer, mut given) = oneshot::channel();
+        let id = ready.table;
+        let _turn = table.take_turn().await;
+        self.commit(table, id, Some(new), vec![Waiting { ready, answer }]).await;
+        given.try_recv().unwrap_or_else(|_| Err(IngestError::lost_task("commit")))
+    }
+
+    /// Add the rows of this upload to the table, together with those of the others that wait.
+    pub(crate) async fn append(&self, table: &Table, ready: Ready) -> Result<Outcome, IngestError> {
+        let (answer, mut given) = oneshot::channel();
+        let id = ready.table;
+        self.lock().entry(id).or_default().push(Waiting { ready, answer });
+        let _turn = table.take_turn().await;
+        loop {
+            match given.try_recv() {
+                Ok(outcome) => return outcome,
+                Err(oneshot::error::TryRecvError::Closed) => return Err(IngestError::lost_task("commit")),
+                Err(oneshot::error::TryRecvError::Empty) => {}
+            }
+            let batch = self.take(id);
+            self.commit(table, id, None, batch).await;
+        }
+    }
+
+    /// Take out the first upload that waits, and those behind it that go into the same commit.
+    fn take(&self, table: TableId) -> Vec<Waiting> {
+        let mut waiting = self.lock();
+        let Some(queue) = waiting.remove(&table) else { return Vec::new() };
+        let (mut batch, mut left) = (Vec::<Waiting>::new(), Vec::new());
+        let mut files = 0;
+        for next in queue {
+            let fits = batch.first().is_none_or(|first| {
+                batch.len() < MAX_UPLOADS
+                    && files + next.ready.written.files.len() <= MAX_FILES
+                    && first.ready.shape == next.ready.shape
+            });
+            if fits {
+                files += next.ready.written.files.len();
+                batch.push(next);
+            } else {
+                left.push(next);
+            }
+        }
+        if !left.is_empty() {
+            waiting.insert(table, left);
+        }
+        batch
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<TableId, Vec<Waiting>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Commit these uploads in one commit, and answer each of them.
+    async fn commit(&self, table: &Table, id: TableId, new: Option<NewTable>, batch: Vec<Waiting>) {
+        let mut batch = batch;
+        for _ in 0..MAX_ROUNDS {
+            let Some(first) = batch.first() else { return };
+            let tries: Vec<CommitTry> = batch.iter().map(|waiting| waiting.ready.as_try()).collect();
+            let sequences = match self.catalog.uploads().begin_commits(id, &tries).await {
+                Ok(sequences) => sequences,
+                Err(CatalogError::WrongState { upload, state }) => {
+                    let (out, others) = batch.into_iter().partition(|waiting| waiting.ready.upload.id == upload);
+                    answer_all(out, || Err(CatalogError::WrongState { upload, state }.into()));
+                    batch = others;
+                    continue;
+                }
+                Err(CatalogError::TableNotFound { .. }) => return answer_all(batch, || Ok(Outcome::StartOver)),
+                Err(error) => return fail_all(batch, &error.into()),
+            };
+            let commit = self.commit_of(&batch, sequences.last().copied().unwrap_or_default());
+            let outcome = match &new {
+                Some(new) => table.create(new, &commit).await,
+                None => table.append(&commit, &first.ready.shape.schema).await.map(CreateOutcome::Created),
+            };
+            match outcome {
+                Ok(CreateOutcome::Created(entry)) => {
+                    if new.is_some()
+                        && let Err(error) = self.register(table, id, entry.version, &first.ready.upload).await
+                    {
+                        return fail_all(batch, &error);
+                    }
+                    return self.write_down(id, entry, batch).await;
+                }
+                Ok(CreateOutcome::Exists) | Err(TableError::SchemaChanged) => {
+                    return answer_all(batch, || Ok(Outcome::StartOver));
+                }
+                Err(TableError::SequenceTaken { newest }) => {
+                    tracing::warn!(table.id = %id, newest, "the log is ahead of the catalog");
+                    if let Err(error) = self.catalog.uploads().skip_sequences(id, newest).await {
+                        return fail_all(batch, &error.into());
+                    }
+                }
+                Err(error) => return fail_all(batch, &error.into()),
+            }
+        }
+        fail_all(batch, &TableError::Contended { attempts: MAX_ROUNDS }.into());
+    }
+
+    fn commit_of(&self, batch: &[Waiting], sequence: i64) -> Commit {
+        Commit {
+            files: batch.iter().flat_map(|waiting| waiting.ready.written.files.iter().cloned()).collect(),
+            uploads: batch.iter().map(|waiting| waiting.ready.as_part()).collect(),
+            transaction: Transaction { app_id: self.catalog.writer().to_owned(), sequence },
+        }
+    }
+
+    /// Write down that the table is there, and its schema. Comes before the ledger's word of the upload: what that calls
+    /// committed must be found in a table that is there.
+    pub(crate) async fn register(
+        &self,
+        table: &Table,
+        id: TableId,
+        version: u64,
+        upload: &UploadEntry,
+    ) -> Result<(), IngestError> {
+        let description = table.describe(Some(version)).await?;
+        match self.catalog.tables().activate(id, &description.partition_by).await {
+            // A table that was deleted since holds the rows all the same, and can be restored with them.
+            Ok(()) | Err(CatalogError::TableNotFound { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let schema = NewSchemaVersion {
+            table_id: id,
+            table_version: version,
+            schema: description.schema.as_ref().clone(),
+            upload_id: Some(upload.id),
+            principal: upload.principal.clone(),
+        };
+        self.catalog.schemas().record(&schema).await?;
+        Ok(())
+    }
+
+    /// Write into the ledger what the log says.
+    async fn write_down(&self, table: TableId, entry: CommittedEntry, batch: Vec<Waiting>) {
+        let committed_at = Utc::now();
+        let of = |waiting: &Waiting| {
+            let rows = RowCounts::all_committed(waiting.ready.written.rows);
+            (waiting.ready.upload.id, CommittedUpload { version: entry.version, rows, committed_at })
+        };
+        let uploads = batch.iter().map(of).collect();
+        let entry = LogRecord { version: entry.version, content: entry.content.clone() };
+        match self.catalog.uploads().commit(&CommittedUploads { table, entry, uploads }).await {
+            Ok(entries) => {
+                for (waiting, entry) in batch.into_iter().zip(entries) {
+                    // Nobody waits for it any more only where the process ends.
+                    let _ = waiting.answer.send(Ok(Outcome::Committed(Box::new(entry))));
+                }
+            }
+            Err(error) => fail_all(batch, &error.into()),
+        }
+    }
+}
+
+impl Ready {
+    fn as_try(&self) -> CommitTry {
+        let record = |file: &sluice_table::DataFile| FileRecord {
+            path: file.path().to_owned(),
+            size_bytes: file.size_bytes(),
+            sha256: file.sha256().to_owned(),
+            rows: file.rows(),
+            upload: Some(self.upload.id),
+        };
+        CommitTry { upload: self.upload.id, files: self.written.files.iter().map(record).collect() }
+    }
+
+    fn as_part(&self) -> UploadPart {
+        UploadPart {
+            id: self.upload.id.to_string(),
+            rows: self.written.rows,
+            sha256: self.upload.landed.sha256.clone(),
+            principal: self.upload.principal.clone(),
+        }
+    }
+}
+
+fn answer_all(batch: Vec<Waiting>, outcome: impl Fn() -> Result<Outcome, IngestError>) {
+    for waiting in batch {
+        let _ = waiting.answer.send(outcome());
+    }
+}
+
+/// Tell each upload of the failure of their commit.
+fn fail_all(batch: Vec<Waiting>, error: &IngestError) {
+    tracing::warn!(?error, uploads = batch.len(), "a commit failed");
+    answer_all(batch, || Err(copy_of(error)));
+}
+
+/// The same failure for another upload; that the log does not hold the commit must not get lost.
+fn copy_of(error: &IngestError) -> IngestError {
+    match error {
+        IngestError::Table(TableError::Contended { attempts }) => TableError::Contended { attempts: *attempts }.into(),
+        other => StoredFailure::from(other).into(),
+    }
+}
