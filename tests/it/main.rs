@@ -8,6 +8,7 @@ mod coverage;
 mod openapi;
 mod problems;
 
+mod integrity;
 mod recovery;
 mod tables;
 mod two_servers;

@@ -17,6 +17,9 @@ pub trait Inventory: Send + Sync {
     /// Data files in the order of their paths, those after `after`, this many at the most.
     async fn files(&self, table: TableId, after: Option<&str>, limit: u32) -> Result<Vec<FileRecord>, CatalogError>;
 
+    /// The data file of this path.
+    async fn file(&self, table: TableId, path: &str) -> Result<Option<FileRecord>, CatalogError>;
+
     /// Strike out data files that were deleted.
     async fn forget_files(&self, table: TableId, paths: &[String]) -> Result<(), CatalogError>;
 

@@ -5,7 +5,7 @@ use crate::UploadId;
 /// A data file as it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileRecord {
-    /// Its path below the table's folder, as the log names it.
+    /// Its path below the table's folder.
     pub path: String,
     /// Its size.
     pub size_bytes: u64,

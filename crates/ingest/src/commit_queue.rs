@@ -5,7 +5,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use chrono::Utc;
@@ -15,7 +15,7 @@ use sluice_table::{Commit, CommittedEntry, CreateOutcome, NewTable, Table, Table
 use tokio::sync::oneshot;
 
 use crate::{
-    IngestError,
+    IngestError, TailCheck,
     pipeline::{Shape, Written},
 };
 
@@ -51,12 +51,13 @@ struct Waiting {
 /// The queues of all tables, of which only those that somebody waits in are kept.
 pub(crate) struct CommitQueue {
     catalog: Catalog,
+    tails: Arc<TailCheck>,
     waiting: Mutex<HashMap<TableId, Vec<Waiting>>>,
 }
 
 impl CommitQueue {
-    pub(crate) fn new(catalog: Catalog) -> Self {
-        Self { catalog, waiting: Mutex::default() }
+    pub(crate) fn new(catalog: Catalog, tails: Arc<TailCheck>) -> Self {
+        Self { catalog, tails, waiting: Mutex::default() }
     }
 
     /// Make the table with the rows of this upload.
@@ -117,6 +118,9 @@ impl CommitQueue {
     /// Commit these uploads in one commit, and answer each of them.
     async fn commit(&self, table: &Table, id: TableId, new: Option<NewTable>, batch: Vec<Waiting>) {
         let mut batch = batch;
+        if let Err(error) = self.tails.check(id, table).await {
+            return fail_all(batch, &error);
+        }
         for _ in 0..MAX_ROUNDS {
             let Some(first) = batch.first() else { return };
             let tries: Vec<CommitTry> = batch.iter().map(|waiting| waiting.ready.as_try()).collect();

@@ -19,6 +19,7 @@ mod formats;
 
 mod commit_queue;
 mod in_flight;
+mod integrity;
 mod land;
 mod source;
 
@@ -30,6 +31,7 @@ mod upload;
 
 pub use decode_error::DecodeError;
 pub use error::{IngestError, UploadFailure};
+pub use integrity::{Damage, Finding, Integrity, Repair, TailCheck};
 pub use land::{Body, BodyError};
 pub use limits::DecodeLimits;
 pub use metrics::IngestMetrics;

@@ -6,8 +6,8 @@ use std::{error::Error as _, path::PathBuf, sync::Arc};
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use sluice_domain::{Format, UploadEntry, ZoneName};
-use sluice_storage::{StorageError, Zones, free_bytes, is_full};
-use sluice_table::{DataFile, StagedFiles, Table, TableError, TableWriter};
+use sluice_storage::{Folder, StorageError, Zones, free_bytes, is_full};
+use sluice_table::{DataFile, StagedFiles, TableError, TableWriter};
 use tokio::{
     sync::{Semaphore, mpsc},
     task::{JoinHandle, spawn_blocking},
@@ -80,18 +80,18 @@ impl Pipeline {
         Ok(Shape { schema, partition_by })
     }
 
-    /// Write the upload's rows as files of the table.
+    /// Write the upload's rows as files below a folder.
     pub(crate) async fn write(
         &self,
         entry: &UploadEntry,
         shape: &Shape,
-        table: &Table,
+        folder: &Folder,
     ) -> Result<Written, IngestError> {
         // Held until the scratch files are gone: they are what the slots bound, besides memory.
         let _slot = self.slots.acquire().await;
         let staged = self.stage(entry, shape).await?;
         let rows = staged.rows();
-        Ok(Written { files: staged.upload(table.folder()).await?, rows })
+        Ok(Written { files: staged.upload(folder).await?, rows })
     }
 
     async fn stage(&self, entry: &UploadEntry, shape: &Shape) -> Result<StagedFiles, IngestError> {

@@ -13,7 +13,7 @@ use sluice_domain::{
 use sluice_table::{CommittedEntry, NewTable, Shelf, Table, TableError, Transaction};
 
 use crate::{
-    IngestError, IngestMetrics, UploadFailure, UploadRequest,
+    IngestError, IngestMetrics, TailCheck, UploadFailure, UploadRequest,
     commit_queue::{CommitQueue, Outcome, Ready},
     land::Intake,
     pipeline::{Pipeline, Shape, Written},
@@ -29,6 +29,7 @@ pub(crate) struct Road {
     pub(crate) shelf: Arc<Shelf>,
     pub(crate) metrics: IngestMetrics,
     pub(crate) queue: CommitQueue,
+    pub(crate) tails: Arc<TailCheck>,
 }
 
 /// Where an upload goes, and what the rows of that table look like.
@@ -108,7 +109,7 @@ impl Road {
         }
         for _ in 0..MAX_ROUNDS {
             let target = self.find_target(&entry).await?;
-            let written = self.pipeline.write(&entry, &target.shape, &target.table).await?;
+            let written = self.pipeline.write(&entry, &target.shape, target.table.folder()).await?;
             match self.commit(&entry, &target, written).await? {
                 Outcome::Committed(entry) => {
                     return self.receipt(&entry).ok_or_else(|| IngestError::lost_task("receipt"));

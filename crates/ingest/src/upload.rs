@@ -13,7 +13,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 use crate::{
-    Body, IngestError, IngestMetrics, IngestSettings, UploadFailure,
+    Body, IngestError, IngestMetrics, IngestSettings, TailCheck, UploadFailure,
     commit_queue::CommitQueue,
     in_flight::{Claim, InFlight, Subject},
     land::Intake,
@@ -74,8 +74,9 @@ impl Ingest {
         let places = Arc::new(Semaphore::new(settings.concurrent_uploads));
         let Lake { zones, catalog, shelf } = lake;
         let pipeline = Pipeline::new(settings, zones, scratch_dir.to_owned());
-        let queue = CommitQueue::new(catalog.clone());
-        let road = Arc::new(Road { pipeline, catalog, shelf, metrics, queue });
+        let tails = Arc::new(TailCheck::new(catalog.clone()));
+        let queue = CommitQueue::new(catalog.clone(), Arc::clone(&tails));
+        let road = Arc::new(Road { pipeline, catalog, shelf, metrics, queue, tails });
         let (in_flight, running, stopping) = (InFlight::default(), TaskTracker::new(), CancellationToken::new());
         Self { road, in_flight, places, running, stopping }
     }

@@ -1,13 +1,13 @@
 //! The command line.
 
-use std::{future::Future, io::Write as _, path::PathBuf};
+use std::{future::Future, io::Write as _, path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
 use crate::{
     client::{Connection, QueryCommand, UploadCommand},
-    demo,
+    demo, integrity,
     server::Server,
     settings::{Flags, Settings},
     telemetry,
@@ -31,6 +31,10 @@ enum Command {
     Query(QueryCommand),
     /// Start a server with a sample: flights from New York in January 2013
     Demo(demo::DemoCommand),
+    /// Compare a lake with its ledger, byte for byte; servers may go on meanwhile
+    Scrub(integrity::LakeCommand),
+    /// Restore what a comparison finds damaged, as far as the ledger and the originals reach
+    Repair(integrity::LakeCommand),
     /// Print the OpenAPI document
     Openapi,
 }
@@ -49,17 +53,20 @@ impl Cli {
     ///
     /// # Errors
     /// Whatever stops the command.
-    pub async fn run(self) -> anyhow::Result<()> {
-        match self.command {
+    pub async fn run(self) -> anyhow::Result<ExitCode> {
+        let done = match self.command {
             Command::Serve(command) => serve(command).await,
             Command::Upload(command) => Connection::new(&command.connection)?.upload(&command).await,
             Command::Query(command) => Connection::new(&command.connection)?.query(&command).await,
             Command::Demo(command) => demo::run(command).await,
+            Command::Scrub(command) => return integrity::scrub(command).await,
+            Command::Repair(command) => return integrity::repair(command).await,
             Command::Openapi => {
                 say(&sluice_api::document().to_pretty_json()?);
                 Ok(())
             }
-        }
+        };
+        done.map(|()| ExitCode::SUCCESS)
     }
 }
 

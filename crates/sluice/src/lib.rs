@@ -6,6 +6,7 @@
 mod cli;
 mod client;
 mod demo;
+mod integrity;
 mod lake;
 mod server;
 mod settings;

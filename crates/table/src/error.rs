@@ -49,6 +49,12 @@ pub enum TableError {
     /// The table's columns changed since the files were written: they have to be written again.
     #[error("the table's columns have changed meanwhile")]
     SchemaChanged,
+    /// The log does not hold what was committed to it.
+    #[error("the log does not hold what was committed as version {version}; `sluice repair` restores it")]
+    Damaged {
+        /// The version.
+        version: u64,
+    },
     /// Other writers won every attempt.
     #[error("other writers were faster {attempts} times in a row")]
     Contended {
@@ -104,7 +110,9 @@ impl Failure for TableError {
             Self::UnsupportedType { .. } | Self::BadPartitioning { .. } | Self::TooManyPartitions { .. } => {
                 ErrorKind::Invalid
             }
-            Self::Contended { .. } | Self::SequenceTaken { .. } | Self::SchemaChanged => ErrorKind::Unavailable,
+            Self::Contended { .. } | Self::SequenceTaken { .. } | Self::SchemaChanged | Self::Damaged { .. } => {
+                ErrorKind::Unavailable
+            }
             Self::Delta(source) if matches!(**source, DeltaTableError::ObjectStore { .. }) => ErrorKind::Unavailable,
             Self::Delta(_) | Self::Encode(_) => ErrorKind::Internal,
             Self::Storage(source) => source.kind(),
@@ -119,6 +127,7 @@ impl Failure for TableError {
             Self::BadPartitioning { .. } => "bad-partitioning",
             Self::TooManyPartitions { .. } => "too-many-partitions",
             Self::SchemaChanged => "schema-changed",
+            Self::Damaged { .. } => "table-damaged",
             Self::Contended { .. } => "table-contended",
             Self::SequenceTaken { .. } => "sequence-taken",
             Self::Delta(_) => "table-unavailable",

@@ -16,6 +16,7 @@ mod writer;
 
 mod commit;
 mod describe;
+mod inspect;
 mod table;
 
 mod shelf;
@@ -23,6 +24,7 @@ mod shelf;
 pub use commit::{Commit, CommittedEntry, CreateOutcome, NewTable, Transaction, UploadPart};
 pub use describe::{Column, Description, VersionEntry};
 pub use error::TableError;
+pub use inspect::{LiveFile, added_paths, object_path};
 pub use schema::{check_partition_columns, columns_of, storable_type};
 pub use shelf::Shelf;
 pub use table::{CommitTurn, Scan, Table};

@@ -64,6 +64,11 @@ impl Table {
         Ok(kept.clone())
     }
 
+    /// Read the log anew when it is needed next.
+    pub async fn forget_snapshot(&self) {
+        *self.snapshot.lock().await = None;
+    }
+
     /// The table at its newest version.
     pub(crate) async fn newest(&self) -> Result<DeltaTable, TableError> {
         self.find_newest().await?.ok_or(TableError::NotCreated)

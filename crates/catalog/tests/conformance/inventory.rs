@@ -28,6 +28,8 @@ async fn files_are_entered_with_the_try_of_their_commit() {
     assert_eq!(files, [file("a.parquet", Some(second)), file("b.parquet", Some(first))]);
     let rest = inventory.files(table, Some("b.parquet"), 2).await.unwrap();
     assert_eq!(rest, [file("p=a%2Fb/a.parquet", Some(first))]);
+    assert_eq!(inventory.file(table, "b.parquet").await.unwrap(), Some(file("b.parquet", Some(first))));
+    assert_eq!(inventory.file(table, "absent").await.unwrap(), None);
     inventory.forget_files(table, &["b.parquet".into(), "absent".into()]).await.unwrap();
     assert_eq!(inventory.files(table, None, 9).await.unwrap().len(), 2);
 }

@@ -33,6 +33,15 @@ impl Inventory for SqliteBackend {
         entries(rows)
     }
 
+    async fn file(&self, table: TableId, path: &str) -> Result<Option<FileRecord>, CatalogError> {
+        let row: Option<FileRow> = sqlx::query_as("SELECT * FROM data_files WHERE table_id = $1 AND path = $2")
+            .bind(table.to_string())
+            .bind(path)
+            .fetch_optional(&self.readers)
+            .await?;
+        row.map(FileRecord::try_from).transpose()
+    }
+
     async fn forget_files(&self, table: TableId, paths: &[String]) -> Result<(), CatalogError> {
         let mut write = self.write().await?;
         for path in paths {
