@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sluice_domain::{UploadEntry, UploadId, UploadState};
+use sluice_domain::{PageRequest, TableEntry, UploadEntry, UploadId, UploadState};
 use tokio_util::sync::CancellationToken;
 
 use crate::{Ingest, IngestError, in_flight::Subject};
@@ -47,6 +47,7 @@ impl Ingest {
     /// # Errors
     /// The catalog's.
     pub async fn resume(&self) -> Result<usize, IngestError> {
+        self.running.spawn(self.clone().check_tables());
         let unfinished = self.unfinished().await?;
         let count = unfinished.len();
         let ingest = self.clone();
@@ -61,6 +62,35 @@ impl Ingest {
             ingest.sweep(waits, stopping).await;
         });
         Ok(count)
+    }
+
+    /// Look at the log of every table, so that a damaged one is known before somebody asks for it.
+    async fn check_tables(self) {
+        let mut page = PageRequest { size: PageRequest::MAX_SIZE, token: None };
+        loop {
+            let tables = match self.road.catalog.tables().list(None, None, &page).await {
+                Ok(tables) => tables,
+                Err(error) => return tracing::warn!(%error, "could not look at the logs of the tables"),
+            };
+            for entry in &tables.items {
+                if self.stopping.is_cancelled() {
+                    return;
+                }
+                if let Err(error) = self.check_log(entry).await {
+                    tracing::error!(table.name = %entry.name, %error, "a table's log is not as it should be");
+                }
+            }
+            let Some(next) = tables.next else { return };
+            page.token = Some(next);
+        }
+    }
+
+    /// Look whether the newest commit that the ledger knows of this table still stands in its log; once in a process.
+    ///
+    /// # Errors
+    /// [`sluice_table::TableError::Damaged`]; the catalog's, or the store's.
+    pub async fn check_log(&self, entry: &TableEntry) -> Result<(), IngestError> {
+        self.road.tails.check(entry.id, &self.road.shelf.get(entry)).await
     }
 
     async fn sweep(&self, mut waits: Waits, stopping: CancellationToken) {
