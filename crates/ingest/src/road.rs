@@ -3,7 +3,7 @@
 //! Invariant: a sequence is handed out and committed under the table's turn, and an upload that had one before is
 //! looked up in the log first; so its rows are in the table once.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use chrono::Utc;
 use sluice_catalog::{Catalog, CatalogError, CommittedUpload, NewSchemaVersion, NewUpload};
@@ -11,7 +11,7 @@ use sluice_domain::{
     Grant, Receipt, RowCounts, StoredFailure, TableEntry, TableFormat, TableRef, TableState, UploadEntry, UploadId,
     UploadState, ZoneName,
 };
-use sluice_table::{Commit, CreateOutcome, NewTable, Shelf, Table, TableError, Transaction};
+use sluice_table::{Commit, CreateOutcome, NewTable, Shelf, Table, TableError, Transaction, UploadPart};
 
 use crate::{
     IngestError, IngestMetrics, UploadFailure, UploadRequest,
@@ -178,19 +178,25 @@ impl Road {
     async fn commit(&self, entry: &UploadEntry, target: &Target, written: Written) -> Result<Option<u64>, IngestError> {
         let _turn = target.table.take_turn().await;
         let sequence = self.catalog.uploads().begin_commit(entry.id, target.entry.id).await?;
-        let tags = [("sluice.sha256", entry.landed.sha256.clone()), ("sluice.principal", entry.principal.clone())];
+        let upload = UploadPart {
+            id: entry.id.to_string(),
+            rows: written.rows,
+            sha256: entry.landed.sha256.clone(),
+            principal: entry.principal.clone(),
+        };
         let commit = Commit {
             files: written.files,
-            transaction: transaction(entry, sequence),
-            tags: tags.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
+            transaction: Transaction { app_id: APP_ID.into(), sequence },
+            uploads: vec![upload],
+            tags: BTreeMap::new(),
         };
         if target.exists {
-            return Ok(Some(target.table.append(&commit).await?));
+            return Ok(Some(target.table.append(&commit).await?.version));
         }
         let Shape { schema, partition_by } = target.shape.clone();
         let new = NewTable { name: target.entry.name.to_string(), schema, partition_by };
         Ok(match target.table.create(&new, &commit).await? {
-            CreateOutcome::Created(version) => Some(version),
+            CreateOutcome::Created(made) => Some(made.version),
             CreateOutcome::Exists => None,
         })
     }
@@ -201,8 +207,8 @@ impl Road {
         let target = self.catalog.tables().find_by_id(id).await?;
         let table = self.shelf.get(&target);
         let _turn = table.take_turn().await;
-        let version = table.find_committed(&transaction(entry, sequence)).await?;
-        Ok(version.map(|version| (target, version)))
+        let found = table.find_committed(APP_ID, sequence, &entry.id.to_string()).await?;
+        Ok(found.map(|found| (target, found.version)))
     }
 
     /// Write down what the log says: the table is there, its schema, the upload's version.
@@ -254,9 +260,4 @@ impl Road {
             raw_object: self.pipeline.zones.get(ZoneName::Raw).url_of(&entry.landed.raw_path).into(),
         })
     }
-}
-
-/// The transaction of an upload's commit.
-fn transaction(entry: &UploadEntry, sequence: i64) -> Transaction {
-    Transaction { app_id: APP_ID.into(), sequence, id: entry.id.to_string() }
 }

@@ -1,32 +1,18 @@
-//! Commits: the first one makes the table, the others append to it; each one happens once.
+//! Commits of uploads: the first one makes the table, the others append to it; each one happens once.
 //!
-//! Invariant: a commit whose transaction the log holds already is answered with its version and not made again.
-
-use std::{collections::BTreeMap, sync::PoisonError, time::Duration};
+//! Invariant: a commit whose uploads the log holds already is answered with its entry and not made again.
 
 use arrow::datatypes::SchemaRef;
-use deltalake::{
-    DeltaTableError,
-    kernel::{
-        Action,
-        transaction::{CommitBuilder, CommitProperties, TableReference, TransactionError},
+use deltalake::kernel::{MetadataExt as _, new_metadata};
+
+use crate::{
+    CommitFailure, CommittedEntry, DataFile, Provenance, Table, TableError, UploadPart,
+    log::{
+        change::{Change, Reads, Removes},
+        entry::Entry,
     },
-    operations::create::CreateBuilder,
-    protocol::{DeltaOperation, SaveMode},
+    schema::{protocol_for, to_delta},
 };
-use serde_json::Value;
-
-use crate::{DataFile, Table, TableError, schema::to_delta};
-
-/// How often an append is tried when other writers are faster.
-const MAX_ATTEMPTS: u32 = 20;
-/// How often delta-rs itself moves on to the next version within one attempt.
-const RETRIES_PER_ATTEMPT: usize = 15;
-/// The longest pause between two attempts.
-const MAX_PAUSE: Duration = Duration::from_millis(500);
-
-/// The tag of a commit that holds its transaction's id.
-pub const COMMIT_ID_TAG: &str = "sluice.commit_id";
 
 /// The place of a commit in the order of one writer's commits to a table; the log keeps the newest of each writer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,20 +21,20 @@ pub struct Transaction {
     pub app_id: String,
     /// Its place in the writer's order; grows from commit to commit.
     pub sequence: i64,
-    /// What the commit stands for, unique for ever: it tells a commit that took from a foreign one in its place, as
-    /// the log has it after its writer lost the newest of its own records.
-    pub id: String,
 }
 
-/// What a commit adds.
+/// What a commit adds, for several uploads together.
 #[derive(Debug, Clone)]
 pub struct Commit {
     /// The data files.
     pub files: Vec<DataFile>,
     /// What makes it happen once.
     pub transaction: Transaction,
-    /// Notes left in the log.
-    pub tags: BTreeMap<String, String>,
+    /// The uploads whose rows the files hold. They tell a commit that took from a foreign one in its place, as the
+    /// log has it after its writer lost the newest of its own records.
+    pub uploads: Vec<UploadPart>,
+    /// Notes left in the log, under names with a dot.
+    pub tags: std::collections::BTreeMap<String, String>,
 }
 
 /// What a table is made with.
@@ -63,10 +49,10 @@ pub struct NewTable {
 }
 
 /// What came of an attempt to make a table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CreateOutcome {
     /// This commit made it, or had made it before.
-    Created(u64),
+    Created(CommittedEntry),
     /// It was there already; nothing was committed.
     Exists,
 }
@@ -75,155 +61,107 @@ impl Table {
     /// Make the table with its first rows, in one commit.
     ///
     /// # Errors
-    /// A schema that Delta cannot hold, or the store's.
+    /// A schema that Delta cannot hold, [`CommitFailure::Unresolved`], or the store's.
     pub async fn create(&self, table: &NewTable, commit: &Commit) -> Result<CreateOutcome, TableError> {
-        let columns = to_delta(&table.schema)?;
-        let result = CreateBuilder::new()
-            .with_log_store(self.log_store.clone())
-            .with_table_name(&table.name)
-            .with_columns(columns.fields().cloned())
-            .with_partition_columns(&table.partition_by)
-            .with_save_mode(SaveMode::ErrorIfExists)
-            .with_actions(commit.files.iter().map(|file| Action::Add(file.0.clone())))
-            // With retries delta-rs would add a second set of metadata to somebody else's table.
-            .with_commit_properties(commit.properties().with_max_retries(0))
-            .await;
-        match result {
-            Ok(_) => {
-                self.remember(Some(&commit.transaction));
-                Ok(CreateOutcome::Created(0))
+        if self.find_newest().await?.is_none() {
+            let bytes =
+                new_table(table, commit)?.encode(&uuid::Uuid::new_v4().to_string(), &[], &commit.provenance())?;
+            if self.put_entry(0, &bytes).await? {
+                return Ok(CreateOutcome::Created(CommittedEntry { version: 0, bytes }));
             }
-            Err(error) => match self.find_newest().await? {
-                None => Err(error.into()),
-                Some(_) => Ok(match self.find_committed(&commit.transaction).await? {
-                    Some(version) => CreateOutcome::Created(version),
-                    None => CreateOutcome::Exists,
-                }),
-            },
+        }
+        Ok(self.find_made(commit).await?.map_or(CreateOutcome::Exists, CreateOutcome::Created))
+    }
+
+    /// Add rows to the table; gives the entry that holds them.
+    ///
+    /// # Errors
+    /// [`TableError::NotCreated`], [`TableError::SequenceTaken`], [`TableError::Contended`],
+    /// [`CommitFailure::SchemaChanged`], [`CommitFailure::Unresolved`], or the store's; none of them after a commit
+    /// that is known to have taken.
+    pub async fn append(&self, commit: &Commit) -> Result<CommittedEntry, TableError> {
+        match self.commit_change(&Change::append(commit.files.clone()), &commit.provenance()).await {
+            Err(TableError::SequenceTaken { newest }) => {
+                self.find_made(commit).await?.ok_or(TableError::SequenceTaken { newest })
+            }
+            outcome => outcome,
         }
     }
 
-    /// Add rows to the table; gives the version that holds them.
+    /// The entry of a writer that holds this upload, if the log has it at this sequence or a later one.
     ///
     /// # Errors
-    /// [`TableError::NotCreated`], [`TableError::SequenceTaken`], [`TableError::Contended`], or the store's; none of
-    /// them after a commit that took.
-    pub async fn append(&self, commit: &Commit) -> Result<u64, TableError> {
-        for attempt in 0..MAX_ATTEMPTS {
-            // The log need not be read for a first attempt at what comes after its newest transaction.
-            if attempt > 0 || !self.is_known_to_precede(&commit.transaction) {
-                match self.look_up(&commit.transaction).await? {
-                    Found { version: Some(version), .. } => return Ok(version),
-                    Found { newest: Some(newest), .. } if newest >= commit.transaction.sequence => {
-                        return Err(TableError::SequenceTaken { newest });
-                    }
-                    Found { .. } => {}
-                }
-            }
-            let table = self.newest().await?;
-            let state = table.snapshot()?;
-            let operation = DeltaOperation::Write {
-                mode: SaveMode::Append,
-                partition_by: Some(state.metadata().partition_columns().to_vec()),
-                predicate: None,
-            };
-            let result = CommitBuilder::from(commit.properties().with_max_retries(RETRIES_PER_ATTEMPT))
-                .with_actions(commit.files.iter().map(|file| Action::Add(file.0.clone())).collect())
-                .build(Some(state as &dyn TableReference), self.log_store.clone(), operation)
-                .await;
-            let error = match result {
-                Ok(finalized) => {
-                    self.remember(Some(&commit.transaction));
-                    return Ok(finalized.version());
-                }
-                Err(error) => error,
-            };
-            self.remember(None);
-            if let Some(version) = self.find_committed(&commit.transaction).await? {
-                tracing::warn!(error = %error, version, "a commit reported an error although it took");
-                return Ok(version);
-            }
-            if !is_race(&error) {
-                return Err(error.into());
-            }
-            tokio::time::sleep(pause(attempt)).await;
+    /// [`CommitFailure::Unresolved`] where the entries in question were cleaned up, or the store's.
+    pub async fn find_committed(
+        &self,
+        app_id: &str,
+        sequence: i64,
+        upload_id: &str,
+    ) -> Result<Option<CommittedEntry>, TableError> {
+        let Some(newest) = self.newest_sequence(app_id).await? else { return Ok(None) };
+        if newest < sequence {
+            return Ok(None);
         }
-        Err(TableError::Contended { attempts: MAX_ATTEMPTS })
+        let top = self.newest().await?.version().ok_or(TableError::NotCreated)?;
+        for version in (0..=top).rev() {
+            let Some(bytes) = self.log_store.read_commit_entry(version).await? else {
+                return Err(CommitFailure::Unresolved { version }.into());
+            };
+            let entry = Entry::parse(version, &bytes)?;
+            match entry.sequence_of(app_id) {
+                None => {}
+                // A writer's sequences grow from version to version.
+                Some(earlier) if earlier < sequence => return Ok(None),
+                Some(_) if entry.uploads().iter().any(|upload| upload.id == upload_id) => {
+                    return Ok(Some(CommittedEntry { version, bytes }));
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(None)
     }
 
-    /// The version that holds this transaction, if the log has it. Reads the log.
-    ///
-    /// # Errors
-    /// The store's.
-    pub async fn find_committed(&self, transaction: &Transaction) -> Result<Option<u64>, TableError> {
-        Ok(self.look_up(transaction).await?.version)
-    }
-
-    async fn look_up(&self, transaction: &Transaction) -> Result<Found, TableError> {
-        let nothing = Found { newest: None, version: None };
-        let Some(table) = self.find_newest().await? else { return Ok(nothing) };
-        let newest = table.snapshot()?.transaction_version(self.log_store.as_ref(), &transaction.app_id).await?;
-        let Some(newest) = newest else { return Ok(nothing) };
-        self.remember(Some(&Transaction { sequence: newest, ..transaction.clone() }));
-        let in_reach = newest >= transaction.sequence;
-        let version = if in_reach { self.find_transaction(transaction).await? } else { None };
-        Ok(Found { newest: Some(newest), version })
-    }
-
-    fn remember(&self, transaction: Option<&Transaction>) {
-        let newest = transaction.map(|transaction| (transaction.app_id.clone(), transaction.sequence));
-        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = newest;
-    }
-
-    /// Whether the log's newest transaction of this writer is known and comes before this one: only this process
-    /// commits for the writer, so the log need not be read to say that this one is not in it.
-    fn is_known_to_precede(&self, transaction: &Transaction) -> bool {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.as_ref().is_some_and(|(app_id, newest)| *app_id == transaction.app_id && *newest < transaction.sequence)
+    /// The entry that an earlier try of this commit left.
+    async fn find_made(&self, commit: &Commit) -> Result<Option<CommittedEntry>, TableError> {
+        let Transaction { app_id, sequence } = &commit.transaction;
+        let Some(first) = commit.uploads.first() else { return Ok(None) };
+        let found = self.find_committed(app_id, *sequence, &first.id).await?;
+        Ok(found.filter(|found| holds_all(found, &commit.uploads)))
     }
 }
 
-/// What the log says of a transaction.
-struct Found {
-    /// The newest transaction of its writer.
-    newest: Option<i64>,
-    /// The version that holds it.
-    version: Option<u64>,
+/// Whether an entry holds just these uploads.
+fn holds_all(entry: &CommittedEntry, uploads: &[UploadPart]) -> bool {
+    let found = Entry::parse(entry.version, &entry.bytes).map(|entry| entry.uploads()).unwrap_or_default();
+    let ids = |uploads: &[UploadPart]| uploads.iter().map(|upload| upload.id.clone()).collect::<Vec<_>>();
+    ids(&found) == ids(uploads)
 }
 
 impl Commit {
-    fn properties(&self) -> CommitProperties {
-        let id = (COMMIT_ID_TAG.to_owned(), Value::String(self.transaction.id.clone()));
-        let tags = self.tags.iter().map(|(key, value)| (key.clone(), Value::String(value.clone()))).chain([id]);
-        CommitProperties::default()
-            .with_metadata(tags)
-            .with_application_transaction(deltalake::kernel::Transaction::new(
-                &self.transaction.app_id,
-                self.transaction.sequence,
-            ))
-            // Checkpoints and log cleanup are maintenance: a failure of theirs must not look like one of the commit.
-            .with_create_checkpoint(false)
-            .with_cleanup_expired_logs(Some(false))
+    fn provenance(&self) -> Provenance {
+        Provenance {
+            transaction: Some(self.transaction.clone()),
+            uploads: self.uploads.clone(),
+            tags: self.tags.clone(),
+            epoch: None,
+        }
     }
 }
 
-/// Whether the error says that another writer was faster; the same files can be committed on top of its commit.
-fn is_race(error: &DeltaTableError) -> bool {
-    match error {
-        DeltaTableError::VersionAlreadyExists(_) => true,
-        DeltaTableError::Transaction { source } => matches!(
-            source,
-            TransactionError::VersionAlreadyExists(_)
-                | TransactionError::CommitConflict(_)
-                | TransactionError::MaxCommitAttempts(_)
-        ),
-        _ => false,
-    }
-}
-
-/// A pause that grows with the attempts and differs between writers.
-fn pause(attempt: u32) -> Duration {
-    let longest = Duration::from_millis(10).saturating_mul(1 << attempt.min(6)).min(MAX_PAUSE);
-    let random = uuid::Uuid::new_v4().as_u128() as u32;
-    longest.mul_f64(0.5 + 0.5 * f64::from(random) / f64::from(u32::MAX))
+fn new_table(table: &NewTable, commit: &Commit) -> Result<Change, TableError> {
+    let columns = to_delta(&table.schema)?;
+    let none: [(&str, &str); 0] = [];
+    let metadata = new_metadata(&columns, &table.partition_by, none)
+        .and_then(|metadata| metadata.with_name(table.name.clone()))
+        .map_err(|error| TableError::Encode(Box::new(error)))?;
+    Ok(Change {
+        operation: "CREATE TABLE",
+        parameters: vec![("mode", "ErrorIfExists".to_owned())],
+        protocol: Some(protocol_for(&columns)?),
+        metadata: Some(metadata),
+        files: commit.files.clone(),
+        removes: Removes::Files(Vec::new()),
+        data_change: true,
+        reads: Reads::Nothing,
+    })
 }

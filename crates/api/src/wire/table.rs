@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sluice_domain::{Namespace, Page, SchemaVersion, TableEntry};
-use sluice_table::{COMMIT_ID_TAG, Column, Description, TableError, VersionEntry, columns_of};
+use sluice_table::{Column, Description, TableError, VersionEntry, columns_of};
 use utoipa::ToSchema;
 
 /// A namespace.
@@ -233,12 +233,12 @@ pub(crate) struct VersionView {
 }
 
 impl From<VersionEntry> for VersionView {
-    fn from(mut entry: VersionEntry) -> Self {
+    fn from(entry: VersionEntry) -> Self {
         Self {
             version: entry.version,
             committed_at: entry.committed_at,
             operation: entry.operation,
-            upload_id: entry.tags.remove(COMMIT_ID_TAG),
+            upload_id: entry.uploads.into_iter().next().map(|upload| upload.id),
             files_added: entry.files_added,
             files_removed: entry.files_removed,
             rows_added: entry.rows_added,
