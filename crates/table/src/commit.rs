@@ -70,7 +70,7 @@ impl Table {
                 return Ok(CreateOutcome::Created(CommittedEntry { version: 0, bytes }));
             }
         }
-        Ok(self.find_made(commit).await?.map_or(CreateOutcome::Exists, CreateOutcome::Created))
+        Ok(self.find_made(&commit.provenance()).await?.map_or(CreateOutcome::Exists, CreateOutcome::Created))
     }
 
     /// Add rows to the table; gives the entry that holds them.
@@ -80,9 +80,14 @@ impl Table {
     /// [`CommitFailure::SchemaChanged`], [`CommitFailure::Unresolved`], or the store's; none of them after a commit
     /// that is known to have taken.
     pub async fn append(&self, commit: &Commit) -> Result<CommittedEntry, TableError> {
-        match self.commit_change(&Change::append(commit.files.clone()), &commit.provenance()).await {
+        self.commit_once(&Change::append(commit.files.clone()), &commit.provenance()).await
+    }
+
+    /// Commit a change, or give the entry that holds its uploads already.
+    pub(crate) async fn commit_once(&self, change: &Change, of: &Provenance) -> Result<CommittedEntry, TableError> {
+        match self.commit_change(change, of).await {
             Err(TableError::SequenceTaken { newest }) => {
-                self.find_made(commit).await?.ok_or(TableError::SequenceTaken { newest })
+                self.find_made(of).await?.ok_or(TableError::SequenceTaken { newest })
             }
             outcome => outcome,
         }
@@ -122,11 +127,10 @@ impl Table {
     }
 
     /// The entry that an earlier try of this commit left.
-    async fn find_made(&self, commit: &Commit) -> Result<Option<CommittedEntry>, TableError> {
-        let Transaction { app_id, sequence } = &commit.transaction;
-        let Some(first) = commit.uploads.first() else { return Ok(None) };
-        let found = self.find_committed(app_id, *sequence, &first.id).await?;
-        Ok(found.filter(|found| holds_all(found, &commit.uploads)))
+    pub(crate) async fn find_made(&self, of: &Provenance) -> Result<Option<CommittedEntry>, TableError> {
+        let (Some(transaction), Some(first)) = (&of.transaction, of.uploads.first()) else { return Ok(None) };
+        let found = self.find_committed(&transaction.app_id, transaction.sequence, &first.id).await?;
+        Ok(found.filter(|found| holds_all(found, &of.uploads)))
     }
 }
 

@@ -51,6 +51,8 @@ pub(crate) struct LiveFile {
     pub(crate) path: String,
     pub(crate) size_bytes: u64,
     pub(crate) values: HashMap<String, Option<String>>,
+    /// Bounds of its values, as the log has them.
+    pub(crate) stats: Option<String>,
     /// What takes it out of the table.
     pub(crate) remove: Remove,
 }
@@ -65,6 +67,7 @@ impl LiveFile {
             path: remove.path.clone(),
             size_bytes: file.size().unsigned_abs(),
             values: file.partition_values_map(),
+            stats: file.stats(),
             remove,
         })
     }
@@ -77,6 +80,7 @@ impl LiveFile {
             path: file.path().to_owned(),
             size_bytes: file.size_bytes(),
             values: file.add.partition_values.clone(),
+            stats: file.add.stats.clone(),
             remove: Remove::default(),
         }
     }

@@ -11,6 +11,7 @@ mod digest;
 mod merge;
 mod overwrite;
 mod predicate;
+mod prune;
 mod schema_change;
 mod sink;
 mod z_order;

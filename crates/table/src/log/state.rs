@@ -17,7 +17,7 @@ use crate::{Table, TableError};
 /// How long after a listing the log is read entry by entry; clean-ups leave entries alone for days.
 const LISTING_HOLDS: Duration = Duration::from_secs(60);
 /// With more new entries than this, the files of the newest version are checked instead of each entry.
-const MAX_ENTRIES: u64 = 64;
+const MAX_ENTRIES: usize = 64;
 
 /// The newest known version of a table.
 pub(crate) struct LogState {
@@ -47,29 +47,27 @@ impl LogState {
 
     async fn advance(&mut self, log_store: &LogStoreRef) -> Result<(), TableError> {
         let known = self.table.version().ok_or(TableError::NotCreated)?;
-        let may_skip_listing = self.listed_at.elapsed() < LISTING_HOLDS;
-        if may_skip_listing && log_store.read_commit_entry(known + 1).await?.is_none() {
+        let mut new = Vec::new();
+        read_on(log_store, known, u64::MAX, &mut new).await?;
+        if new.is_empty() && self.listed_at.elapsed() < LISTING_HOLDS {
             return Ok(());
         }
         let listed_at = Instant::now();
         let mut next = self.table.clone();
         next.update_incremental(None).await?;
         let newest = next.version().ok_or(TableError::NotCreated)?;
-        let mut new = if newest - known <= MAX_ENTRIES { read_all(log_store, known + 1, newest).await? } else { None };
-        match &new {
-            Some(entries) => entries.iter().try_for_each(Entry::check_paths)?,
-            None => check_files(&next)?,
+        read_on(log_store, known, newest, &mut new).await?;
+        if known + new.len() as u64 >= newest {
+            self.note_sequences(&new);
+        } else {
+            check_files(&next)?;
+            self.sequences.clear();
         }
-        self.note_sequences(new.as_deref_mut());
         (self.table, self.listed_at) = (next, listed_at);
         Ok(())
     }
 
-    fn note_sequences(&mut self, entries: Option<&mut [Entry]>) {
-        let Some(entries) = entries else {
-            self.sequences.clear();
-            return;
-        };
+    fn note_sequences(&mut self, entries: &[Entry]) {
         for txn in entries.iter().flat_map(|entry| entry.transactions()) {
             if let Some(newest) = self.sequences.get_mut(&txn.app_id) {
                 *newest = (*newest).max(Some(txn.version));
@@ -87,14 +85,17 @@ impl LogState {
     }
 }
 
-/// The entries of these versions; none if one of them is gone.
-async fn read_all(log_store: &LogStoreRef, from: u64, to: u64) -> Result<Option<Vec<Entry>>, TableError> {
-    let mut entries = Vec::new();
-    for version in from..=to {
-        let Some(bytes) = log_store.read_commit_entry(version).await? else { return Ok(None) };
-        entries.push(Entry::parse(version, &bytes)?);
+/// Read and check the entries after those that follow `known` already, up to a version, as far as they are there and
+/// few enough.
+async fn read_on(log_store: &LogStoreRef, known: u64, to: u64, new: &mut Vec<Entry>) -> Result<(), TableError> {
+    while new.len() < MAX_ENTRIES && known + (new.len() as u64) < to {
+        let version = known + 1 + new.len() as u64;
+        let Some(bytes) = log_store.read_commit_entry(version).await? else { break };
+        let entry = Entry::parse(version, &bytes)?;
+        entry.check_paths()?;
+        new.push(entry);
     }
-    Ok(Some(entries))
+    Ok(())
 }
 
 /// Check every path that a reader of this version would open.

@@ -138,11 +138,11 @@ impl Table {
         if rewrite.is_empty() && of.transaction.is_none() {
             return Ok(None);
         }
-        Box::pin(self.commit_change(&rewrite.change, of)).await.map(Some)
+        Box::pin(self.commit_once(&rewrite.change, of)).await.map(Some)
     }
 
     /// Prepare and commit, from the start again where others changed what was read. `record` sees the files of each
-    /// round before its commit.
+    /// round before its commit. An entry that holds the uploads already is given without counts of rows.
     ///
     /// # Errors
     /// What [`Table::prepare`], `record` and [`Table::commit`] say; [`TableError::Contended`] after too many rounds.
@@ -157,6 +157,9 @@ impl Table {
         R: Fn(Vec<DataFile>) -> F + Send + Sync,
         F: Future<Output = Result<(), TableError>> + Send,
     {
+        if let Some(entry) = self.find_made(of).await? {
+            return Ok(Applied { entry: Some(entry), rows: RowChanges::default() });
+        }
         for _ in 0..MAX_ROUNDS {
             let rewrite = self.prepare(operation, workspace).await?;
             if !rewrite.files().is_empty() {

@@ -40,15 +40,19 @@ impl Compact {
         let mut chosen = Vec::new();
         let mut left_bytes = self.max_input_bytes;
         for files in by_partition(small).into_values() {
-            let mut fitting = Vec::new();
-            for file in files {
-                if let Some(left) = left_bytes.checked_sub(file.size_bytes) {
-                    left_bytes = left;
-                    fitting.push(file);
+            let mut after_bytes = left_bytes;
+            let mut takes = |file: &LiveFile| match after_bytes.checked_sub(file.size_bytes) {
+                Some(after) => {
+                    after_bytes = after;
+                    true
                 }
-            }
+                None => false,
+            };
+            let fitting: Vec<LiveFile> = files.into_iter().filter(|file| takes(file)).collect();
+            // One file by itself would only be copied, run after run.
             if fitting.len() > 1 {
                 chosen.extend(fitting);
+                left_bytes = after_bytes;
             }
         }
         chosen

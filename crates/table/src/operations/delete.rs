@@ -1,13 +1,18 @@
 //! Delete: files with rows for which a condition is true are replaced by files without these rows.
 
 use arrow::{
-    array::{BooleanArray, RecordBatch},
+    array::BooleanArray,
     compute::{filter_record_batch, not},
 };
 use deltalake::DeltaTable;
 use futures::TryStreamExt as _;
 
-use super::{Rewrite, RowChanges, Workspace, predicate::Predicate, sink::Sink};
+use super::{
+    Rewrite, RowChanges, Workspace,
+    predicate::Predicate,
+    prune::may_hold,
+    sink::{Sink, check_rows},
+};
 use crate::{
     DataFile, Table, TableError,
     live::{LiveFile, live_files},
@@ -26,7 +31,10 @@ pub struct Delete {
 enum Loss {
     Nothing,
     Everything,
-    Some,
+    /// All but so many rows.
+    Some {
+        left: u64,
+    },
 }
 
 impl Table {
@@ -43,7 +51,11 @@ impl Table {
             match loss(&file, &reader, &predicate, &mut rows).await? {
                 Loss::Nothing => continue,
                 Loss::Everything => {}
-                Loss::Some => files.extend(self.without(&file, &reader, &predicate, workspace).await?),
+                Loss::Some { left } => {
+                    let written = self.without(&file, &reader, &predicate, workspace).await?;
+                    check_rows(&written, left)?;
+                    files.extend(written);
+                }
             }
             replaced.push(file);
         }
@@ -97,16 +109,16 @@ async fn loss(
     Ok(match lost {
         0 => Loss::Nothing,
         lost if lost == all => Loss::Everything,
-        _ => Loss::Some,
+        lost => Loss::Some { left: all - lost },
     })
 }
 
-/// Whether the values of the file's partition alone say that the condition holds for none of its rows.
+/// Whether the log alone says that the condition holds for none of the file's rows.
 fn is_spared(file: &LiveFile, reader: &FileReader, predicate: &Predicate) -> Result<bool, TableError> {
     let name = |column: &usize| reader.schema.field(*column).name();
-    if predicate.columns.is_empty() || !predicate.columns.iter().all(|at| reader.partition_by.contains(name(at))) {
-        return Ok(false);
+    let of_partition = |column: &usize| reader.partition_by.contains(name(column));
+    if !predicate.columns.is_empty() && predicate.columns.iter().all(of_partition) {
+        return Ok(predicate.holds(&reader.one_row(file)?)?.true_count() == 0);
     }
-    let row: RecordBatch = reader.one_row(file)?;
-    Ok(predicate.holds(&row)?.true_count() == 0)
+    Ok(predicate.pruning.as_ref().is_some_and(|condition| !may_hold(condition, file, &reader.schema)))
 }

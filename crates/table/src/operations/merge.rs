@@ -9,7 +9,10 @@ use arrow::{
 use deltalake::DeltaTable;
 use futures::TryStreamExt as _;
 
-use super::{Rewrite, RowChanges, Workspace, sink::Sink};
+use super::{
+    Rewrite, RowChanges, Workspace,
+    sink::{Sink, check_rows},
+};
 use crate::{
     DataFile, Table, TableError,
     live::{LiveFile, live_files},
@@ -56,17 +59,19 @@ impl Table {
         let mut source = Source::new(merge, &reader.schema, workspace.max_source_bytes)?;
         let (mut replaced, mut files, mut rows) = (Vec::new(), Vec::new(), RowChanges::default());
         for file in live_files(newest)? {
-            let matches = count_matches(&file, &reader, &mut source).await?;
+            let (all, matches) = count_matches(&file, &reader, &mut source).await?;
             if matches == 0 || merge.matched == Matched::Keep {
                 continue;
             }
             let written = self.rewrite(&file, &reader, &source, (merge.matched, workspace)).await?;
-            let kept: u64 = written.iter().map(DataFile::rows).sum();
-            match merge.matched {
-                Matched::Delete => rows.deleted += matches,
-                Matched::Update | Matched::Keep => rows.updated += matches,
+            if merge.matched == Matched::Delete {
+                check_rows(&written, all - matches)?;
+                rows.deleted += matches;
+            } else {
+                check_rows(&written, all)?;
+                rows.updated += matches;
             }
-            rows.copied += kept - if merge.matched == Matched::Update { matches } else { 0 };
+            rows.copied += all - matches;
             files.extend(written);
             replaced.push(file);
         }
@@ -122,16 +127,17 @@ impl Table {
     }
 }
 
-/// How many rows of a file are matched; the rows of the source that match them are marked.
-async fn count_matches(file: &LiveFile, reader: &FileReader, source: &mut Source) -> Result<u64, TableError> {
-    let mut count = 0;
+/// How many rows a file has, and how many of them are matched; the rows of the source that match them are marked.
+async fn count_matches(file: &LiveFile, reader: &FileReader, source: &mut Source) -> Result<(u64, u64), TableError> {
+    let (mut all, mut matched) = (0, 0);
     let mut batches = reader.read_columns(file, Some(source.key_columns())).await?;
     while let Some(batch) = batches.try_next().await? {
         let matches = source.find(&batch)?;
-        count += matches.iter().flatten().count() as u64;
+        all += matches.len() as u64;
+        matched += matches.iter().flatten().count() as u64;
         source.mark(&matches);
     }
-    Ok(count)
+    Ok((all, matched))
 }
 
 fn unmatched(matches: &[Option<usize>]) -> BooleanArray {

@@ -17,6 +17,7 @@ use deltalake::datafusion::{
     error::DataFusionError,
     logical_expr::Expr,
     physical_expr::{PhysicalExpr, utils::collect_columns},
+    physical_optimizer::pruning::{PruningPredicate, PruningPredicateBuilder},
     prelude::SessionContext,
     sql::sqlparser::{
         dialect::GenericDialect,
@@ -68,6 +69,8 @@ const FUNCTIONS: &[&str] = &[
 #[derive(Debug, Clone)]
 pub(super) struct Predicate {
     expression: Arc<dyn PhysicalExpr>,
+    /// What it says of files by their bounds, where it says anything.
+    pub(super) pruning: Option<Arc<PruningPredicate>>,
     /// The columns that it reads.
     pub(super) columns: Vec<usize>,
 }
@@ -117,7 +120,9 @@ fn plan(text: &str, schema: &SchemaRef) -> Result<Predicate, TableError> {
         return Err(bad("it is not true or false").into());
     }
     let read: HashSet<usize> = collect_columns(&expression).iter().map(|column| column.index()).collect();
-    Ok(Predicate { expression, columns: read.into_iter().collect() })
+    let pruning = PruningPredicateBuilder::new().with_file_schema(schema.clone()).try_build(expression.clone());
+    let pruning = pruning.ok().map(Arc::new);
+    Ok(Predicate { expression, pruning, columns: read.into_iter().collect() })
 }
 
 /// Check that the condition is made of what looks at one row, and of bounded functions.

@@ -61,3 +61,12 @@ impl Sink {
         self.writing.await.map_err(TableError::encode)??.upload(folder).await
     }
 }
+
+/// Check that files hold as many rows as they should.
+pub(super) fn check_rows(files: &[DataFile], expected: u64) -> Result<(), TableError> {
+    let written: u64 = files.iter().map(DataFile::rows).sum();
+    if written == expected {
+        return Ok(());
+    }
+    Err(TableError::encode(std::io::Error::other(format!("{written} rows were written, not {expected}"))))
+}
