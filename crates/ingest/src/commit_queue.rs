@@ -4,14 +4,14 @@
 //! Invariant: an upload that went into the queue gets an answer from whoever took it out.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError},
 };
 
 use chrono::Utc;
 use sluice_catalog::{Catalog, CatalogError, CommitTry, CommittedUpload, CommittedUploads, NewSchemaVersion};
 use sluice_domain::{FileRecord, LogRecord, RowCounts, StoredFailure, TableId, UploadEntry};
-use sluice_table::{Commit, CommittedEntry, CreateOutcome, NewTable, Table, TableError, Transaction, UploadPart};
+use sluice_table::{Commit, CommitFailure, CommittedEntry, CreateOutcome, NewTable, Table, TableError, Transaction, UploadPart};
 use tokio::sync::oneshot;
 
 use crate::{
@@ -138,7 +138,7 @@ impl CommitQueue {
             let commit = self.commit_of(&batch, sequences.last().copied().unwrap_or_default());
             let outcome = match &new {
                 Some(new) => table.create(new, &commit).await,
-                None => table.append(&commit, &first.ready.shape.schema).await.map(CreateOutcome::Created),
+                None => table.append(&commit).await.map(CreateOutcome::Created),
             };
             match outcome {
                 Ok(CreateOutcome::Created(entry)) => {
@@ -149,7 +149,7 @@ impl CommitQueue {
                     }
                     return self.write_down(id, entry, batch).await;
                 }
-                Ok(CreateOutcome::Exists) | Err(TableError::SchemaChanged) => {
+                Ok(CreateOutcome::Exists) | Err(TableError::Commit(CommitFailure::SchemaChanged { .. })) => {
                     return answer_all(batch, || Ok(Outcome::StartOver));
                 }
                 Err(TableError::SequenceTaken { newest }) => {
@@ -169,6 +169,7 @@ impl CommitQueue {
             files: batch.iter().flat_map(|waiting| waiting.ready.written.files.iter().cloned()).collect(),
             uploads: batch.iter().map(|waiting| waiting.ready.as_part()).collect(),
             transaction: Transaction { app_id: self.catalog.writer().to_owned(), sequence },
+            tags: BTreeMap::new(),
         }
     }
 
@@ -206,7 +207,7 @@ impl CommitQueue {
             (waiting.ready.upload.id, CommittedUpload { version: entry.version, rows, committed_at })
         };
         let uploads = batch.iter().map(of).collect();
-        let entry = LogRecord { version: entry.version, content: entry.content.clone() };
+        let entry = LogRecord { version: entry.version, content: entry.text() };
         match self.catalog.uploads().commit(&CommittedUploads { table, entry, uploads }).await {
             Ok(entries) => {
                 for (waiting, entry) in batch.into_iter().zip(entries) {

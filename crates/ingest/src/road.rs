@@ -10,7 +10,7 @@ use sluice_domain::{
     Grant, LogRecord, Receipt, RowCounts, StoredFailure, TableEntry, TableFormat, TableRef, UploadEntry, UploadId,
     UploadState, ZoneName,
 };
-use sluice_table::{CommittedEntry, NewTable, Shelf, Table, TableError, Transaction};
+use sluice_table::{CommittedEntry, NewTable, Shelf, Table, TableError};
 
 use crate::{
     IngestError, IngestMetrics, TailCheck, UploadFailure, UploadRequest,
@@ -187,8 +187,7 @@ impl Road {
         let target = self.catalog.tables().find_by_id(id).await?;
         let table = self.shelf.get(&target);
         let _turn = table.take_turn().await;
-        let transaction = Transaction { app_id: writer.clone(), sequence };
-        let found = table.find_committed(&transaction, &entry.id.to_string()).await?;
+        let found = table.find_committed(writer, sequence, &entry.id.to_string()).await?;
         Ok(found.map(|found| (target, found)))
     }
 
@@ -200,11 +199,11 @@ impl Road {
         found: CommittedEntry,
     ) -> Result<Receipt, IngestError> {
         let id = entry.id.to_string();
-        let rows = found.uploads.iter().find(|part| part.id == id).map_or(0, |part| part.rows);
+        let rows = found.uploads().iter().find(|part| part.id == id).map_or(0, |part| part.rows);
         let (version, rows) = (found.version, RowCounts::all_committed(rows));
         let committed = CommittedUploads {
             table: target.id,
-            entry: LogRecord { version, content: found.content },
+            entry: LogRecord { version, content: found.text() },
             uploads: vec![(entry.id, CommittedUpload { version, rows, committed_at: Utc::now() })],
         };
         self.queue.register(&self.shelf.get(target), target.id, version, entry).await?;

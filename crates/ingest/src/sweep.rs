@@ -88,7 +88,7 @@ impl Ingest {
     /// Look whether the newest commit that the ledger knows of this table still stands in its log; once in a process.
     ///
     /// # Errors
-    /// [`sluice_table::TableError::Damaged`]; the catalog's, or the store's.
+    /// [`sluice_table::TableError::UntrustedLog`]; the catalog's, or the store's.
     pub async fn check_log(&self, entry: &TableEntry) -> Result<(), IngestError> {
         self.road.tails.check(entry.id, &self.road.shelf.get(entry)).await
     }

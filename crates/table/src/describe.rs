@@ -1,13 +1,12 @@
 //! What a table looks like: its columns, size and versions.
 
-use std::{cmp::Ordering, collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
 use arrow::datatypes::Schema;
 use chrono::{DateTime, Utc};
-use deltalake::kernel::CommitInfo;
 use serde::Deserialize;
 
-use crate::{Table, TableError, Transaction, UploadPart, commit::UPLOADS_TAG};
+use crate::{Table, TableError, UploadPart, log::entry::Entry};
 
 /// One column.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +53,7 @@ pub struct VersionEntry {
     pub operation: Option<String>,
     /// The tags that the committer left, `sluice.` ones included.
     pub tags: HashMap<String, String>,
-    /// The uploads whose rows it added.
+    /// The uploads whose rows it holds.
     pub uploads: Vec<UploadPart>,
     /// How many data files it added.
     pub files_added: u64,
@@ -62,21 +61,6 @@ pub struct VersionEntry {
     pub files_removed: u64,
     /// How many rows the added files hold.
     pub rows_added: u64,
-}
-
-/// The actions of a commit that a history tells of.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Line {
-    commit_info: Option<CommitInfo>,
-    add: Option<AddLine>,
-    remove: Option<serde::de::IgnoredAny>,
-    txn: Option<deltalake::kernel::Transaction>,
-}
-
-#[derive(Deserialize)]
-struct AddLine {
-    stats: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -121,75 +105,25 @@ impl Table {
         let end = before.map_or(newest + 1, |before| before.min(newest + 1));
         let mut entries = Vec::new();
         for version in (end.saturating_sub(limit.into())..end).rev() {
-            let Some(lines) = self.read_lines(version).await? else { break };
-            entries.push(entry(version, lines));
+            let Some(entry) = self.read_entry(version).await? else { break };
+            entries.push(summary(&entry));
         }
         Ok(entries)
     }
-
-    /// The version whose commit carries this transaction. A writer's sequences grow from version to version, so the
-    /// search ends at the first smaller one.
-    pub(crate) async fn find_transaction(&self, wanted: &Transaction, upload: &str) -> Result<Option<u64>, TableError> {
-        let newest = self.newest().await?.version().ok_or(TableError::NotCreated)?;
-        for version in (0..=newest).rev() {
-            let Some(lines) = self.read_lines(version).await? else { break };
-            let of_writer = lines.iter().filter_map(|line| line.txn.as_ref()).find(|txn| txn.app_id == wanted.app_id);
-            match of_writer.map(|txn| txn.version.cmp(&wanted.sequence)) {
-                None => {}
-                Some(Ordering::Less) => return Ok(None),
-                Some(Ordering::Equal | Ordering::Greater) => {
-                    let entry = entry(version, lines);
-                    let is_in = entry.uploads.iter().any(|part| part.id == upload);
-                    if is_in {
-                        return Ok(Some(version));
-                    }
-                }
-            }
-        }
-        Ok(None)
-    }
-
-    async fn read_lines(&self, version: u64) -> Result<Option<Vec<Line>>, TableError> {
-        let Some(bytes) = self.log_store.read_commit_entry(version).await? else { return Ok(None) };
-        let lines = serde_json::Deserializer::from_slice(&bytes).into_iter::<Line>().collect::<Result<_, _>>();
-        lines.map(Some).map_err(|error| {
-            deltalake::DeltaTableError::generic(format!("commit {version} of the log cannot be read: {error}")).into()
-        })
-    }
 }
 
-fn entry(version: u64, lines: Vec<Line>) -> VersionEntry {
-    let mut entry = VersionEntry {
-        version,
-        committed_at: None,
-        operation: None,
-        tags: HashMap::new(),
-        uploads: Vec::new(),
-        files_added: 0,
-        files_removed: 0,
-        rows_added: 0,
-    };
-    for line in lines {
-        entry.files_removed += u64::from(line.remove.is_some());
-        if let Some(add) = line.add {
-            entry.files_added += 1;
-            let stats = add.stats.as_deref().and_then(|stats| serde_json::from_str::<RowCount>(stats).ok());
-            entry.rows_added += stats.map_or(0, |stats| stats.num_records);
-        }
-        if let Some(info) = line.commit_info {
-            entry.committed_at = info.timestamp.and_then(DateTime::from_timestamp_millis);
-            entry.operation = info.operation;
-            let text = |value: serde_json::Value| match value {
-                serde_json::Value::String(text) => text,
-                other => other.to_string(),
-            };
-            entry.uploads = info
-                .info
-                .get(UPLOADS_TAG)
-                .and_then(|parts| serde_json::from_value(parts.clone()).ok())
-                .unwrap_or_default();
-            entry.tags = info.info.into_iter().map(|(key, value)| (key, text(value))).collect();
-        }
+fn summary(entry: &Entry) -> VersionEntry {
+    let info = entry.lines.iter().find_map(|line| line.commit_info.as_ref());
+    let added = || entry.lines.iter().filter_map(|line| line.add.as_ref());
+    let rows = |stats: &str| serde_json::from_str::<RowCount>(stats).map_or(0, |stats| stats.num_records);
+    VersionEntry {
+        version: entry.version,
+        committed_at: info.and_then(|info| info.timestamp).and_then(DateTime::from_timestamp_millis),
+        operation: info.and_then(|info| info.operation.clone()),
+        tags: entry.tags(),
+        uploads: entry.uploads(),
+        files_added: added().count() as u64,
+        files_removed: entry.lines.iter().filter(|line| line.remove.is_some()).count() as u64,
+        rows_added: added().filter_map(|add| add.stats.as_deref()).map(rows).sum(),
     }
-    entry
 }

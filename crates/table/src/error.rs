@@ -1,8 +1,10 @@
 //! What can go wrong with a Delta table.
 
-use deltalake::DeltaTableError;
+use deltalake::{DeltaTableError, datafusion::error::DataFusionError};
 use sluice_domain::{ErrorKind, Failure};
 use sluice_storage::{StorageError, is_full};
+
+use crate::{CommitFailure, Refusal};
 
 /// A failure of a table operation.
 #[derive(Debug, thiserror::Error)]
@@ -18,42 +20,11 @@ pub enum TableError {
         /// The newest there is.
         latest: u64,
     },
-    /// A type that a Delta table cannot hold.
-    #[error("column {column} has type {data_type}, which a Delta table cannot hold")]
-    UnsupportedType {
-        /// The column.
-        column: String,
-        /// Its type.
-        data_type: String,
-    },
-    /// A partitioning that cannot be.
-    #[error("cannot partition by {column}: {reason}")]
-    BadPartitioning {
-        /// The column asked for.
-        column: String,
-        /// Why it cannot be.
-        reason: &'static str,
-    },
-    /// More distinct partitions in one upload than are written at once.
-    #[error("the upload has more than {limit} distinct partitions; partition by a coarser column")]
-    TooManyPartitions {
-        /// The limit.
-        limit: usize,
-    },
     /// The log holds newer transactions of this writer than the sequence that it was given.
     #[error("the table's log holds commits up to {newest} of this server already")]
     SequenceTaken {
         /// The newest in the log.
         newest: i64,
-    },
-    /// The table's columns changed since the files were written: they have to be written again.
-    #[error("the table's columns have changed meanwhile")]
-    SchemaChanged,
-    /// The log does not hold what was committed to it.
-    #[error("the log does not hold what was committed as version {version}; `sluice repair` restores it")]
-    Damaged {
-        /// The version.
-        version: u64,
     },
     /// Other writers won every attempt.
     #[error("other writers were faster {attempts} times in a row")]
@@ -61,11 +32,25 @@ pub enum TableError {
         /// How often it was tried.
         attempts: u32,
     },
+    /// The commit was not made, or is not known to be.
+    #[error(transparent)]
+    Commit(#[from] CommitFailure),
+    /// What was asked for cannot be done.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The log is damaged, or names files outside of the table.
+    #[error("version {version} of the table's log cannot be trusted: {reason}")]
+    UntrustedLog {
+        /// The version.
+        version: u64,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The Delta log or a data file could not be read or written.
     #[error("the Delta table could not be read or written")]
     Delta(#[source] Box<DeltaTableError>),
-    /// A data file could not be encoded.
-    #[error("the data file could not be encoded")]
+    /// A data file could not be encoded or decoded.
+    #[error("the data file could not be encoded or decoded")]
     Encode(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The object store failed.
     #[error(transparent)]
@@ -90,6 +75,12 @@ impl From<parquet::errors::ParquetError> for TableError {
     }
 }
 
+impl From<DataFusionError> for TableError {
+    fn from(source: DataFusionError) -> Self {
+        Self::encode(source)
+    }
+}
+
 impl From<std::io::Error> for TableError {
     fn from(source: std::io::Error) -> Self {
         Self::encode(source)
@@ -98,8 +89,13 @@ impl From<std::io::Error> for TableError {
 
 impl TableError {
     /// A failure to write a scratch file; a full disk is told apart, since it mends itself.
-    fn encode(source: impl std::error::Error + Send + Sync + 'static) -> Self {
+    pub(crate) fn encode(source: impl std::error::Error + Send + Sync + 'static) -> Self {
         if is_full(&source) { Self::Storage(StorageError::Full) } else { Self::Encode(Box::new(source)) }
+    }
+
+    /// Whether the operation may succeed when it is begun anew from the newest version.
+    pub fn starts_over(&self) -> bool {
+        matches!(self, Self::Commit(failure) if failure.starts_over())
     }
 }
 
@@ -107,13 +103,12 @@ impl Failure for TableError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::NotCreated | Self::NoSuchVersion { .. } => ErrorKind::NotFound,
-            Self::UnsupportedType { .. } | Self::BadPartitioning { .. } | Self::TooManyPartitions { .. } => {
-                ErrorKind::Invalid
-            }
-            Self::Contended { .. } | Self::SequenceTaken { .. } | Self::SchemaChanged | Self::Damaged { .. } => {
-                ErrorKind::Unavailable
-            }
+            Self::Contended { .. } | Self::SequenceTaken { .. } => ErrorKind::Unavailable,
+            Self::Commit(failure) => failure.kind(),
+            Self::Refused(refusal) => refusal.kind(),
             Self::Delta(source) if matches!(**source, DeltaTableError::ObjectStore { .. }) => ErrorKind::Unavailable,
+            // Once it is repaired, the same succeeds.
+            Self::UntrustedLog { .. } => ErrorKind::Unavailable,
             Self::Delta(_) | Self::Encode(_) => ErrorKind::Internal,
             Self::Storage(source) => source.kind(),
         }
@@ -123,13 +118,11 @@ impl Failure for TableError {
         match self {
             Self::NotCreated => "not-found",
             Self::NoSuchVersion { .. } => "version-not-found",
-            Self::UnsupportedType { .. } => "unsupported-type",
-            Self::BadPartitioning { .. } => "bad-partitioning",
-            Self::TooManyPartitions { .. } => "too-many-partitions",
-            Self::SchemaChanged => "schema-changed",
-            Self::Damaged { .. } => "table-damaged",
             Self::Contended { .. } => "table-contended",
             Self::SequenceTaken { .. } => "sequence-taken",
+            Self::Commit(failure) => failure.code(),
+            Self::Refused(refusal) => refusal.code(),
+            Self::UntrustedLog { .. } => "untrusted-log",
             Self::Delta(_) => "table-unavailable",
             Self::Encode(_) => "encode-failed",
             Self::Storage(source) => source.code(),

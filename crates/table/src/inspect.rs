@@ -96,7 +96,7 @@ impl Table {
     ///
     /// # Errors
     /// The store's.
-    pub async fn read_entry(&self, version: u64) -> Result<Option<Bytes>, TableError> {
+    pub async fn read_entry_bytes(&self, version: u64) -> Result<Option<Bytes>, TableError> {
         self.read(&entry_path(version)).await
     }
 

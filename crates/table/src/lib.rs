@@ -7,6 +7,7 @@
 //! Invariant: an error is answered only after the log was read again and the commit was not found in it.
 
 mod error;
+mod refusal;
 
 mod schema;
 
@@ -15,16 +16,28 @@ mod stats;
 mod writer;
 
 mod commit;
+mod log;
+
 mod describe;
 mod inspect;
+mod live;
+mod operations;
+mod reader;
 mod table;
 
 mod shelf;
 
-pub use commit::{Commit, CommittedEntry, CreateOutcome, NewTable, Transaction, UploadPart};
+pub use commit::{Commit, CreateOutcome, NewTable, Transaction};
 pub use describe::{Column, Description, VersionEntry};
 pub use error::TableError;
 pub use inspect::{LiveFile, added_paths, object_path};
+pub use live::Scope;
+pub use log::change::{COMMIT_ID_TAG, CommittedEntry, EPOCH_TAG, Provenance, UPLOADS_TAG, UploadPart};
+pub use operations::{
+    Applied, Compact, Delete, Matched, Merge, Operation, Overwrite, Rewrite, RowChanges, SchemaChange, Workspace,
+    ZOrder,
+};
+pub use refusal::{CommitFailure, Refusal};
 pub use schema::{check_partition_columns, columns_of, storable_type};
 pub use shelf::Shelf;
 pub use table::{CommitTurn, Scan, Table};

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
-use deltalake::kernel::{StructType, engine::arrow_conversion::TryIntoKernel as _};
+use deltalake::kernel::{
+    Protocol, StructField, StructType, contains_timestampntz, engine::arrow_conversion::TryIntoKernel as _,
+};
+use serde_json::json;
 
-use crate::{TableError, describe::Column};
+use crate::{Refusal, TableError, describe::Column};
 
 /// The type in which a Delta table holds values of `data_type` without loss, or none if there is none.
 ///
@@ -52,6 +55,49 @@ pub(crate) fn to_delta(schema: &Schema) -> Result<StructType, TableError> {
     schema.try_into_kernel().map_err(|error| TableError::Encode(Box::new(error)))
 }
 
+/// The lowest protocol that readers and writers of these columns must speak.
+pub(crate) fn protocol_for(columns: &StructType) -> Result<Protocol, TableError> {
+    let protocol = if contains_timestampntz(columns.fields()) {
+        let features = ["timestampNtz"];
+        json!({
+            "minReaderVersion": 3, "minWriterVersion": 7, "readerFeatures": features, "writerFeatures": features,
+        })
+    } else {
+        json!({"minReaderVersion": 1, "minWriterVersion": 2})
+    };
+    serde_json::from_value(protocol).map_err(|error| TableError::Encode(Box::new(error)))
+}
+
+/// The columns that files were written for.
+#[derive(Debug)]
+pub(crate) struct Layout {
+    columns: StructType,
+    partition_by: Vec<String>,
+}
+
+impl Layout {
+    pub(crate) fn new(schema: &Schema, partition_by: &[String]) -> Result<Self, TableError> {
+        Ok(Self { columns: to_delta(schema)?, partition_by: partition_by.to_vec() })
+    }
+
+    /// Why files of this layout are not files of a table; none if they are. Columns that they lack read as missing.
+    pub(crate) fn misfit(&self, table: &StructType, partition_by: &[String]) -> Option<String> {
+        if self.partition_by != partition_by {
+            return Some(format!("it is partitioned by [{}]", partition_by.join(", ")));
+        }
+        let other = self.columns.fields().find(|own| {
+            let same = |field: &StructField| field.data_type() == own.data_type();
+            !table.field(own.name()).is_some_and(same)
+        });
+        if let Some(other) = other {
+            return Some(format!("the column {} is gone or of another type", other.name()));
+        }
+        let mut missing = table.fields().filter(|field| self.columns.field(field.name()).is_none());
+        let needed = missing.find(|field| !field.is_nullable());
+        needed.map(|field| format!("the column {} must have values", field.name()))
+    }
+}
+
 /// Each column with its Delta and Arrow type, partition columns marked.
 ///
 /// # Errors
@@ -76,7 +122,7 @@ pub fn columns_of(schema: &Schema, partition_by: &[String]) -> Result<Vec<Column
 /// # Errors
 /// [`TableError::BadPartitioning`] naming the column that cannot be one.
 pub fn check_partition_columns(schema: &Schema, partition_by: &[String]) -> Result<(), TableError> {
-    let bad = |column: &String, reason| Err(TableError::BadPartitioning { column: column.clone(), reason });
+    let bad = |column: &String, reason| Err(Refusal::BadPartitioning { column: column.clone(), reason }.into());
     for (at, column) in partition_by.iter().enumerate() {
         let Ok(field) = schema.field_with_name(column) else {
             return bad(column, "there is no such column");

@@ -10,16 +10,17 @@ use deltalake::{
 use sluice_storage::Folder;
 use tokio::sync::{Mutex, MutexGuard};
 
-use crate::TableError;
+use crate::{
+    TableError,
+    log::state::{LogState, check_files},
+};
 
-/// One Delta table. Cheap to keep: the snapshot is shared and brought up to date by what is new in the log.
+/// One Delta table. Cheap to keep: its newest snapshot is brought up to date by what is new in the log.
 pub struct Table {
     pub(crate) folder: Folder,
     pub(crate) log_store: LogStoreRef,
-    snapshot: Mutex<Option<DeltaTable>>,
+    pub(crate) state: Mutex<Option<LogState>>,
     turn: Mutex<()>,
-    /// The newest transaction of a writer that this process knows to be in the log.
-    pub(crate) known: std::sync::Mutex<Option<(String, i64)>>,
 }
 
 /// The right to commit: one holder at a time in a process, so that transactions go into the log in their order.
@@ -38,7 +39,7 @@ impl Table {
     pub fn open(folder: Folder) -> Self {
         let log_store =
             default_logstore(folder.store.clone(), folder.root.clone(), &folder.url, &StorageConfig::default());
-        Self { folder, log_store, snapshot: Mutex::new(None), turn: Mutex::new(()), known: std::sync::Mutex::default() }
+        Self { folder, log_store, state: Mutex::new(None), turn: Mutex::new(()) }
     }
 
     /// Where the table lies.
@@ -51,27 +52,9 @@ impl Table {
         CommitTurn(self.turn.lock().await)
     }
 
-    /// The table at its newest version, or none if it has no version yet.
-    pub(crate) async fn find_newest(&self) -> Result<Option<DeltaTable>, TableError> {
-        let mut kept = self.snapshot.lock().await;
-        if let Some(table) = kept.as_mut() {
-            table.update_incremental(None).await?;
-        } else if self.log_store.is_delta_table_location().await? {
-            let mut table = DeltaTable::new(self.log_store.clone());
-            table.load().await?;
-            *kept = Some(table);
-        }
-        Ok(kept.clone())
-    }
-
     /// Read the log anew when it is needed next.
     pub async fn forget_snapshot(&self) {
-        *self.snapshot.lock().await = None;
-    }
-
-    /// The table at its newest version.
-    pub(crate) async fn newest(&self) -> Result<DeltaTable, TableError> {
-        self.find_newest().await?.ok_or(TableError::NotCreated)
+        *self.state.lock().await = None;
     }
 
     /// The table at a version, the newest where none is given.
@@ -85,6 +68,7 @@ impl Table {
             Some(version) => {
                 table = DeltaTable::new(self.log_store.clone());
                 table.load_version(version).await?;
+                check_files(&table)?;
             }
         }
         Ok(table)

@@ -32,8 +32,9 @@ use sluice_storage::{Folder, ObjectWriter};
 use tokio::io::AsyncReadExt as _;
 
 use crate::{
-    TableError,
+    Refusal, TableError,
     partition::{Part, PartitionValues, Splitter, no_values},
+    schema::Layout,
     stats::file_stats,
 };
 
@@ -73,6 +74,7 @@ impl Default for WriterSettings {
 /// Writes the rows of one upload.
 pub struct TableWriter {
     settings: WriterSettings,
+    layout: Arc<Layout>,
     splitter: Option<Splitter>,
     file_schema: SchemaRef,
     /// Columns of a file that are encoded one by one, those within nested ones counted each.
@@ -100,18 +102,23 @@ struct StagedFile {
 }
 
 /// Files that are written but not yet in the object store.
-pub struct StagedFiles(Vec<StagedFile>);
+pub struct StagedFiles {
+    files: Vec<StagedFile>,
+    layout: Arc<Layout>,
+}
 
 /// A durable data file that no version of the table holds yet.
 #[derive(Debug, Clone)]
 pub struct DataFile {
     pub(crate) add: Add,
+    /// The columns that it was written for.
+    pub(crate) layout: Arc<Layout>,
     rows: u64,
     sha256: String,
 }
 
 impl DataFile {
-    /// Its path below the table's folder, as the log names it.
+    /// Its path below the table.
     pub fn path(&self) -> &str {
         &self.add.path
     }
@@ -126,7 +133,7 @@ impl DataFile {
         self.rows
     }
 
-    /// Its SHA-256, in lower-case hexadecimal.
+    /// The hash of its bytes, as they were sent to the store.
     pub fn sha256(&self) -> &str {
         &self.sha256
     }
@@ -160,6 +167,7 @@ impl TableWriter {
         };
         Ok(Self {
             settings,
+            layout: Arc::new(Layout::new(schema, partition_by)?),
             splitter,
             file_columns: file_schema.flattened_fields().iter().filter(|field| !field.data_type().is_nested()).count(),
             file_schema: Arc::new(file_schema),
@@ -207,7 +215,7 @@ impl TableWriter {
             Entry::Vacant(place) => {
                 let limit = self.settings.max_partitions.min(MAX_OPEN_COLUMNS / self.file_columns.max(1)).max(1);
                 if open >= limit {
-                    return Err(TableError::TooManyPartitions { limit });
+                    return Err(Refusal::TooManyPartitions { limit }.into());
                 }
                 let values = values(self.splitter.as_ref())?;
                 let path = format!("{}part-{number:05}-{}.zstd.parquet", values.folder(), self.file_prefix);
@@ -283,14 +291,14 @@ impl TableWriter {
             self.closed.extend(file.close()?);
         }
         self.closed.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(StagedFiles(self.closed))
+        Ok(StagedFiles { files: self.closed, layout: self.layout })
     }
 }
 
 impl StagedFiles {
     /// How many rows the files hold.
     pub fn rows(&self) -> u64 {
-        self.0.iter().map(|file| file.metadata.file_metadata().num_rows().unsigned_abs()).sum()
+        self.files.iter().map(StagedFile::rows).sum()
     }
 
     /// Put every file below the table's folder, durably. Files of the same name are replaced.
@@ -298,43 +306,49 @@ impl StagedFiles {
     /// # Errors
     /// The store's.
     pub async fn upload(self, folder: &Folder) -> Result<Vec<DataFile>, TableError> {
-        let mut files = Vec::with_capacity(self.0.len());
-        for file in self.0 {
-            files.push(file.upload(folder).await?);
+        let mut files = Vec::with_capacity(self.files.len());
+        for file in self.files {
+            files.push(file.upload(folder, &self.layout).await?);
         }
         Ok(files)
     }
 }
 
 impl StagedFile {
-    async fn upload(self, folder: &Folder) -> Result<DataFile, TableError> {
+    fn rows(&self) -> u64 {
+        self.metadata.file_metadata().num_rows().unsigned_abs()
+    }
+
+    async fn upload(mut self, folder: &Folder, layout: &Arc<Layout>) -> Result<DataFile, TableError> {
         let path = deltalake::Path::parse(&self.path).map_err(|error| TableError::Encode(Box::new(error)))?;
         let mut object = ObjectWriter::open(folder.store.clone(), path).await?;
-        let mut scratch = self.scratch;
-        io::Seek::rewind(&mut scratch)?;
-        let mut scratch = tokio::fs::File::from_std(scratch);
-        let mut hasher = Sha256::new();
+        io::Seek::rewind(&mut self.scratch)?;
+        let mut scratch = tokio::fs::File::from_std(self.scratch.try_clone()?);
+        let mut hash = Sha256::new();
         loop {
             let mut chunk = Vec::with_capacity(SEND_CHUNK_BYTES);
             (&mut scratch).take(SEND_CHUNK_BYTES as u64).read_to_end(&mut chunk).await?;
             if chunk.is_empty() {
                 break;
             }
-            hasher.update(&chunk);
+            hash.update(&chunk);
             object.write(Bytes::from(chunk)).await?;
         }
         let size_bytes = object.finish().await?;
-        let add = Add {
-            path: self.path,
-            partition_values: self.values.into_map(),
+        let add = self.add(size_bytes)?;
+        Ok(DataFile { add, layout: Arc::clone(layout), rows: self.rows(), sha256: hex::encode(hash.finalize()) })
+    }
+
+    fn add(&self, size_bytes: u64) -> Result<Add, TableError> {
+        Ok(Add {
+            path: self.path.clone(),
+            partition_values: self.values.clone().into_map(),
             size: size_bytes as i64,
             modification_time: chrono::Utc::now().timestamp_millis(),
             data_change: true,
             stats: Some(file_stats(&self.metadata)?),
             ..Add::default()
-        };
-        let rows = self.metadata.file_metadata().num_rows().unsigned_abs();
-        Ok(DataFile { add, rows, sha256: hex::encode(hasher.finalize()) })
+        })
     }
 }
 

@@ -80,7 +80,7 @@ impl TableScrub<'_> {
         self.known_entries().await?;
         for version in present.difference(&self.known).copied().collect::<Vec<_>>() {
             self.objects += 1;
-            let bytes = self.table.read_entry(version).await?.unwrap_or_default();
+            let bytes = self.table.read_entry_bytes(version).await?.unwrap_or_default();
             if let Err(reason) = added_paths(&bytes) {
                 self.tell_entry(Damage::LogEntryDamaged, version, reason);
             }
@@ -104,7 +104,7 @@ impl TableScrub<'_> {
                 // The ledger's own words name good paths.
                 let paths = added_paths(record.content.as_bytes()).unwrap_or_default();
                 self.added.extend(paths.iter().filter_map(|path| object_path(path).ok()));
-                match self.table.read_entry(record.version).await? {
+                match self.table.read_entry_bytes(record.version).await? {
                     Some(bytes) if bytes == record.content.as_bytes() => {}
                     Some(bytes) => {
                         let detail = format!("it has {} bytes, which are not those committed", bytes.len());

@@ -31,18 +31,19 @@ impl TailCheck {
     /// Look at the table if this process has not yet.
     ///
     /// # Errors
-    /// [`TableError::Damaged`] where the log does not hold what was committed; the catalog's, or the store's.
+    /// [`TableError::UntrustedLog`] where the log does not hold what was committed; the catalog's, or the store's.
     pub async fn check(&self, id: TableId, table: &Table) -> Result<(), IngestError> {
         if self.sound.lock().unwrap_or_else(PoisonError::into_inner).contains(&id) {
             return Ok(());
         }
         if let Some(version) = self.catalog.inventory().newest_commit(id).await?
             && let Some(record) = self.catalog.inventory().commits(id, version, 1).await?.pop()
-            && table.read_entry(version).await?.as_deref() != Some(record.content.as_bytes())
+            && table.read_entry_bytes(version).await?.as_deref() != Some(record.content.as_bytes())
         {
             // What was read of the log before is worth nothing; it is read anew once it is repaired.
             table.forget_snapshot().await;
-            return Err(TableError::Damaged { version }.into());
+            let reason = "it is not what was committed; `sluice repair` restores it".to_owned();
+            return Err(TableError::UntrustedLog { version, reason }.into());
         }
         self.sound.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
         Ok(())

@@ -29,13 +29,13 @@ fn numbers(file: &StagedFile) -> Vec<i64> {
 }
 
 fn assert_all_there(staged: &StagedFiles, rows: i64) {
-    let mut found: Vec<i64> = staged.0.iter().flat_map(numbers).collect();
+    let mut found: Vec<i64> = staged.files.iter().flat_map(numbers).collect();
     found.sort_unstable();
     assert!(found.into_iter().eq(0..rows));
 }
 
 fn most_row_groups(staged: &StagedFiles) -> usize {
-    staged.0.iter().map(|file| file.metadata.num_row_groups()).max().unwrap()
+    staged.files.iter().map(|file| file.metadata.num_row_groups()).max().unwrap()
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn many_partitions_in_no_order_make_few_row_groups_in_little_memory() {
     let bound = WriterSettings::default().memory_bytes;
     assert!(writer.peak_bytes <= bound + (1 << 20), "{}", writer.peak_bytes);
     let staged = writer.finish().unwrap();
-    assert_eq!(staged.0.len(), 600);
+    assert_eq!(staged.files.len(), 600);
     assert!(most_row_groups(&staged) <= 4, "{}", most_row_groups(&staged));
     assert_all_there(&staged, 60_000);
 }
@@ -79,7 +79,7 @@ fn files_beyond_what_memory_affords_have_no_dictionaries() {
     }
     let staged = writer.finish().unwrap();
     let has_dictionary = |file: &&StagedFile| file.metadata.row_group(0).column(0).dictionary_page_offset().is_some();
-    let with = staged.0.iter().filter(has_dictionary).count();
+    let with = staged.files.iter().filter(has_dictionary).count();
     assert!((1..=20).contains(&with), "{with}");
     assert!(most_row_groups(&staged) <= 4, "{}", most_row_groups(&staged));
 }
@@ -93,8 +93,8 @@ fn a_full_file_is_closed_and_another_begun() {
         writer.write(&batch(at..at + 2000, 2)).unwrap();
     }
     let staged = writer.finish().unwrap();
-    let paths: std::collections::HashSet<_> = staged.0.iter().map(|file| &file.path).collect();
-    assert!(staged.0.len() > 2 && paths.len() == staged.0.len(), "{paths:?}");
+    let paths: std::collections::HashSet<_> = staged.files.iter().map(|file| &file.path).collect();
+    assert!(staged.files.len() > 2 && paths.len() == staged.files.len(), "{paths:?}");
     assert_all_there(&staged, 20_000);
 }
 
@@ -105,5 +105,5 @@ fn wide_tables_have_fewer_partitions_at_a_time() {
     let columns = [("key".to_owned(), Arc::clone(&key))].into_iter().chain(fields);
     let batch = RecordBatch::try_from_iter(columns).unwrap();
     let outcome = writer(WriterSettings::default(), &batch.schema()).write(&batch);
-    assert!(matches!(outcome, Err(TableError::TooManyPartitions { limit: 3 })), "{outcome:?}");
+    assert!(matches!(outcome, Err(TableError::Refused(Refusal::TooManyPartitions { limit: 3 }))), "{outcome:?}");
 }

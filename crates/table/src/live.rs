@@ -1,0 +1,100 @@
+//! The live files of a version: what is read, replaced and removed.
+
+use std::collections::{BTreeMap, HashMap};
+
+use deltalake::{
+    DeltaTable,
+    kernel::{LogicalFileView, Remove},
+};
+
+use crate::{DataFile, Refusal, TableError};
+
+/// Which part of a table's rows is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scope {
+    /// Every row.
+    All,
+    /// The rows of these partitions: each gives some of the partition columns a value, as text or missing.
+    Partitions(Vec<BTreeMap<String, Option<String>>>),
+}
+
+impl Scope {
+    /// Whether the partition with these values is in it.
+    pub(crate) fn holds(&self, values: &HashMap<String, Option<String>>) -> bool {
+        // The log has a missing value as an absent or an empty one, too.
+        let value = |column: &String| values.get(column).and_then(Option::as_deref).unwrap_or_default();
+        match self {
+            Self::All => true,
+            Self::Partitions(partitions) => partitions.iter().any(|partition| {
+                partition.iter().all(|(column, wanted)| value(column) == wanted.as_deref().unwrap_or_default())
+            }),
+        }
+    }
+
+    /// Check that it names partition columns only.
+    pub(crate) fn check(&self, partition_by: &[String]) -> Result<(), Refusal> {
+        let Self::Partitions(partitions) = self else { return Ok(()) };
+        let unknown = partitions.iter().flat_map(BTreeMap::keys).find(|column| !partition_by.contains(column));
+        match unknown {
+            None => Ok(()),
+            Some(column) => {
+                let reason = "the table is not partitioned by it";
+                Err(Refusal::BadPartitioning { column: column.clone(), reason })
+            }
+        }
+    }
+}
+
+/// A file that a version of the table holds.
+#[derive(Debug, Clone)]
+pub(crate) struct LiveFile {
+    pub(crate) path: String,
+    pub(crate) size_bytes: u64,
+    pub(crate) values: HashMap<String, Option<String>>,
+    /// Bounds of its values, as the log has them.
+    pub(crate) stats: Option<String>,
+    /// What takes it out of the table.
+    pub(crate) remove: Remove,
+}
+
+impl LiveFile {
+    fn of(file: &LogicalFileView) -> Result<Self, TableError> {
+        if file.deletion_vector_descriptor().is_some() {
+            return Err(Refusal::UnsupportedFeature { feature: "deletionVectors".to_owned() }.into());
+        }
+        let remove = remove_of(file);
+        Ok(Self {
+            path: remove.path.clone(),
+            size_bytes: file.size().unsigned_abs(),
+            values: file.partition_values_map(),
+            stats: file.stats(),
+            remove,
+        })
+    }
+}
+
+impl LiveFile {
+    /// A file that was written and is in no version yet.
+    pub(crate) fn written(file: &DataFile) -> Self {
+        Self {
+            path: file.path().to_owned(),
+            size_bytes: file.size_bytes(),
+            values: file.add.partition_values.clone(),
+            stats: file.add.stats.clone(),
+            remove: Remove::default(),
+        }
+    }
+}
+
+/// The files of a table, in the order of their paths.
+pub(crate) fn live_files(table: &DeltaTable) -> Result<Vec<LiveFile>, TableError> {
+    let files = table.snapshot()?.log_data();
+    let mut files = files.iter().map(|file| LiveFile::of(&file)).collect::<Result<Vec<_>, _>>()?;
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(files)
+}
+
+/// What takes a file out of the table.
+pub(crate) fn remove_of(file: &LogicalFileView) -> Remove {
+    file.remove_action(true)
+}

@@ -1,0 +1,110 @@
+//! Compaction: the small files of a partition become few large ones with the same rows.
+//!
+//! Invariant: it is committed only after the new files were read back and hold just the rows of the old ones.
+
+use std::collections::BTreeMap;
+
+use deltalake::DeltaTable;
+use futures::TryStreamExt as _;
+
+use super::{Rewrite, RowChanges, Workspace, digest::Digest, sink::Sink};
+use crate::{
+    Table, TableError,
+    live::{LiveFile, live_files},
+    log::change::{Change, Reads},
+    reader::FileReader,
+};
+
+/// A file is small below this share of the target size.
+const SMALL_PERCENT: u64 = 75;
+
+/// Make few large files of many small ones.
+#[derive(Debug, Clone)]
+pub struct Compact {
+    /// How large files should become, in bytes.
+    pub target_bytes: u64,
+    /// How many bytes one run rewrites at the most; what is left over waits for the next one.
+    pub max_input_bytes: u64,
+}
+
+impl Default for Compact {
+    fn default() -> Self {
+        Self { target_bytes: 256 << 20, max_input_bytes: 2 << 30 }
+    }
+}
+
+impl Compact {
+    /// The files to put together, partition by partition.
+    fn choose(&self, files: Vec<LiveFile>) -> Vec<LiveFile> {
+        let small = files.into_iter().filter(|file| file.size_bytes < self.target_bytes * SMALL_PERCENT / 100);
+        let mut chosen = Vec::new();
+        let mut left_bytes = self.max_input_bytes;
+        for files in by_partition(small).into_values() {
+            let mut after_bytes = left_bytes;
+            let mut takes = |file: &LiveFile| match after_bytes.checked_sub(file.size_bytes) {
+                Some(after) => {
+                    after_bytes = after;
+                    true
+                }
+                None => false,
+            };
+            let fitting: Vec<LiveFile> = files.into_iter().filter(|file| takes(file)).collect();
+            // One file by itself would only be copied, run after run.
+            if fitting.len() > 1 {
+                chosen.extend(fitting);
+                left_bytes = after_bytes;
+            }
+        }
+        chosen
+    }
+}
+
+/// The files of each partition, in the order of the partitions' values.
+pub(super) fn by_partition(
+    files: impl IntoIterator<Item = LiveFile>,
+) -> BTreeMap<Vec<(String, Option<String>)>, Vec<LiveFile>> {
+    let mut partitions: BTreeMap<_, Vec<LiveFile>> = BTreeMap::new();
+    for file in files {
+        let mut values: Vec<_> = file.values.clone().into_iter().collect();
+        values.sort();
+        partitions.entry(values).or_default().push(file);
+    }
+    partitions
+}
+
+impl Table {
+    pub(super) async fn prepare_compact(
+        &self,
+        compact: &Compact,
+        workspace: &Workspace,
+        newest: &DeltaTable,
+    ) -> Result<Rewrite, TableError> {
+        let reader = FileReader::new(self.folder(), newest)?;
+        let chosen = compact.choose(live_files(newest)?);
+        let mut workspace = workspace.clone();
+        workspace.writer.target_file_bytes = usize::try_from(compact.target_bytes).unwrap_or(usize::MAX);
+        let (mut digest, mut files) = (Digest::new(&reader.schema)?, Vec::new());
+        for partition in by_partition(chosen.clone()).into_values() {
+            let mut sink = Sink::open(&workspace, &reader)?;
+            for file in &partition {
+                let mut batches = reader.read(file).await?;
+                while let Some(batch) = batches.try_next().await? {
+                    digest.add(&batch)?;
+                    sink.write(batch).await?;
+                }
+            }
+            files.extend(sink.finish(self.folder()).await?);
+        }
+        digest.verify(&files, &reader).await?;
+        let base = newest.version().ok_or(TableError::NotCreated)?;
+        let change = Change {
+            operation: "OPTIMIZE",
+            parameters: vec![("targetSize", compact.target_bytes.to_string())],
+            data_change: false,
+            reads: Reads::Files(base),
+            ..Change::append(Vec::new())
+        };
+        let rows = RowChanges { copied: digest.rows, ..RowChanges::default() };
+        Ok(Rewrite::replacing(change, files, &chosen, rows))
+    }
+}

@@ -1,0 +1,72 @@
+//! Where the rows of an operation go: a writer on a thread that may block, fed batch by batch.
+
+use arrow::{array::RecordBatch, datatypes::SchemaRef};
+use sluice_storage::Folder;
+use tokio::{
+    sync::mpsc,
+    task::{JoinHandle, spawn_blocking},
+};
+use uuid::Uuid;
+
+use super::Workspace;
+use crate::{DataFile, StagedFiles, TableError, TableWriter, reader::FileReader};
+
+/// How many batches wait for the writer.
+const BATCHES_AHEAD: usize = 2;
+
+/// Takes rows and makes files of them.
+pub(super) struct Sink {
+    schema: SchemaRef,
+    sender: mpsc::Sender<RecordBatch>,
+    writing: JoinHandle<Result<StagedFiles, TableError>>,
+}
+
+impl Sink {
+    /// A sink for rows of the table that the reader reads.
+    pub(super) fn open(workspace: &Workspace, reader: &FileReader) -> Result<Self, TableError> {
+        let mut writer = TableWriter::open(
+            workspace.writer.clone(),
+            &reader.schema,
+            &reader.partition_by,
+            Uuid::new_v4().to_string(),
+            workspace.scratch_dir.clone(),
+        )?;
+        let (sender, mut batches) = mpsc::channel::<RecordBatch>(BATCHES_AHEAD);
+        let writing = spawn_blocking(move || {
+            while let Some(batch) = batches.blocking_recv() {
+                writer.write(&batch)?;
+            }
+            writer.finish()
+        });
+        Ok(Self { schema: reader.schema.clone(), sender, writing })
+    }
+
+    /// Add rows.
+    pub(super) async fn write(&mut self, batch: RecordBatch) -> Result<(), TableError> {
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        let batch = RecordBatch::try_new(self.schema.clone(), batch.columns().to_vec())?;
+        if self.sender.send(batch).await.is_ok() {
+            return Ok(());
+        }
+        // The writer stopped, and knows why.
+        let ended = (&mut self.writing).await.map_err(TableError::encode)?;
+        Err(ended.err().unwrap_or_else(|| TableError::encode(std::io::Error::other("the writer ended early"))))
+    }
+
+    /// Put every file into the store.
+    pub(super) async fn finish(self, folder: &Folder) -> Result<Vec<DataFile>, TableError> {
+        drop(self.sender);
+        self.writing.await.map_err(TableError::encode)??.upload(folder).await
+    }
+}
+
+/// Check that files hold as many rows as they should.
+pub(super) fn check_rows(files: &[DataFile], expected: u64) -> Result<(), TableError> {
+    let written: u64 = files.iter().map(DataFile::rows).sum();
+    if written == expected {
+        return Ok(());
+    }
+    Err(TableError::encode(std::io::Error::other(format!("{written} rows were written, not {expected}"))))
+}
