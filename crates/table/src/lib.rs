@@ -18,11 +18,16 @@ mod commit;
 mod describe;
 mod table;
 
+mod maintenance;
 mod shelf;
 
 pub use commit::{COMMIT_ID_TAG, Commit, CreateOutcome, NewTable, Transaction};
 pub use describe::{Column, Description, VersionEntry};
 pub use error::TableError;
+pub use maintenance::{
+    BadCheckpoint, CleanedLog, LogRetention, MaintenanceError, MaintenanceSettings, Orphan, OrphanPage, OrphanSearch,
+    VacuumRetention, Vacuumed, wants_checkpoint,
+};
 pub use schema::{check_partition_columns, columns_of, storable_type};
 pub use shelf::Shelf;
 pub use table::{CommitTurn, Scan, Table};
