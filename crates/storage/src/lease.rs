@@ -201,6 +201,23 @@ impl Lease {
         Ok(())
     }
 
+    /// Do the work, and renew the lease for as long as it takes. If it is lost meanwhile, the work's checks tell.
+    pub async fn hold<T>(&self, work: impl Future<Output = T>) -> T {
+        let renewing = async {
+            loop {
+                tokio::time::sleep(self.terms.ttl.min(MAX_TTL) / 3).await;
+                if let Err(error) = self.renew().await {
+                    tracing::warn!(%error, lease = self.name, "a lease could not be renewed");
+                }
+            }
+        };
+        // Both go on side by side: the work may be in the midst of a check that a renewal waits for.
+        tokio::select! {
+            done = work => done,
+            never = renewing => never,
+        }
+    }
+
     /// Let the next holder have it at once. A lease that was lost is left as it is.
     ///
     /// # Errors

@@ -134,6 +134,23 @@ async fn a_renewed_lease_holds_for_its_time_anew_and_a_late_one_does_not() {
     assert_lost(first.renew().await);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_is_renewed_while_its_work_goes_on() {
+    let folder = folder_of(InMemory::new());
+    let ttl = Duration::from_secs(2);
+    let lease = Lease::acquire(&folder, "maintenance", "first", ttl).await.unwrap().unwrap();
+    let ends_at = Utc::now() + TimeDelta::seconds(3);
+    let work = async {
+        while Utc::now() < ends_at {
+            lease.check().await?;
+            tokio::task::yield_now().await;
+        }
+        Ok::<_, LeaseError>("done")
+    };
+    assert_eq!(lease.hold(work).await.unwrap(), "done");
+    lease.check().await.unwrap();
+}
+
 #[tokio::test]
 async fn a_released_lease_is_followed_at_once() {
     let (folder, clock) = (folder_of(InMemory::new()), HandClock::new());

@@ -85,6 +85,20 @@ impl Log {
         if self.commits.contains_key(&0) { Some(0) } else { self.checkpoints.keys().next().copied() }
     }
 
+    /// Whether there is anything before `version` that versions after it could be made out from.
+    pub(super) fn has_base_before(&self, version: u64) -> bool {
+        let of_other_shape = self.others.range(..version).flat_map(|(_, paths)| paths).any(is_checkpoint);
+        self.commits.range(..version).next().is_some_and(|(first, _)| *first == 0)
+            || self.checkpoints.range(..version).next().is_some()
+            || of_other_shape
+    }
+
+    /// Whether there is a checkpoint of this version, in one file or of another shape.
+    pub(super) fn has_checkpoint(&self, version: u64) -> bool {
+        let of_other_shape = || self.others.get(&version).is_some_and(|paths| paths.iter().any(is_checkpoint));
+        self.checkpoints.contains_key(&version) || of_other_shape()
+    }
+
     /// Whether all commits from `first` to `last` are there.
     pub(super) fn has_commits(&self, first: u64, last: u64) -> bool {
         (first..=last).all(|version| self.commits.contains_key(&version))
@@ -126,6 +140,10 @@ pub(super) async fn find_hint(store: &Arc<dyn ObjectStore>) -> Result<Option<Res
     }
     let Some(bytes) = read(store, &path).await? else { return Ok(None) };
     Ok(Some(serde_json::from_slice(&bytes).map_err(|error| error.to_string())))
+}
+
+fn is_checkpoint(path: &Path) -> bool {
+    path.as_ref().contains(".checkpoint.")
 }
 
 pub(super) fn commit_path(version: u64) -> Path {

@@ -79,12 +79,8 @@ async fn find_verified(log: &Log, version: u64) -> Result<Option<u64>, Maintenan
         if !log.has_commits(base + 1, newest) {
             return Ok(None);
         }
-        let compared = async {
-            let expected = Replay::of(log, base, true).await?;
-            verify(&expected.state, log.checkpoint(base).await?, base).await
-        };
-        match compared.await {
-            Ok(_) => return Ok(Some(base)),
+        match compare(log, base).await {
+            Ok(()) => return Ok(Some(base)),
             Err(error @ (MaintenanceError::BadLog { .. } | MaintenanceError::NotVerified { .. })) => {
                 tracing::warn!(%error, version = base, "a checkpoint cannot be verified, so the log before it stays");
             }
@@ -92,6 +88,16 @@ async fn find_verified(log: &Log, version: u64) -> Result<Option<u64>, Maintenan
         }
     }
     Ok(None)
+}
+
+async fn compare(log: &Log, base: u64) -> Result<(), MaintenanceError> {
+    let bytes = log.checkpoint(base).await?;
+    if !log.has_base_before(base) {
+        // A clean-up that was cut short left commits that nothing can be made out from; there is nothing to lose.
+        return Replay::from_checkpoint(bytes, base).await.map(drop);
+    }
+    let expected = Replay::of(log, base, true).await?;
+    verify(&expected.state, bytes, base).await.map(drop)
 }
 
 /// What lies in the log before `base`, by version.

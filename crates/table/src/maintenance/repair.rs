@@ -56,7 +56,7 @@ impl Table {
             None => None,
             Some(Err(reason)) => Some(reason),
             Some(Ok(hint)) if is_bad(hint.version) => Some("it points to a damaged checkpoint".to_owned()),
-            Some(Ok(hint)) if !has_checkpoint(&log, hint.version) => {
+            Some(Ok(hint)) if !log.has_checkpoint(hint.version) => {
                 Some(format!("there is no checkpoint of version {}", hint.version))
             }
             Some(Ok(_)) => None,
@@ -86,6 +86,7 @@ impl Table {
         let store = &self.folder().store;
         let hint = hint_path();
         for path in if *path == hint { vec![&hint] } else { vec![&hint, path] } {
+            lease.check().await?;
             let name = format!("{}-{}", Uuid::now_v7(), path.filename().unwrap_or_default());
             match store.copy(path, &ASIDE_FOLDER.into_iter().chain([name.as_str()]).collect()).await {
                 Ok(()) => {}
@@ -100,13 +101,6 @@ impl Table {
         }
         Ok(())
     }
-}
-
-/// Checkpoints of other shapes are not read here, yet a hint may point to one.
-fn has_checkpoint(log: &Log, version: u64) -> bool {
-    let is_checkpoint = |path: &Path| path.as_ref().contains(".checkpoint.");
-    let of_other_shape = || log.others.get(&version).is_some_and(|paths| paths.iter().any(is_checkpoint));
-    log.checkpoints.contains_key(&version) || of_other_shape()
 }
 
 async fn judge(log: &Log, version: u64) -> Result<(), MaintenanceError> {
