@@ -12,8 +12,8 @@ use sluice_domain::Failure as _;
 use sluice_storage::{Lease, StorageSettings, Zones};
 use sluice_table::{
     Commit, Compact, CreateOutcome, DataFile, Delete, LogRetention, Matched, Merge, NewTable, Operation, Overwrite,
-    Provenance, Scope, SchemaChange, Table, TableError, TableWriter, Transaction, UploadPart, VacuumRetention, Workspace,
-    WriterSettings, ZOrder,
+    Provenance, SchemaChange, Scope, Table, TableError, TableWriter, Transaction, UploadPart, VacuumRetention,
+    Workspace, WriterSettings, ZOrder,
 };
 use uuid::Uuid;
 

@@ -11,7 +11,9 @@ use std::{
 use chrono::Utc;
 use sluice_catalog::{Catalog, CatalogError, CommitTry, CommittedUpload, CommittedUploads, NewSchemaVersion};
 use sluice_domain::{FileRecord, LogRecord, RowCounts, StoredFailure, TableId, UploadEntry};
-use sluice_table::{Commit, CommitFailure, CommittedEntry, CreateOutcome, NewTable, Table, TableError, Transaction, UploadPart};
+use sluice_table::{
+    Commit, CommitFailure, CommittedEntry, CreateOutcome, NewTable, Table, TableError, Transaction, UploadPart,
+};
 use tokio::sync::oneshot;
 
 use crate::{

@@ -14,6 +14,7 @@ mod stores;
 mod zone;
 mod zones;
 
+mod lease;
 mod probe;
 mod read;
 mod space;
@@ -21,6 +22,7 @@ mod write;
 
 pub use error::{StorageError, is_full};
 pub use fence::Fenced;
+pub use lease::{CLOCK_MARGIN, Clock, Lease, LeaseError, LeaseTerms, MAX_TTL};
 pub use probe::probe;
 pub use read::{read_chunks, read_object};
 pub use settings::{S3Settings, StorageSettings};

@@ -25,6 +25,7 @@ mod operations;
 mod reader;
 mod table;
 
+mod maintenance;
 mod shelf;
 
 pub use commit::{Commit, CreateOutcome, NewTable, Transaction};
@@ -33,6 +34,10 @@ pub use error::TableError;
 pub use inspect::{LiveFile, added_paths, object_path};
 pub use live::Scope;
 pub use log::change::{COMMIT_ID_TAG, CommittedEntry, EPOCH_TAG, Provenance, UPLOADS_TAG, UploadPart};
+pub use maintenance::{
+    BadCheckpoint, CleanedLog, LogRetention, MaintenanceError, MaintenanceSettings, Orphan, OrphanPage, OrphanSearch,
+    VacuumRetention, Vacuumed, wants_checkpoint,
+};
 pub use operations::{
     Applied, Compact, Delete, Matched, Merge, Operation, Overwrite, Rewrite, RowChanges, SchemaChange, Workspace,
     ZOrder,
