@@ -4,6 +4,7 @@
 
 mod layers;
 
+mod connections;
 mod coverage;
 mod openapi;
 mod problems;

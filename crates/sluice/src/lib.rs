@@ -5,12 +5,15 @@
 
 mod cli;
 mod client;
+mod connections;
 mod demo;
 mod lake;
+mod metrics;
 mod server;
 mod settings;
 mod telemetry;
 
 pub use cli::Cli;
+pub use connections::ConnectionSettings;
 pub use server::Server;
 pub use settings::{Flags, LogFormat, LogSettings, Settings};
