@@ -7,6 +7,7 @@ mod layers;
 mod connections;
 mod coverage;
 mod openapi;
+mod pressure;
 mod problems;
 
 mod recovery;

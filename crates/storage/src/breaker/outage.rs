@@ -1,6 +1,6 @@
 //! Which failures tell that a store is away, and which are its answers.
 
-use std::{error::Error, sync::Arc};
+use std::{error::Error, io, sync::Arc};
 
 use object_store::Error as StoreError;
 use sluice_domain::CircuitOpen;
@@ -20,7 +20,9 @@ pub fn is_outage(error: &(dyn Error + 'static)) -> bool {
         if let Some(error) = store_error(error) {
             return matches!(error, StoreError::Generic { .. }) && !is_full(error) && !is_refusal(error);
         }
-        cause = error.source();
+        // What an input-output error wraps is not its source.
+        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        cause = wrapped.map(|error| error as &(dyn Error + 'static)).or_else(|| error.source());
     }
     false
 }

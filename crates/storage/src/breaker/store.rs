@@ -79,7 +79,7 @@ impl Guarded {
                 Err(open) => stream::once(future::ready(Err(refused(open)))).boxed(),
             }
         });
-        admitted.flatten().boxed()
+        admitted.flatten().fuse().boxed()
     }
 }
 
@@ -106,7 +106,8 @@ fn watched<T: Send + 'static>(
         admission.answered();
         Some((item, Some((admission, items))))
     });
-    reading.boxed()
+    // Some readers ask once more after the end.
+    reading.fuse().boxed()
 }
 
 fn refused(open: CircuitOpen) -> Error {

@@ -216,6 +216,20 @@ async fn a_body_that_nobody_reads_to_its_end_is_a_success() {
 }
 
 #[tokio::test]
+async fn a_stream_that_ended_can_be_asked_again() {
+    let setup = Setup::new().await;
+    for mode in [Mode::Works, Mode::BreaksOff] {
+        setup.store.switch(mode);
+        let mut items = setup.guarded.list(None);
+        while items.next().await.is_some() {}
+        assert!(items.next().await.is_none());
+        let mut body = setup.guarded.get(&Path::from("a")).await.unwrap().into_stream();
+        while body.next().await.is_some() {}
+        assert!(body.next().await.is_none());
+    }
+}
+
+#[tokio::test]
 async fn a_list_that_breaks_off_or_stops_is_a_failure_and_ends() {
     for mode in [Mode::BreaksOff, Mode::Stops] {
         let setup = Setup::new().await;
