@@ -113,6 +113,22 @@ async fn a_reader_that_stops_is_cut_and_its_place_is_free(#[case] accept: &str) 
 }
 
 #[tokio::test]
+async fn a_query_that_finds_no_place_is_told_to_come_again() {
+    let lake = TestLake::builder().set(|settings| (settings.query.concurrency, settings.query.queue) = (1, 0));
+    let lake = lake.serve().await;
+    // Its answer has begun and nobody reads it, so that it holds the one place.
+    let mut running = lake.connect(&query("text/csv")).await;
+    running.read_exact(&mut [0; 12]).await.unwrap();
+    let body = json!({ "sql": "SELECT 1 AS one" }).to_string();
+    let mut refused = lake.post_json("/api/v1/queries", &body).await;
+    let (status, text) = read_answer(&mut refused).await.unwrap();
+    assert_eq!(status, 429, "{text}");
+    assert!(text.contains("retry-after: 1") && text.contains("urn:sluice:problem:too-many-queries"), "{text}");
+    drop(running);
+    lake.stop().await;
+}
+
+#[tokio::test]
 async fn connections_beyond_the_limit_are_told_to_come_again() {
     let lake = TestLake::builder().set(|settings| settings.connections.max_connections = 2).serve().await;
     let mut held = Vec::new();

@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use axum::http::Method;
 use futures::future::join_all;
-use serde_json::json;
 use sluice_tests::{TestLake, assert_problem, held_body};
 
 const UPLOADS: &str = "/api/v1/tables/a/t/uploads?format=csv";
@@ -101,26 +100,4 @@ async fn an_upload_without_space_tells_when_to_come_again() {
     let answer = lake.upload("a.t", "?format=csv", "id\n1\n").await;
     assert_problem(&answer, 507, "storage-full");
     assert_eq!(answer.header("retry-after"), Some("60"));
-}
-
-#[tokio::test]
-async fn a_query_that_finds_no_place_is_told_to_come_again() {
-    let lake =
-        TestLake::builder().set(|settings| (settings.query.concurrency, settings.query.queue) = (1, 0)).open().await;
-    let sql = json!({ "sql": "SELECT count(*) FROM generate_series(1, 100000000) a JOIN generate_series(1, 100) b ON a.value % 7 = b.value % 7" });
-    let call = || lake.call(Method::POST, "/api/v1/queries");
-    let long = tokio::spawn(call().json(&sql).send());
-    let refused = async {
-        loop {
-            let answer = call().json(&json!({ "sql": "SELECT 1 AS one" })).send().await;
-            if answer.status != 200 {
-                break answer;
-            }
-            tokio::task::yield_now().await;
-        }
-    };
-    let answer = tokio::time::timeout(Duration::from_secs(20), refused).await.unwrap();
-    assert_problem(&answer, 429, "too-many-queries");
-    assert_eq!(answer.header("retry-after"), Some("1"));
-    long.abort();
 }
