@@ -14,7 +14,7 @@ use sluice_api::KeySettings;
 use sluice_domain::{Action, TableRef};
 use tempfile::TempDir;
 
-use crate::{Answer, Call, samples::sha256_of};
+use crate::{Answer, Call, ServedLake, samples::sha256_of};
 
 /// A lake that is not open yet.
 pub struct LakeBuilder {
@@ -46,6 +46,12 @@ impl LakeBuilder {
         let folder = Arc::new(tempfile::tempdir().expect("a folder for the lake"));
         self.settings.data_dir = folder.path().join("lake");
         TestLake::start(folder, self.settings).await
+    }
+
+    /// Open the lake on a new folder, behind a socket.
+    pub async fn serve(self) -> ServedLake {
+        let lake = self.open().await;
+        ServedLake::start(lake.folder, lake.server)
     }
 }
 

@@ -12,8 +12,10 @@ use sluice_tests::{Answer, Call, TestLake, assert_problem};
 /// Who may call an operation, and what it is to a caller who does not see the namespace `nyc`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Access {
-    /// Open by design: probes and scrapers have no keys, and there is nothing in it that is anybody's.
+    /// Open by design: probes have no keys, and there is nothing in it that is anybody's.
     Open,
+    /// Any key that is not confined to some namespaces.
+    Unconfined,
     /// Needs the action; elsewhere the thing does not exist.
     Hidden(Action),
     /// Needs the right to read; elsewhere the listing is empty.
@@ -71,7 +73,7 @@ fn reads() -> Vec<Row> {
     vec![
         open("/healthz"),
         open("/readyz"),
-        open("/metrics"),
+        Row { access: Access::Unconfined, ..open("/metrics") },
         get(
             "/api/v1/namespaces",
             Access::Listing,
@@ -268,6 +270,7 @@ async fn no_operation_serves_a_caller_without_the_right() {
     for row in rows() {
         let caller = match row.access {
             Access::Open => continue,
+            Access::Unconfined => "stranger",
             Access::Listing | Access::Hidden(Action::Read) => "loader",
             Access::Hidden(Action::Append | Action::Manage) => "reader",
         };
@@ -282,9 +285,20 @@ async fn nothing_exists_for_a_caller_who_does_not_see_the_namespace() {
         let answer = covered.good_by(&row, "stranger").await;
         match row.access {
             Access::Open => answer.expect_status(200),
+            Access::Unconfined => drop(assert_problem(&answer, 403, "forbidden")),
             Access::Listing => assert_eq!(answer.expect(200), json!({ "items": [] })),
             Access::Hidden(_) => drop(assert_problem(&answer, 404, "not-found")),
         }
+    }
+}
+
+#[tokio::test]
+async fn metrics_are_shown_to_any_key_that_sees_every_namespace() {
+    let covered = Covered::open().await;
+    for caller in ["reader", "loader"] {
+        let answer = covered.lake.call(Method::GET, "/metrics").key(caller).send().await;
+        answer.expect_status(200);
+        assert!(answer.text().contains("nyc.flights"), "{}", answer.text());
     }
 }
 

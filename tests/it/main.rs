@@ -4,8 +4,10 @@
 
 mod layers;
 
+mod connections;
 mod coverage;
 mod openapi;
+mod pressure;
 mod problems;
 
 mod integrity;

@@ -24,4 +24,4 @@ mod routes;
 
 pub use app::{App, Readiness};
 pub use auth::{AuthMode, AuthSettings, AuthSettingsError, Authenticator, KeySettings};
-pub use routes::{document, router};
+pub use routes::{document, refusals, router};

@@ -14,13 +14,13 @@ use sluice_domain::{ErrorKind, Failure, UploadId};
 use sluice_ingest::UploadFailure;
 use utoipa::{
     IntoResponses, ToSchema,
-    openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder, response},
+    openapi::{ContentBuilder, HeaderBuilder, ObjectBuilder, Ref, RefOr, ResponseBuilder, Type, response},
 };
 
 /// The media type of problems.
 const MEDIA_TYPE: &str = "application/problem+json";
-/// How long a client that is asked to come again should wait, in seconds.
-const RETRY_AFTER_SECONDS: &str = "1";
+/// How long a client that is asked to come again should wait where nothing tells better, in seconds.
+const RETRY_AFTER_SECONDS: u32 = 1;
 
 /// Why a request failed.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -55,10 +55,8 @@ impl Problem {
         if status == StatusCode::UNAUTHORIZED {
             headers.push((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
         }
-        if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
-            headers.push((header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS)));
-        }
-        Self {
+        let passes = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+        let problem = Self {
             kind: type_of(code),
             title: title_of(code),
             status: status.as_u16(),
@@ -67,7 +65,8 @@ impl Problem {
             request_id: String::new(),
             upload_id: None,
             headers,
-        }
+        };
+        problem.with_retry_after(passes.then_some(RETRY_AFTER_SECONDS))
     }
 
     pub(crate) fn bad_request(code: &str, detail: impl Into<String>) -> Self {
@@ -83,11 +82,16 @@ impl Problem {
         if status.is_server_error() {
             tracing::error!(error = %failure, cause = %causes(failure), code = failure.code(), "a request failed");
         }
-        let mut problem = Self::new(status, failure.code(), detail);
-        if failure.code() == "idempotency-key-in-flight" {
-            problem.headers.push((header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS)));
+        Self::new(status, failure.code(), detail).with_retry_after(failure.retry_after_seconds())
+    }
+
+    /// Tell when to come again, in seconds; none leaves what was said before.
+    fn with_retry_after(mut self, seconds: Option<u32>) -> Self {
+        if let Some(seconds) = seconds {
+            self.headers.retain(|(name, _)| name != header::RETRY_AFTER);
+            self.headers.push((header::RETRY_AFTER, seconds.into()));
         }
-        problem
+        self
     }
 
     fn with_upload(mut self, upload_id: Option<UploadId>) -> Self {
@@ -133,7 +137,7 @@ impl IntoResponse for Problem {
 fn status_of(kind: ErrorKind) -> StatusCode {
     match kind {
         ErrorKind::NotFound => StatusCode::NOT_FOUND,
-        ErrorKind::AlreadyExists | ErrorKind::Conflict => StatusCode::CONFLICT,
+        ErrorKind::AlreadyExists | ErrorKind::Conflict | ErrorKind::InProgress => StatusCode::CONFLICT,
         ErrorKind::Malformed => StatusCode::BAD_REQUEST,
         ErrorKind::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
         ErrorKind::Unsupported => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -183,7 +187,7 @@ impl IntoResponses for Problems {
             ("403", "The caller may not do this"),
             ("404", "There is no such thing, or the caller cannot see it"),
             ("408", "The request took too long"),
-            ("409", "The request does not fit the present state"),
+            ("409", "The request does not fit the present state; with `Retry-After`, the same request is under way"),
             ("413", "The request is larger than the limit"),
             ("415", "The media type or encoding is not one that is read here"),
             ("422", "The request is understood, but what it carries is not acceptable"),
@@ -192,8 +196,17 @@ impl IntoResponses for Problems {
             ("503", "Something that the server depends on does not answer"),
             ("507", "There is no space left"),
         ];
+        let retry_after = || {
+            let whole = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).build();
+            HeaderBuilder::new().schema(Some(whole)).description(Some("After how many seconds to come again")).build()
+        };
         let content = || ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
-        let response = |text: &str| ResponseBuilder::new().description(text).content(MEDIA_TYPE, content()).build();
-        described.into_iter().map(|(status, text)| (status.to_owned(), response(text).into())).collect()
+        let response = |(status, text): (&str, &str)| {
+            let response = ResponseBuilder::new().description(text).content(MEDIA_TYPE, content());
+            let passes = ["409", "429", "503", "507"].contains(&status);
+            let response = if passes { response.header("Retry-After", retry_after()) } else { response };
+            (status.to_owned(), response.build().into())
+        };
+        described.into_iter().map(response).collect()
     }
 }

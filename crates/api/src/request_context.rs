@@ -72,6 +72,12 @@ pub(crate) async fn no_method(method: Method, uri: Uri) -> Problem {
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", detail)
 }
 
+/// The answer where there are more connections than are served.
+pub(crate) async fn too_many_connections() -> Problem {
+    let detail = "there are more connections than the server takes; try again in a moment";
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too-many-connections", detail)
+}
+
 /// The answer where a handler panicked.
 pub(crate) fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
     use axum::response::IntoResponse as _;

@@ -15,7 +15,7 @@ mod table;
 mod upload;
 
 pub use access::{AccessError, Action, Caller, Grant, Resource};
-pub use error::{ErrorKind, Failure};
+pub use error::{CircuitOpen, ErrorKind, Failure};
 pub use format::{Compression, CsvOptions, Format, FormatError, JsonOptions, ReadOptions};
 pub use inventory::{FileRecord, LogRecord};
 pub use names::{ColumnName, NameError, NamespaceName, TableName, TableRef};

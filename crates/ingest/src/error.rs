@@ -55,7 +55,7 @@ impl Failure for IngestError {
         match self {
             Self::Body(source) => source.kind(),
             Self::TooManyUploads { .. } => ErrorKind::TooMany,
-            Self::KeyInFlight => ErrorKind::Conflict,
+            Self::KeyInFlight => ErrorKind::InProgress,
             Self::KeyReused(_) | Self::OtherPartitioning { .. } => ErrorKind::Invalid,
             Self::Decode(source) => source.kind(),
             Self::Table(source) => source.kind(),
@@ -120,6 +120,10 @@ impl Failure for UploadFailure {
 
     fn code(&self) -> &str {
         self.error.code()
+    }
+
+    fn retry_after_seconds(&self) -> Option<u32> {
+        self.error.retry_after_seconds()
     }
 }
 

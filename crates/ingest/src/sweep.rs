@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sluice_domain::{PageRequest, TableEntry, UploadEntry, UploadId, UploadState};
+use sluice_domain::{ErrorKind, Failure as _, PageRequest, TableEntry, UploadEntry, UploadId, UploadState};
 use tokio_util::sync::CancellationToken;
 
 use crate::{Ingest, IngestError, in_flight::Subject};
@@ -125,7 +125,10 @@ impl Ingest {
             let outcome = tokio::spawn(async move { ingest.finish_unclaimed(id).await }).await;
             if let Err(error) = outcome.unwrap_or_else(|_| Err(IngestError::lost_task("task"))) {
                 tracing::warn!(upload.id = %id, %error, "could not finish an upload");
-                waits.begin(id, self.retry_pause());
+                // What the upload needs is away, through no fault of its own: it goes on as soon as that is back.
+                if error.kind() != ErrorKind::Unavailable {
+                    waits.begin(id, self.retry_pause());
+                }
             }
         }
     }

@@ -35,6 +35,7 @@ pub enum QueryError {
         /// Which.
         table: TableRef,
         /// Why.
+        #[source]
         failure: OpenError,
     },
     /// The statement does not fit the tables or uses what is not supported: correct it.

@@ -5,13 +5,16 @@
 
 mod cli;
 mod client;
+mod connections;
 mod demo;
 mod integrity;
 mod lake;
+mod metrics;
 mod server;
 mod settings;
 mod telemetry;
 
 pub use cli::Cli;
+pub use connections::ConnectionSettings;
 pub use server::Server;
 pub use settings::{Flags, LogFormat, LogSettings, Settings};

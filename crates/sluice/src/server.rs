@@ -13,7 +13,12 @@ use sluice_storage::Zones;
 use sluice_table::Shelf;
 use tokio::{net::TcpListener, time::Instant};
 
-use crate::{lake::LakeTables, settings::Settings};
+use crate::{
+    connections::{ConnectionSettings, Connections},
+    lake::LakeTables,
+    metrics::{BreakerMetrics, ConnectionMetrics},
+    settings::Settings,
+};
 
 /// How old a file must be that a killed process left behind, for nobody to be writing it any more.
 const STALE_STAGING: Duration = Duration::from_secs(3600);
@@ -22,6 +27,8 @@ const STALE_STAGING: Duration = Duration::from_secs(3600);
 pub struct Server {
     listener: TcpListener,
     app: App,
+    connections: ConnectionSettings,
+    connection_metrics: ConnectionMetrics,
     grace: Duration,
 }
 
@@ -61,6 +68,8 @@ impl Server {
         let shelf = Arc::new(Shelf::new(Arc::clone(&zones)));
         let max_body_bytes = settings.ingest.max_body_bytes;
         let ingest_metrics = IngestMetrics::register(&mut metrics);
+        let connection_metrics = ConnectionMetrics::register(&mut metrics);
+        metrics.register_collector(Box::new(BreakerMetrics(Arc::clone(&zones))));
         let ingest = Ingest::new(
             settings.ingest,
             sluice_ingest::Lake { zones: Arc::clone(&zones), catalog: catalog.clone(), shelf: Arc::clone(&shelf) },
@@ -84,7 +93,8 @@ impl Server {
             max_body_bytes,
             readiness: Readiness::default(),
         };
-        Ok(Self { listener, app, grace: Duration::from_secs(settings.grace_seconds) })
+        let grace = Duration::from_secs(settings.grace_seconds);
+        Ok(Self { listener, app, connections: settings.connections, connection_metrics, grace })
     }
 
     /// The address that it listens at.
@@ -103,13 +113,14 @@ impl Server {
     /// Serve until `stop` is ready, then finish what is under way, within the grace of the settings.
     ///
     /// # Errors
-    /// The socket's.
+    /// The catalog's, which cannot be closed.
     pub async fn serve(self, stop: impl Future<Output = ()> + Send + 'static) -> anyhow::Result<()> {
         let router = self.router();
-        let Self { listener, app, grace } = self;
+        let Self { listener, app, connections, connection_metrics, grace } = self;
         let (stopping, stopped) = tokio::sync::oneshot::channel();
         let readiness = app.readiness.clone();
-        let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
+        let connections = Connections::new(connections, router, connection_metrics);
+        let serving = connections.serve(listener, async move {
             stop.await;
             readiness.withdraw();
             tracing::info!(grace_seconds = grace.as_secs(), "shutting down");
@@ -124,7 +135,7 @@ impl Server {
             tokio::time::sleep_until(end).await;
         };
         tokio::select! {
-            served = serving.into_future() => served?,
+            () = serving => {}
             () = out_of_grace => tracing::warn!("some requests were not finished within the grace"),
         }
         let left = deadline.map_or(grace, |end| end.saturating_duration_since(Instant::now()));

@@ -15,6 +15,8 @@ use sluice_ingest::IngestSettings;
 use sluice_query::QuerySettings;
 use sluice_storage::StorageSettings;
 
+use crate::connections::ConnectionSettings;
+
 /// The Delta kernel tells of every file it looks at; that is for debugging.
 const DEFAULT_FILTER: &str = "info,buoyant_kernel=warn,deltalake_core=warn";
 
@@ -28,6 +30,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// How long a shutdown waits for what is under way, in seconds.
     pub grace_seconds: u64,
+    /// Connections of clients.
+    pub connections: ConnectionSettings,
     /// The log.
     pub log: LogSettings,
     /// Where the zones are.
@@ -46,6 +50,7 @@ impl Default for Settings {
             data_dir: "sluice-data".into(),
             listen: (Ipv4Addr::LOCALHOST, 8080).into(),
             grace_seconds: 30,
+            connections: ConnectionSettings::default(),
             log: LogSettings::default(),
             storage: StorageSettings::default(),
             ingest: IngestSettings::default(),
@@ -107,7 +112,7 @@ const SECRETS: [&str; 3] = ["storage.s3.access_key_id", "storage.s3.secret_acces
 /// The variables that are settings. Others that begin with `SLUICE_` belong to somebody else, such as those that
 /// Kubernetes makes for a service of this name.
 fn environment() -> Env {
-    let known = ["data_dir", "listen", "grace_seconds", "log", "storage", "ingest", "query", "auth"];
+    let known = ["data_dir", "listen", "grace_seconds", "connections", "log", "storage", "ingest", "query", "auth"];
     Env::prefixed("SLUICE_").split("__").filter(move |key| {
         let name = key.as_str().to_ascii_lowercase();
         let section = name.split('.').next().unwrap_or_default();

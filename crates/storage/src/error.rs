@@ -3,7 +3,9 @@
 use std::{error::Error, io};
 
 use object_store::Error as StoreError;
-use sluice_domain::{ErrorKind, Failure};
+use sluice_domain::{CircuitOpen, ErrorKind, Failure};
+
+use crate::breaker::find_open_circuit;
 
 /// A failure of this crate. No message carries a credential.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +57,12 @@ pub enum StorageError {
         /// What the store said.
         source: StoreError,
     },
+    /// The store failed again and again, and is left alone for a while.
+    #[error("the storage is not available: {source}")]
+    CircuitOpen {
+        /// Which store, and for how long.
+        source: CircuitOpen,
+    },
     /// The store does not answer as it should; a later try may succeed.
     #[error("the storage is not available")]
     Unavailable {
@@ -71,7 +79,7 @@ impl Failure for StorageError {
             Self::AlreadyExists { .. } => ErrorKind::AlreadyExists,
             Self::WrongSize { .. } | Self::Refused { .. } => ErrorKind::Internal,
             Self::Full => ErrorKind::OutOfSpace,
-            Self::Unavailable { .. } => ErrorKind::Unavailable,
+            Self::CircuitOpen { .. } | Self::Unavailable { .. } => ErrorKind::Unavailable,
         }
     }
 
@@ -84,7 +92,7 @@ impl Failure for StorageError {
             Self::WrongSize { .. } => "object-wrong-size",
             Self::Full => "storage-full",
             Self::Refused { .. } => "storage-refused",
-            Self::Unavailable { .. } => "storage-unavailable",
+            Self::CircuitOpen { .. } | Self::Unavailable { .. } => "storage-unavailable",
         }
     }
 }
@@ -101,7 +109,10 @@ impl From<StoreError> for StorageError {
             | StoreError::NotImplemented { .. }
             | StoreError::UnknownConfigurationKey { .. } => Self::Refused { source },
             source if is_full(&source) => Self::Full,
-            source => Self::Unavailable { source },
+            source => match find_open_circuit(&source) {
+                Some(open) => Self::CircuitOpen { source: open.clone() },
+                None => Self::Unavailable { source },
+            },
         }
     }
 }
@@ -133,6 +144,21 @@ mod tests {
         assert_eq!(StorageError::from(generic(io::ErrorKind::StorageFull)).code(), "storage-full");
         assert_eq!(StorageError::from(generic(io::ErrorKind::QuotaExceeded)).code(), "storage-full");
         assert_eq!(StorageError::from(generic(io::ErrorKind::TimedOut)).code(), "storage-unavailable");
+    }
+
+    #[test]
+    fn an_input_output_error_of_the_disk_may_pass() {
+        let error =
+            StorageError::from(generic(io::Error::from_raw_os_error(rustix::io::Errno::IO.raw_os_error()).kind()));
+        assert_eq!((error.kind(), error.retry_after_seconds()), (ErrorKind::Unavailable, Some(1)));
+    }
+
+    #[test]
+    fn an_open_circuit_tells_when_to_come_again() {
+        let open = CircuitOpen { service: "s3".into(), seconds: 42 };
+        let error = StorageError::from(StoreError::Generic { store: "test", source: Box::new(open) });
+        assert_eq!((error.code(), error.retry_after_seconds()), ("storage-unavailable", Some(42)));
+        assert!(error.to_string().contains("circuit breaker of s3 is open"), "{error}");
     }
 
     #[test]

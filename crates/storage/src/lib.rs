@@ -8,6 +8,7 @@
 mod error;
 mod settings;
 
+mod breaker;
 mod fence;
 mod stores;
 
@@ -20,12 +21,13 @@ mod read;
 mod space;
 mod write;
 
+pub use breaker::{Breaker, BreakerState, Guarded, is_outage};
 pub use error::{StorageError, is_full};
 pub use fence::Fenced;
 pub use lease::{CLOCK_MARGIN, Clock, Lease, LeaseError, LeaseTerms, MAX_TTL};
 pub use probe::probe;
 pub use read::{read_chunks, read_object};
-pub use settings::{S3Settings, StorageSettings};
+pub use settings::{BreakerSettings, S3Settings, S3Timeouts, StorageSettings};
 pub use space::free_bytes;
 pub use stores::{DurableLocal, Opened, open};
 pub use write::ObjectWriter;

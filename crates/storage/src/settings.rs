@@ -14,6 +14,47 @@ pub struct StorageSettings {
     pub curated_url: Option<String>,
     /// How S3 is reached, where a zone is in S3.
     pub s3: S3Settings,
+    /// When S3 is left alone because it fails.
+    pub breaker: BreakerSettings,
+}
+
+/// When a store that fails again and again is left alone, and for how long.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BreakerSettings {
+    /// After how many failures in a row.
+    pub threshold: u32,
+    /// For how long, in seconds. Requests that need the store are answered with 503 meanwhile.
+    pub open_seconds: u64,
+}
+
+impl Default for BreakerSettings {
+    fn default() -> Self {
+        Self { threshold: 5, open_seconds: 60 }
+    }
+}
+
+/// How long S3 is waited for, in seconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct S3Timeouts {
+    /// Until a connection is made.
+    pub connect_seconds: u64,
+    /// Until a call is answered, tries and waits between them included, and until the next piece of an answer comes. A
+    /// call that sends data has a second longer for each MiB.
+    pub call_seconds: u64,
+    /// Until a single request is answered whole, its body included.
+    pub request_seconds: u64,
+    /// How often a request is tried again.
+    pub retries: usize,
+    /// After how long a request is not tried again.
+    pub retry_seconds: u64,
+}
+
+impl Default for S3Timeouts {
+    fn default() -> Self {
+        Self { connect_seconds: 3, call_seconds: 10, request_seconds: 60, retries: 6, retry_seconds: 8 }
+    }
 }
 
 /// How S3 or a compatible store is reached. A field that is not set is taken from the usual `AWS_` variables.
@@ -36,6 +77,8 @@ pub struct S3Settings {
     pub allow_http: bool,
     /// Whether the bucket is named in the host rather than in the path.
     pub virtual_hosted_style: bool,
+    /// How long it is waited for.
+    pub timeouts: S3Timeouts,
 }
 
 impl fmt::Debug for S3Settings {
@@ -49,6 +92,7 @@ impl fmt::Debug for S3Settings {
             .field("session_token", &hidden(&self.session_token))
             .field("allow_http", &self.allow_http)
             .field("virtual_hosted_style", &self.virtual_hosted_style)
+            .field("timeouts", &self.timeouts)
             .finish()
     }
 }

@@ -4,6 +4,7 @@
 
 use std::{
     path::{Path as FilePath, PathBuf},
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -12,7 +13,7 @@ use tokio::task::spawn_blocking;
 use url::Url;
 
 use crate::{
-    StorageError, StorageSettings, Zone, probe, space,
+    Breaker, StorageError, StorageSettings, Zone, probe, space,
     stores::{Opened, open, remove_stale_staging},
 };
 
@@ -21,6 +22,8 @@ use crate::{
 pub struct Zones {
     raw: Zone,
     curated: Zone,
+    /// Of the one S3 where zones lie, whatever their buckets.
+    breaker: Option<Arc<Breaker>>,
 }
 
 impl Zones {
@@ -33,7 +36,17 @@ impl Zones {
             Some(location) => open(location, settings),
             None => open(&default_location(data_dir, name)?, settings),
         };
-        Self::new(place(&settings.raw_url, ZoneName::Raw)?, place(&settings.curated_url, ZoneName::Curated)?)
+        let raw = place(&settings.raw_url, ZoneName::Raw)?;
+        let curated = place(&settings.curated_url, ZoneName::Curated)?;
+        let is_remote = |place: &Opened| place.url.scheme() == "s3";
+        if !is_remote(&raw) && !is_remote(&curated) {
+            return Self::new(raw, curated);
+        }
+        let breaker = Arc::new(Breaker::new("s3", &settings.breaker));
+        let patience = Duration::from_secs(settings.s3.timeouts.call_seconds);
+        // A local disk fails at once and is asked again at no cost, so it needs no breaker.
+        let guard = |place: Opened| if is_remote(&place) { place.guarded(&breaker, patience) } else { place };
+        Ok(Self { breaker: Some(Arc::clone(&breaker)), ..Self::new(guard(raw), guard(curated))? })
     }
 
     /// The zones at opened places.
@@ -46,7 +59,20 @@ impl Zones {
             let reason = format!("it overlaps with the raw zone at {}", raw.url());
             return Err(StorageError::BadLocation { location: curated.url().to_string(), reason });
         }
-        Ok(Self { raw, curated })
+        Ok(Self { raw, curated, breaker: None })
+    }
+
+    /// The breaker before the store, if there is one.
+    pub fn breaker(&self) -> Option<&Breaker> {
+        self.breaker.as_deref()
+    }
+
+    /// Whether the stores are asked at all now.
+    ///
+    /// # Errors
+    /// [`StorageError::CircuitOpen`].
+    pub fn check_available(&self) -> Result<(), StorageError> {
+        self.breaker().map_or(Ok(()), Breaker::check).map_err(|source| StorageError::CircuitOpen { source })
     }
 
     /// The zone of this name.

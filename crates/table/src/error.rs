@@ -2,7 +2,7 @@
 
 use deltalake::{DeltaTableError, datafusion::error::DataFusionError};
 use sluice_domain::{ErrorKind, Failure};
-use sluice_storage::{StorageError, is_full};
+use sluice_storage::{StorageError, is_full, is_outage};
 
 use crate::{CommitFailure, Refusal};
 
@@ -59,7 +59,13 @@ pub enum TableError {
 
 impl From<DeltaTableError> for TableError {
     fn from(source: DeltaTableError) -> Self {
-        Self::Delta(Box::new(source))
+        match source {
+            // The kernel does not give what the store said as its source.
+            DeltaTableError::KernelError(buoyant_kernel::Error::ObjectStore(error)) if is_outage(&error) => {
+                Self::Storage(error.into())
+            }
+            source => Self::Delta(Box::new(source)),
+        }
     }
 }
 
@@ -106,7 +112,9 @@ impl Failure for TableError {
             Self::Contended { .. } | Self::SequenceTaken { .. } => ErrorKind::Unavailable,
             Self::Commit(failure) => failure.kind(),
             Self::Refused(refusal) => refusal.kind(),
-            Self::Delta(source) if matches!(**source, DeltaTableError::ObjectStore { .. }) => ErrorKind::Unavailable,
+            Self::Delta(source) if matches!(**source, DeltaTableError::ObjectStore { .. }) || is_outage(source) => {
+                ErrorKind::Unavailable
+            }
             // Once it is repaired, the same succeeds.
             Self::UntrustedLog { .. } => ErrorKind::Unavailable,
             Self::Delta(_) | Self::Encode(_) => ErrorKind::Internal,
@@ -127,5 +135,26 @@ impl Failure for TableError {
             Self::Encode(_) => "encode-failed",
             Self::Storage(source) => source.code(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use deltalake::ObjectStoreError;
+
+    use super::*;
+
+    fn away() -> ObjectStoreError {
+        ObjectStoreError::Generic { store: "S3", source: std::io::Error::from(std::io::ErrorKind::TimedOut).into() }
+    }
+
+    #[test]
+    fn a_store_that_is_away_is_told_from_a_broken_table() {
+        for error in [DeltaTableError::from(away()), DeltaTableError::KernelError(away().into())] {
+            let error = TableError::from(error);
+            assert_eq!((error.kind(), error.retry_after_seconds()), (ErrorKind::Unavailable, Some(1)), "{error:?}");
+        }
+        let broken = DeltaTableError::KernelError(buoyant_kernel::Error::MissingProtocol);
+        assert_eq!(TableError::from(broken).kind(), ErrorKind::Internal);
     }
 }

@@ -42,6 +42,11 @@ pub fn document() -> utoipa::openapi::OpenApi {
     described().split_for_parts().1
 }
 
+/// The HTTP layer of connections that are too many: whatever is asked, the answer is to come again.
+pub fn refusals() -> Router {
+    Router::new().fallback(request_context::too_many_connections).layer(middleware::from_fn(request_context::surround))
+}
+
 /// The whole HTTP layer.
 pub fn router(app: App) -> Router {
     let (routes, document) = described().split_for_parts();

@@ -1,6 +1,6 @@
 //! What every store must do, run for each that needs no network.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, future::join_all, stream};
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use url::Url;
 
 use super::{Opened, open};
-use crate::{ObjectWriter, StorageSettings, Zone, probe, read_chunks};
+use crate::{Breaker, BreakerSettings, ObjectWriter, StorageSettings, Zone, probe, read_chunks};
 
 const WRITERS: usize = 16;
 const MIB: usize = 1024 * 1024;
@@ -29,6 +29,15 @@ macro_rules! conformance {
             $(#[tokio::test(flavor = "multi_thread")]
             async fn $test() {
                 super::$test(super::in_memory()).await;
+            })+
+        }
+
+        mod guarded {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $test() {
+                let (breaker, zone) = super::guarded();
+                super::$test(zone).await;
+                assert_eq!(breaker.state(), crate::BreakerState::Closed);
             })+
         }
     };
@@ -59,6 +68,15 @@ fn durable_local() -> (TempDir, Zone) {
 fn in_memory() -> Zone {
     let url = Url::parse("s3://lake/raw/").unwrap();
     Zone::new(ZoneName::Raw, Opened { url, root: Arc::new(InMemory::new()), path: Path::from("raw") })
+}
+
+/// A store behind a breaker that a single failure opens, for as long as the test takes.
+fn guarded() -> (Arc<Breaker>, Zone) {
+    let breaker = Arc::new(Breaker::new("s3", &BreakerSettings { threshold: 1, open_seconds: 3600 }));
+    let url = Url::parse("s3://lake/raw/").unwrap();
+    let place = Opened { url, root: Arc::new(InMemory::new()), path: Path::from("raw") };
+    let zone = Zone::new(ZoneName::Raw, place.guarded(&breaker, Duration::from_secs(60)));
+    (breaker, zone)
 }
 
 async fn text(store: &dyn ObjectStore, path: &Path) -> Result<String> {

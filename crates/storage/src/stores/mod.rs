@@ -8,12 +8,12 @@ mod conformance;
 #[cfg(test)]
 pub(crate) mod faulty;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use object_store::{ObjectStore, path::Path};
 use url::Url;
 
-use crate::{StorageError, StorageSettings};
+use crate::{Breaker, Guarded, StorageError, StorageSettings};
 
 pub use local::DurableLocal;
 pub(crate) use local::remove_stale_staging;
@@ -27,6 +27,14 @@ pub struct Opened {
     pub root: Arc<dyn ObjectStore>,
     /// The place's folder in `root`.
     pub path: Path,
+}
+
+impl Opened {
+    /// The same place behind a breaker, whose store is waited for with this patience.
+    pub(crate) fn guarded(self, breaker: &Arc<Breaker>, patience: Duration) -> Self {
+        let root = Arc::new(Guarded::new(self.root, Arc::clone(breaker), patience));
+        Self { root, ..self }
+    }
 }
 
 /// Open the store at `location`: `file:///absolute/folder`, which is made when missing, or `s3://bucket/folder`.

@@ -12,18 +12,10 @@ use object_store::{
 use url::Url;
 
 use super::{Opened, bad_location, join};
-use crate::{S3Settings, StorageError};
+use crate::{S3Settings, S3Timeouts, StorageError};
 
-/// How long a connection may take to be made.
-const CONNECT_TIMEOUT: &str = "5 seconds";
-/// How long one request may take, its body included.
-const REQUEST_TIMEOUT: &str = "60 seconds";
-/// How often a request is tried again.
-const RETRIES: usize = 6;
-/// After how long a request is not tried again.
-const RETRY_TIMEOUT: Duration = Duration::from_secs(120);
 /// The longest wait between two tries.
-const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
 
 /// Open the bucket of `s3://bucket/folder`.
 pub(super) fn open(url: &Url, settings: &S3Settings) -> Result<Opened, StorageError> {
@@ -38,13 +30,14 @@ pub(super) fn open(url: &Url, settings: &S3Settings) -> Result<Opened, StorageEr
 }
 
 fn builder(bucket: &str, settings: &S3Settings) -> Result<AmazonS3Builder, &'static str> {
+    let timeouts = &settings.timeouts;
     let mut builder = AmazonS3Builder::from_env()
         .with_bucket_name(bucket)
         .with_conditional_put(S3ConditionalPut::ETagMatch)
         .with_copy_if_not_exists(S3CopyIfNotExists::Multipart)
-        .with_config(AmazonS3ConfigKey::Client(ClientConfigKey::ConnectTimeout), CONNECT_TIMEOUT)
-        .with_config(AmazonS3ConfigKey::Client(ClientConfigKey::Timeout), REQUEST_TIMEOUT)
-        .with_retry(retries());
+        .with_config(AmazonS3ConfigKey::Client(ClientConfigKey::ConnectTimeout), seconds(timeouts.connect_seconds))
+        .with_config(AmazonS3ConfigKey::Client(ClientConfigKey::Timeout), seconds(timeouts.request_seconds))
+        .with_retry(retries(timeouts));
     if let Some(endpoint) = &settings.endpoint {
         // The variable AWS_ENDPOINT_URL_S3 wins over the plain endpoint, so the setting takes its place.
         builder = builder.with_config(AmazonS3ConfigKey::S3Endpoint, endpoint);
@@ -85,9 +78,15 @@ fn credential(settings: &S3Settings) -> Result<Option<AwsCredential>, &'static s
     }
 }
 
-fn retries() -> RetryConfig {
+/// A time as the client's configuration reads it.
+fn seconds(seconds: u64) -> String {
+    format!("{seconds} seconds")
+}
+
+fn retries(timeouts: &S3Timeouts) -> RetryConfig {
     let backoff = BackoffConfig { max_backoff: LONGEST_BACKOFF, ..BackoffConfig::default() };
-    RetryConfig { backoff, max_retries: RETRIES, retry_timeout: RETRY_TIMEOUT }
+    let retry_timeout = Duration::from_secs(timeouts.retry_seconds);
+    RetryConfig { backoff, max_retries: timeouts.retries, retry_timeout }
 }
 
 #[cfg(test)]
