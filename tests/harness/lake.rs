@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use sluice::{Server, Settings};
 use sluice_api::KeySettings;
 use sluice_domain::{Action, TableRef};
+use sluice_query::Isolation;
 use tempfile::TempDir;
 
 use crate::{Answer, Call, samples::sha256_of};
@@ -59,7 +60,10 @@ pub struct TestLake {
 impl TestLake {
     /// A lake with settings of one's own.
     pub fn builder() -> LakeBuilder {
-        LakeBuilder { settings: Settings { listen: (Ipv4Addr::LOCALHOST, 0).into(), ..Settings::default() } }
+        let mut settings = Settings { listen: (Ipv4Addr::LOCALHOST, 0).into(), ..Settings::default() };
+        // This program is not the one that knows how to be a query's process.
+        settings.query.isolation = Isolation::None;
+        LakeBuilder { settings }
     }
 
     /// A lake with the default settings, where everybody may do everything.

@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use crate::{
     client::{Connection, QueryCommand, UploadCommand},
     demo,
+    query_worker::{self, QueryWorkerCommand},
     server::Server,
     settings::{Flags, Settings},
     telemetry,
@@ -33,6 +34,9 @@ enum Command {
     Demo(demo::DemoCommand),
     /// Print the OpenAPI document
     Openapi,
+    /// Run the queries of the server that started this process
+    #[command(hide = true)]
+    QueryWorker(QueryWorkerCommand),
 }
 
 #[derive(clap::Args)]
@@ -55,6 +59,7 @@ impl Cli {
             Command::Upload(command) => Connection::new(&command.connection)?.upload(&command).await,
             Command::Query(command) => Connection::new(&command.connection)?.query(&command).await,
             Command::Demo(command) => demo::run(command).await,
+            Command::QueryWorker(command) => query_worker::run(command).await,
             Command::Openapi => {
                 say(&sluice_api::document().to_pretty_json()?);
                 Ok(())

@@ -7,6 +7,7 @@ mod cli;
 mod client;
 mod demo;
 mod lake;
+mod query_worker;
 mod server;
 mod settings;
 mod telemetry;

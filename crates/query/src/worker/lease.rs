@@ -1,0 +1,88 @@
+//! A worker while it has a query.
+//!
+//! Invariant: the place of a query is held until its worker is ready again or gone.
+
+use std::{io, sync::Arc, time::Duration};
+
+use tokio::time::timeout;
+
+use super::{
+    frame::Frame,
+    message::{Reply, Request},
+    pool::Pool,
+    process::Worker,
+};
+use crate::{QueryError, place::Place};
+
+/// How long a worker may take, after the end of a query's rows, to end what still computes.
+const SETTLING: Duration = Duration::from_secs(1);
+
+/// A worker and the place of its query. Dropping it kills the worker.
+pub(crate) struct Lease {
+    pool: Arc<Pool>,
+    /// None once it was taken out.
+    held: Option<(Worker, Place)>,
+}
+
+impl Lease {
+    pub(crate) fn new(pool: Arc<Pool>, worker: Worker, place: Place) -> Self {
+        Self { pool, held: Some((worker, place)) }
+    }
+
+    /// Give the worker a query.
+    pub(crate) async fn send(&mut self, request: &Request) -> Result<(), QueryError> {
+        let sent = match &mut self.held {
+            Some((worker, _)) => worker.send(request).await,
+            None => Err(io::ErrorKind::BrokenPipe.into()),
+        };
+        match sent {
+            Ok(()) => Ok(()),
+            Err(lost) => Err(self.lost(lost).await),
+        }
+    }
+
+    /// The next frame of its answer.
+    pub(crate) async fn receive(&mut self) -> Result<Frame, QueryError> {
+        let received = match &mut self.held {
+            Some((worker, _)) => worker.receive().await,
+            None => Err(io::ErrorKind::BrokenPipe.into()),
+        };
+        match received {
+            Ok(frame) => Ok(frame),
+            Err(lost) => Err(self.lost(lost).await),
+        }
+    }
+
+    async fn lost(&mut self, lost: io::Error) -> QueryError {
+        match &mut self.held {
+            Some((worker, _)) => worker.end(lost).await,
+            None => QueryError::fault(lost),
+        }
+    }
+
+    /// The query has ended: the worker is kept if it becomes ready soon.
+    pub(crate) fn settle(mut self) {
+        let Some((mut worker, place)) = self.held.take() else { return };
+        let pool = Arc::clone(&self.pool);
+        self.pool.engine().spawn(async move {
+            match timeout(SETTLING, worker.reply()).await {
+                Ok(Ok(Reply::Ready { worn: false })) => pool.give_back(worker),
+                _ => {
+                    worker.kill().await;
+                    pool.refill(place).await;
+                }
+            }
+        });
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let Some((mut worker, place)) = self.held.take() else { return };
+        let pool = Arc::clone(&self.pool);
+        self.pool.engine().spawn(async move {
+            worker.kill().await;
+            pool.refill(place).await;
+        });
+    }
+}
