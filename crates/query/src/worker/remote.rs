@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use arrow::{array::RecordBatch, buffer::Buffer, datatypes::SchemaRef, error::ArrowError, ipc::reader::StreamDecoder};
+use arrow::{array::RecordBatch, datatypes::SchemaRef, error::ArrowError};
 use sluice_domain::TableRef;
 use tokio::{
     sync::{mpsc, oneshot},
@@ -14,6 +14,7 @@ use super::{
     frame::{Frame, decode},
     message::{Job, Reply, Request},
     pool::Pool,
+    rows::RowsReader,
 };
 use crate::{
     QueryError, QueryRun,
@@ -35,7 +36,7 @@ pub(crate) async fn start(pool: Arc<Pool>, job: Job, clock: Clock, place: Place)
     let clock = Clock { deadline: clock.deadline + GRACE, ..clock };
     let (begun, started) = oneshot::channel();
     let (sender, pieces) = mpsc::channel(1);
-    let answer = Answer { decoder: StreamDecoder::new(), tables: None, begun: Some(begun), sender };
+    let answer = Answer { rows: RowsReader::default(), tables: None, begun: Some(begun), sender };
     let driving = drive(Arc::clone(&pool), job, place, answer);
     let driving = async move { timeout_at(clock.deadline, driving).await.unwrap_or_else(|_| Err(clock.timed_out())) };
     let driver = AbortOnDropHandle::new(pool.engine().spawn(driving));
@@ -59,7 +60,7 @@ async fn drive(pool: Arc<Pool>, job: Job, place: Place, mut answer: Answer) -> R
     loop {
         let outcome = match lease.receive().await? {
             Frame::Rows(scanned, ipc) => {
-                for rows in answer.rows(ipc).map_err(QueryError::fault)? {
+                for rows in answer.read(ipc).map_err(QueryError::fault)? {
                     if answer.sender.send(Piece { rows, scanned }).await.is_err() {
                         return Err(QueryError::fault("nobody wants the rows"));
                     }
@@ -83,7 +84,7 @@ async fn drive(pool: Arc<Pool>, job: Job, place: Place, mut answer: Answer) -> R
 
 /// The rows of an answer as they come.
 struct Answer {
-    decoder: StreamDecoder,
+    rows: RowsReader,
     /// None before the worker has told, and once that was passed on.
     tables: Option<Vec<(TableRef, u64)>>,
     begun: Option<oneshot::Sender<Started>>,
@@ -91,14 +92,9 @@ struct Answer {
 }
 
 impl Answer {
-    /// The rows of a piece of the stream; its values are checked, whatever the worker has become.
-    fn rows(&mut self, ipc: Vec<u8>) -> Result<Vec<RecordBatch>, ArrowError> {
-        let mut left = Buffer::from_vec(ipc);
-        let mut batches = Vec::new();
-        while !left.is_empty() {
-            batches.extend(self.decoder.decode(&mut left)?);
-        }
-        if let Some(schema) = self.decoder.schema()
+    fn read(&mut self, ipc: Vec<u8>) -> Result<Vec<RecordBatch>, ArrowError> {
+        let batches = self.rows.read(ipc)?;
+        if let Some(schema) = self.rows.schema()
             && let Some(tables) = self.tables.take()
             && let Some(begun) = self.begun.take()
         {

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use arrow::{
     array::{Array, ArrayRef, AsArray, RecordBatch},
-    datatypes::{DataType, Schema},
+    buffer::Buffer,
+    datatypes::{DataType, Schema, SchemaRef},
     error::ArrowError,
-    ipc::writer::StreamWriter,
+    ipc::{reader::StreamDecoder, writer::StreamWriter},
 };
 use datafusion::error::DataFusionError;
 
@@ -98,13 +99,50 @@ fn parts(rows: RecordBatch) -> Vec<RecordBatch> {
     parts
 }
 
+/// What every message of an Arrow stream begins with.
+const MESSAGE_MARK: [u8; 4] = [0xff; 4];
+
+/// Reads one result. Its values are checked, whatever has become of their writer.
+#[derive(Debug, Default)]
+pub(crate) struct RowsReader {
+    decoder: StreamDecoder,
+    /// Whether the mark of the next message was read before the message came.
+    mark_is_read: bool,
+}
+
+impl RowsReader {
+    /// The columns, once they have come.
+    pub(crate) fn schema(&self) -> Option<SchemaRef> {
+        self.decoder.schema()
+    }
+
+    /// The rows of a piece.
+    pub(crate) fn read(&mut self, piece: Vec<u8>) -> Result<Vec<RecordBatch>, ArrowError> {
+        if self.mark_is_read && !piece.starts_with(&MESSAGE_MARK) {
+            return Err(ArrowError::IpcError("a piece of a stream begins within a message".into()));
+        }
+        let mut left = Buffer::from_vec(piece);
+        left.advance(if self.mark_is_read { MESSAGE_MARK.len() } else { 0 });
+        // A message without a body is only read when something follows it.
+        let mut following = Buffer::from(MESSAGE_MARK);
+        let mut batches = Vec::new();
+        while !left.is_empty() {
+            batches.extend(self.decoder.decode(&mut left)?);
+        }
+        while !following.is_empty() {
+            batches.extend(self.decoder.decode(&mut following)?);
+        }
+        if self.schema().is_none() {
+            return Err(ArrowError::IpcError("a stream does not begin with its columns".into()));
+        }
+        self.mark_is_read = true;
+        Ok(batches)
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use arrow::{
-        array::{Int64Array, StringArray, StringViewArray},
-        buffer::Buffer,
-        ipc::reader::StreamDecoder,
-    };
+    use arrow::array::{Int64Array, NullArray, StringArray, StringViewArray};
 
     use super::*;
 
@@ -114,12 +152,11 @@ mod tests {
 
     fn round_trip(rows: &RecordBatch) -> (usize, RecordBatch) {
         let mut writer = RowsWriter::new(&rows.schema()).unwrap();
-        let mut decoder = StreamDecoder::new();
-        assert!(decoder.decode(&mut Buffer::from_vec(writer.taken())).unwrap().is_none());
-        assert_eq!(decoder.schema().unwrap(), rows.schema());
+        let mut reader = RowsReader::default();
+        assert!(reader.read(writer.taken()).unwrap().is_empty());
+        assert_eq!(reader.schema().unwrap(), rows.schema());
         let pieces = writer.encode(rows).unwrap();
-        let decode = |piece: &Vec<u8>| decoder.decode(&mut Buffer::from_vec(piece.clone())).unwrap().unwrap();
-        let decoded: Vec<RecordBatch> = pieces.iter().map(decode).collect();
+        let decoded: Vec<_> = pieces.iter().flat_map(|piece| reader.read(piece.clone()).unwrap()).collect();
         (pieces.len(), arrow::compute::concat_batches(&rows.schema(), &decoded).unwrap())
     }
 
@@ -127,6 +164,22 @@ mod tests {
     fn few_rows_are_one_piece() {
         let rows = rows(Int64Array::from_iter_values(0..2048));
         assert_eq!(round_trip(&rows), (1, rows));
+    }
+
+    #[test]
+    fn rows_without_any_bytes_arrive() {
+        let rows = rows(NullArray::new(3));
+        assert_eq!(round_trip(&rows), (1, rows));
+    }
+
+    #[test]
+    fn what_is_no_stream_is_refused() {
+        assert!(RowsReader::default().read(vec![7; 100]).is_err());
+        let mut reader = RowsReader::default();
+        let mut writer = RowsWriter::new(&rows(NullArray::new(3)).schema()).unwrap();
+        reader.read(writer.taken()).unwrap();
+        assert!(reader.read(vec![7; 100]).is_err());
+        assert!(reader.read(Vec::new()).is_err());
     }
 
     #[test]
