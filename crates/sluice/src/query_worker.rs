@@ -25,6 +25,10 @@ use crate::lake::LakeTables;
 /// This program as it runs, even where its file was replaced since.
 const THIS_PROGRAM: &str = "/proc/self/exe";
 
+/// Both allocators take address space in large pieces ahead of need, one of them for each thread: under a limit that is
+/// space that queries do not have.
+const ALLOCATORS: [(&str, &str); 2] = [("MIMALLOC_ARENA_RESERVE", "64MiB"), ("MALLOC_ARENA_MAX", "1")];
+
 /// What a worker is told on its command line: limits, which must hold before anything else is read.
 #[derive(clap::Args)]
 pub(crate) struct QueryWorkerCommand {
@@ -53,6 +57,7 @@ pub(crate) fn program(
     Ok(WorkerProgram {
         program,
         arguments: vec!["query-worker".into(), "--address-space-bytes".into(), limit.into()],
+        environment: ALLOCATORS.map(|(name, value)| (name.into(), value.into())).into(),
         lake: serde_json::to_value(lake)?,
     })
 }

@@ -3,7 +3,10 @@
 use rstest::rstest;
 use sluice_domain::{ErrorKind, Failure};
 
-use super::lake::TestQueries;
+use super::{
+    lake::TestQueries,
+    statements::{Killer, killers},
+};
 use crate::{QueryError, QuerySettings};
 
 fn impatient() -> TestQueries {
@@ -171,5 +174,15 @@ async fn wait_for_a_place(queries: &TestQueries) {
     while let Err(error) = queries.start("SELECT 1").await {
         assert!(matches!(error, QueryError::Busy), "{error:?}");
         tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn what_the_guards_know_is_refused_before_anything_is_computed() {
+    let queries = TestQueries::with(QuerySettings { max_sql_bytes: 1 << 20, ..QuerySettings::default() });
+    for Killer { name, sql, .. } in killers().into_iter().filter(|killer| killer.refused) {
+        let error = queries.failure(&sql).await;
+        assert!(["query-too-complex", "invalid-query"].contains(&error.code()), "{name}: {error:?}");
+        assert!(!error.to_string().contains("Error during planning"), "{name} came to the engine: {error}");
     }
 }

@@ -33,6 +33,8 @@ pub struct WorkerProgram {
     pub program: PathBuf,
     /// Its arguments: for everybody on the machine to read.
     pub arguments: Vec<OsString>,
+    /// Its environment, likewise; it gets nothing of the server's.
+    pub environment: Vec<(OsString, OsString)>,
     /// What it needs to open tables, secrets included: it comes through a pipe.
     pub lake: serde_json::Value,
 }
@@ -40,7 +42,8 @@ pub struct WorkerProgram {
 impl WorkerProgram {
     fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
-        command.args(&self.arguments).env_clear().current_dir("/");
+        let environment = self.environment.iter().map(|(name, value)| (name, value));
+        command.arg0("sluice").args(&self.arguments).env_clear().envs(environment).current_dir("/");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // A group of its own: what is typed at the server's terminal is not for it.
         command.process_group(0).kill_on_drop(true);
