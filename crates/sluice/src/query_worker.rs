@@ -25,6 +25,10 @@ use crate::lake::LakeTables;
 /// This program as it runs, even where its file was replaced since.
 const THIS_PROGRAM: &str = "/proc/self/exe";
 
+/// How willing the system is to end this process when memory is short, and the most willing it can be.
+const OOM_SCORE: &str = "/proc/self/oom_score_adj";
+const FIRST_TO_GO: &str = "1000";
+
 /// Both allocators take address space in large pieces ahead of need, one of them for each thread: under a limit that is
 /// space that queries do not have.
 const ALLOCATORS: [(&str, &str); 2] = [("MIMALLOC_ARENA_RESERVE", "64MiB"), ("MALLOC_ARENA_MAX", "1")];
@@ -67,6 +71,10 @@ pub(crate) async fn run(command: QueryWorkerCommand) -> anyhow::Result<()> {
     let limit = command.address_space_bytes;
     setrlimit(Resource::AS, limit, limit).context("the address space cannot be limited")?;
     setrlimit(Resource::CORE, 0, 0).context("core dumps cannot be switched off")?;
+    // Where the system runs out of memory, it is to end queries and not the server.
+    if let Err(error) = std::fs::write(OOM_SCORE, FIRST_TO_GO) {
+        tracing::debug!(%error, "this system does not choose whom to end by a score");
+    }
     // The server decides when its workers end: what is sent to the whole service is not for them.
     let _ignored = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
     let serving = spawn_blocking(|| {

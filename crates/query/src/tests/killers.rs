@@ -186,3 +186,10 @@ async fn what_the_guards_know_is_refused_before_anything_is_computed() {
         assert!(!error.to_string().contains("Error during planning"), "{name} came to the engine: {error}");
     }
 }
+
+#[tokio::test]
+async fn a_pattern_that_is_too_large_is_the_callers_mistake() {
+    let error =
+        TestQueries::new().failure("SELECT regexp_like(name, '((a{1000}){1000}){1000}') FROM shop.orders").await;
+    assert_eq!((error.kind(), error.code()), (ErrorKind::Invalid, "query-evaluation-failed"), "{error:?}");
+}

@@ -17,6 +17,9 @@ use crate::{QueryError, place::Place};
 /// How long a worker may take, after the end of a query's rows, to end what still computes.
 const SETTLING: Duration = Duration::from_secs(1);
 
+/// How long the end of an answer waits for its worker to be ready.
+const ALL_BUT_READY: Duration = Duration::from_millis(5);
+
 /// A worker and the place of its query. Dropping it kills the worker.
 pub(crate) struct Lease {
     pool: Arc<Pool>,
@@ -60,11 +63,12 @@ impl Lease {
         }
     }
 
-    /// The query has ended: the worker is kept if it becomes ready soon.
-    pub(crate) fn settle(mut self) {
+    /// The query has ended: the worker is kept if it becomes ready soon. Ends at once, unless it is all but ready: then
+    /// the next query of the same client finds it.
+    pub(crate) async fn settle(mut self) {
         let Some((mut worker, place)) = self.held.take() else { return };
         let pool = Arc::clone(&self.pool);
-        self.pool.engine().spawn(async move {
+        let settling = self.pool.engine().spawn(async move {
             match timeout(SETTLING, worker.reply()).await {
                 Ok(Ok(Reply::Ready { worn: false })) => pool.give_back(worker),
                 _ => {
@@ -73,6 +77,8 @@ impl Lease {
                 }
             }
         });
+        // It goes on, whether or not it is waited for.
+        let _ = timeout(ALL_BUT_READY, settling).await;
     }
 }
 

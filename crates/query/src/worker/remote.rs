@@ -77,7 +77,7 @@ async fn drive(pool: Arc<Pool>, job: Job, place: Place, mut answer: Answer) -> R
                 Reply::Ready { .. } => return Err(QueryError::fault("a worker ended a query without a word")),
             },
         };
-        lease.settle();
+        lease.settle().await;
         return outcome;
     }
 }

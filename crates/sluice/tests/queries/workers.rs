@@ -26,7 +26,7 @@ async fn busy_worker(server: &ServerProcess) -> u32 {
 
 #[tokio::test]
 async fn a_worker_is_kept_for_the_next_query() {
-    let server = ServerProcess::start(&[]).await;
+    let server = ServerProcess::start(&[("QUERY__CONCURRENCY", "1")]).await;
     assert!(children(server.pid()).is_empty());
     assert_eq!(server.rows("SELECT 1 AS x").await, json!([{ "x": 1 }]));
     let first = children(server.pid());
@@ -114,7 +114,7 @@ async fn no_worker_outlives_its_server() {
 
 #[tokio::test]
 async fn a_signal_to_the_whole_service_leaves_queries_to_the_server() {
-    let server = ServerProcess::start(&[]).await;
+    let server = ServerProcess::start(&[("QUERY__CONCURRENCY", "1")]).await;
     server.rows("SELECT 1 AS x").await;
     let workers = children(server.pid());
     workers.iter().for_each(|pid| signal(*pid, "TERM"));
@@ -137,6 +137,7 @@ async fn a_worker_has_its_limits_and_no_secrets_that_others_can_read() {
     let limit = |name: &str| limits.lines().find(|line| line.starts_with(name)).unwrap().to_owned();
     assert_eq!(limit("Max address space").matches("4000000000").count(), 2, "{limits}");
     assert_eq!(limit("Max core file size").split_whitespace().filter(|word| *word == "0").count(), 2, "{limits}");
+    assert_eq!(about(pid, "oom_score_adj").trim(), "1000");
     let (environment, arguments) = (about(pid, "environ"), about(pid, "cmdline"));
     assert!(!environment.contains("SLUICE") && !environment.contains("canary"), "{environment}");
     assert!(arguments.contains("query-worker") && !arguments.contains("canary"), "{arguments}");
