@@ -32,16 +32,19 @@ impl Lease {
         Self { pool, held: Some((worker, place)) }
     }
 
-    /// Give the worker a query.
-    pub(crate) async fn send(&mut self, request: &Request) -> Result<(), QueryError> {
-        let sent = match &mut self.held {
-            Some((worker, _)) => worker.send(request).await,
+    /// Give the worker a query, and wait until it has taken it.
+    pub(crate) async fn begin(&mut self, query: &Request) -> io::Result<()> {
+        match &mut self.held {
+            Some((worker, _)) => worker.begin(query).await,
             None => Err(io::ErrorKind::BrokenPipe.into()),
-        };
-        match sent {
-            Ok(()) => Ok(()),
-            Err(lost) => Err(self.lost(lost).await),
         }
+    }
+
+    /// Give up the worker, and keep the place.
+    pub(crate) async fn dissolve(mut self) -> Result<Place, QueryError> {
+        let (mut worker, place) = self.held.take().ok_or_else(|| QueryError::fault("a lease holds nothing"))?;
+        worker.kill().await;
+        Ok(place)
     }
 
     /// The next frame of its answer.
@@ -56,7 +59,8 @@ impl Lease {
         }
     }
 
-    async fn lost(&mut self, lost: io::Error) -> QueryError {
+    /// Why the query has no answer whose worker was lost.
+    pub(crate) async fn lost(&mut self, lost: io::Error) -> QueryError {
         match &mut self.held {
             Some((worker, _)) => worker.end(lost).await,
             None => QueryError::fault(lost),

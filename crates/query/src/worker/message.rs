@@ -57,6 +57,8 @@ impl Job {
 pub(crate) enum Reply {
     /// Nothing runs; `worn` where the worker has grown and should be replaced.
     Ready { worn: bool },
+    /// The query has arrived: what happens from here on is its doing.
+    Taken,
     /// The query runs, over these tables at these versions. Rows follow, the first of them with columns only.
     Started { tables: Vec<(TableRef, u64)> },
     /// The query failed.

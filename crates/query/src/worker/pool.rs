@@ -13,7 +13,7 @@ use std::{
 
 use super::{
     lease::Lease,
-    message::Job,
+    message::{Job, Request},
     process::{Worker, WorkerProgram},
     remote,
 };
@@ -52,14 +52,22 @@ impl Pool {
         &self.engine
     }
 
-    /// A worker that is ready, for the holder of a place.
-    pub(crate) async fn lease(self: Arc<Self>, place: Place) -> Result<Lease, QueryError> {
-        let warm = self.take_idle();
-        let worker = match warm {
-            Some(worker) => worker,
-            None => self.start_worker().await?,
-        };
-        Ok(Lease::new(self, worker, place))
+    /// A worker that has taken this query, for the holder of a place.
+    pub(crate) async fn lease(self: Arc<Self>, query: &Request, mut place: Place) -> Result<Lease, QueryError> {
+        while let Some(warm) = self.take_idle() {
+            let mut lease = Lease::new(Arc::clone(&self), warm, place);
+            match lease.begin(query).await {
+                Ok(()) => return Ok(lease),
+                // It died while it waited, which is no fault of this query.
+                Err(_) => place = lease.dissolve().await?,
+            }
+        }
+        let fresh = self.start_worker().await?;
+        let mut lease = Lease::new(self, fresh, place);
+        match lease.begin(query).await {
+            Ok(()) => Ok(lease),
+            Err(lost) => Err(lease.lost(lost).await),
+        }
     }
 
     fn take_idle(&self) -> Option<Worker> {

@@ -104,7 +104,16 @@ impl Worker {
         matches!(self.process.try_wait(), Ok(None))
     }
 
-    pub(crate) async fn send(&mut self, request: &Request) -> io::Result<()> {
+    /// Hand over a query, and wait until it is taken.
+    pub(crate) async fn begin(&mut self, query: &Request) -> io::Result<()> {
+        self.send(query).await?;
+        match self.reply().await? {
+            Reply::Taken => Ok(()),
+            _ => Err(io::Error::new(io::ErrorKind::InvalidData, "a query was not taken")),
+        }
+    }
+
+    async fn send(&mut self, request: &Request) -> io::Result<()> {
         frame::send_message(&mut self.requests, request).await
     }
 

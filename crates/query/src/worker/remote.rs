@@ -55,8 +55,7 @@ pub(crate) async fn start(pool: Arc<Pool>, job: Job, clock: Clock, place: Place)
 }
 
 async fn drive(pool: Arc<Pool>, job: Job, place: Place, mut answer: Answer) -> Result<Ended, QueryError> {
-    let mut lease = pool.lease(place).await?;
-    lease.send(&Request::Run(job)).await?;
+    let mut lease = pool.lease(&Request::Run(job), place).await?;
     loop {
         let outcome = match lease.receive().await? {
             Frame::Rows(scanned, ipc) => {
@@ -74,7 +73,9 @@ async fn drive(pool: Arc<Pool>, job: Job, place: Place, mut answer: Answer) -> R
                 }
                 Reply::Finished(ended) => Ok(ended),
                 Reply::Failed(error) => Err(error.into()),
-                Reply::Ready { .. } => return Err(QueryError::fault("a worker ended a query without a word")),
+                Reply::Ready { .. } | Reply::Taken => {
+                    return Err(QueryError::fault("a worker ended a query without a word"));
+                }
             },
         };
         lease.settle().await;

@@ -59,6 +59,7 @@ pub fn serve_worker(
     let mut server = Server { out, executor, max_sql_bytes, requests: Handle::current() };
     server.ready(false)?;
     while let Ok(Request::Run(job)) = requests.recv() {
+        write_message(&mut server.out, &Reply::Taken)?;
         let (place, ended) = channel::<()>();
         server.answer(job, Arc::new(place))?;
         // Nobody says anything: it ends when the last task of the query lets go of the place.

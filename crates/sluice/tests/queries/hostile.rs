@@ -61,6 +61,8 @@ async fn no_statement_ends_or_stalls_the_server() {
     let timeout = TIMEOUT_SECONDS.to_string();
     let settings = [
         ("QUERY__TIMEOUT_SECONDS", timeout.as_str()),
+        // More than there are clients here, so that none is turned away while the places of others are cleared.
+        ("QUERY__CONCURRENCY", "8"),
         ("QUERY__MEMORY_BYTES", "268435456"),
         ("QUERY__SPILL_BYTES", "268435456"),
         ("QUERY__MAX_SQL_BYTES", "1048576"),

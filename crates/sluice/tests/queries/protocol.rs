@@ -66,6 +66,7 @@ fn a_table_that_the_server_did_not_resolve_is_not_opened() {
     let other = json!([{ "name": "shop.other", "address": address, "version": null }]);
     for tables in [json!([]), other] {
         worker.say(&run("SELECT * FROM shop.orders", tables));
+        assert_eq!(worker.reply(), json!("Taken"));
         let failure = worker.reply().to_string();
         assert!(failure.contains("the server did not resolve shop.orders"), "{failure}");
         assert_eq!(worker.reply(), json!({ "Ready": { "worn": false } }));
@@ -77,6 +78,7 @@ fn a_statement_that_no_server_lets_through_is_not_run() {
     let mut worker = LoneWorker::start();
     for sql in ["COPY (SELECT 1) TO 'x.csv'", "CREATE TABLE a.b AS SELECT 1", "SELECT 1; SELECT 2"] {
         worker.say(&run(sql, json!([])));
+        assert_eq!(worker.reply(), json!("Taken"));
         assert!(worker.reply()["Failed"]["Internal"].is_object(), "{sql}");
         assert_eq!(worker.reply(), json!({ "Ready": { "worn": false } }));
     }
