@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use sluice::{Server, Settings};
 use sluice_api::KeySettings;
 use sluice_domain::{Action, TableRef};
+use sluice_query::Isolation;
 use tempfile::TempDir;
 
 use crate::{Answer, Call, ServedLake, samples::sha256_of};
@@ -66,7 +67,10 @@ pub struct TestLake {
 impl TestLake {
     /// A lake with settings of one's own.
     pub fn builder() -> LakeBuilder {
-        LakeBuilder { settings: Settings { listen: (Ipv4Addr::LOCALHOST, 0).into(), ..Settings::default() } }
+        let mut settings = Settings { listen: (Ipv4Addr::LOCALHOST, 0).into(), ..Settings::default() };
+        // This program is not the one that knows how to be a query's process.
+        settings.query.isolation = Isolation::None;
+        LakeBuilder { settings }
     }
 
     /// A lake with the default settings, where everybody may do everything.

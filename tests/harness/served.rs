@@ -3,6 +3,7 @@
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
 };
 
 use sluice::Server;
@@ -20,11 +21,11 @@ pub struct ServedLake {
     pub address: SocketAddr,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<()>,
-    folder: TempDir,
+    folder: Arc<TempDir>,
 }
 
 impl ServedLake {
-    pub(crate) fn start(folder: TempDir, server: Server) -> Self {
+    pub(crate) fn start(folder: Arc<TempDir>, server: Server) -> Self {
         let port = server.address().expect("the server listens").port();
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = tokio::spawn(async move {

@@ -14,9 +14,9 @@ use tokio::{
 use crate::QueryError;
 
 /// The stack of each thread; only what is used takes memory.
-const STACK_BYTES: usize = 64 << 20;
-/// Threads besides the planning ones, for blocking reads and writes of spilled data.
-const SPILL_THREADS: usize = 32;
+pub(crate) const STACK_BYTES: usize = 64 << 20;
+/// Threads of one query besides the planning one, for blocking reads and writes of spilled data.
+const SPILL_THREADS: usize = 4;
 /// How long a statement may be parsed, and how long planned.
 const PLANNING_SECONDS: u64 = 10;
 
@@ -33,7 +33,7 @@ impl Engine {
         let runtime = Builder::new_multi_thread()
             .thread_name("query")
             .thread_stack_size(STACK_BYTES)
-            .max_blocking_threads(concurrency + SPILL_THREADS)
+            .max_blocking_threads(concurrency.saturating_mul(1 + SPILL_THREADS))
             .enable_all()
             .build()?;
         Ok(Self { handle: runtime.handle().clone(), runtime: Some(runtime) })

@@ -144,6 +144,9 @@ fn blame_of_engine(error: &DataFusionError) -> Blame {
         },
         DataFusionError::ArrowError(inner, _) => blame_of_values(inner),
         DataFusionError::ResourcesExhausted(_) => Blame::Limits,
+        DataFusionError::IoError(error) if error.kind() == std::io::ErrorKind::OutOfMemory => Blame::Limits,
+        // The engine takes a pattern that cannot be compiled, or only to more than is allowed, for its own mistake.
+        DataFusionError::Internal(message) if message.contains("Regular expression did not compile") => Blame::Caller,
         DataFusionError::SQL(..)
         | DataFusionError::NotImplemented(_)
         | DataFusionError::Plan(_)

@@ -1,9 +1,10 @@
 //! Read-only SQL over the tables of the catalog: sessions, dialect, limits, results.
 //!
-//! Owns what a query may say and what it may use up. Never finds a table itself (see [`TableSource`]), never writes.
+//! Owns what a query may say and what it may use up. Never finds a table itself (see [`TableResolver`]), never writes.
 //!
 //! Invariant: a statement is planned only after its text and its syntax tree have passed the guards.
 //! Invariant: a query sees the tables that it names, as its caller may see them, and nothing else.
+//! Invariant: whatever a query does to the process that it runs in, the server goes on.
 //! Invariant: every query ends by its deadline and holds one of a fixed number of places until it has ended.
 
 mod error;
@@ -19,7 +20,9 @@ mod statement;
 mod types;
 
 mod engine;
+mod executor;
 mod interruption;
+mod place;
 mod planner;
 mod redaction;
 mod session;
@@ -29,6 +32,7 @@ mod output;
 mod run;
 mod service;
 mod stats;
+mod worker;
 
 #[cfg(test)]
 mod tests;
@@ -38,7 +42,8 @@ pub use fault::Fault;
 pub use output::{OutputFormat, RowWriter};
 pub use run::QueryRun;
 pub use service::{QueryRequest, QueryService, RowLimit};
-pub use settings::QuerySettings;
-pub use source::{OpenError, OpenedTable, TableSource};
+pub use settings::{Isolation, QuerySettings};
+pub use source::{OpenError, OpenedTable, TableAddress, TableOpener, TableResolver};
 pub use stats::QueryStats;
 pub use store::RoutedStore;
+pub use worker::{WorkerProgram, serve_worker};

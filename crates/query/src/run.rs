@@ -9,20 +9,24 @@ use arrow::{
     array::{Array, AsArray, RecordBatch, StringArray},
     datatypes::{DataType, SchemaRef},
 };
-use datafusion::{
-    error::DataFusionError,
-    physical_plan::{ExecutionPlan, execute_stream},
-};
+use datafusion::{error::DataFusionError, physical_plan::execute_stream};
 use futures::TryStreamExt;
+use serde::{Deserialize, Serialize};
 use sluice_domain::TableRef;
 use tokio::{
     sync::mpsc,
-    task::JoinHandle,
     time::{Instant as Deadline, timeout_at},
 };
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
-    QueryError, QueryStats, engine::Engine, interruption::Stop, planner::Planned, redaction::Redaction, stats::Scanned,
+    QueryError, QueryStats,
+    engine::Engine,
+    interruption::Stop,
+    place::{Place, hold},
+    planner::Planned,
+    redaction::Redaction,
+    stats::Scanned,
 };
 
 /// Until when a query may run, and since when it does.
@@ -40,35 +44,52 @@ impl Clock {
     }
 }
 
+/// Some rows, and what was read so far.
+#[derive(Debug)]
+pub(crate) struct Piece {
+    pub(crate) rows: RecordBatch,
+    pub(crate) scanned: Scanned,
+}
+
+/// How a query ended.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Ended {
+    /// Whether rows were left out.
+    pub(crate) truncated: bool,
+    pub(crate) scanned: Scanned,
+}
+
+/// What makes a query's rows: dropping it ends the query.
+pub(crate) type Driver = AbortOnDropHandle<Result<Ended, QueryError>>;
+
 /// A query that runs, and its rows as they come. Dropping it cancels the query.
 #[derive(Debug)]
 pub struct QueryRun {
     /// The tables that are read, and at which version.
     pub tables: Vec<(TableRef, u64)>,
     schema: SchemaRef,
-    plan: Arc<dyn ExecutionPlan>,
-    batches: mpsc::Receiver<RecordBatch>,
-    /// Ends with whether rows were left out; none once that is known.
-    driver: Option<JoinHandle<Result<bool, QueryError>>>,
-    rows: u64,
-    truncated: bool,
+    pieces: mpsc::Receiver<Piece>,
+    /// None once it has ended.
+    driver: Option<Driver>,
+    /// What ends it while it computes, where it does so in this process.
+    stop: Option<Stop>,
     clock: Clock,
-    stop: Stop,
+    rows: u64,
+    ended: Ended,
 }
 
 impl QueryRun {
+    /// The run of a query whose rows come from `driver` through `pieces`.
+    pub(crate) fn new(schema: SchemaRef, pieces: mpsc::Receiver<Piece>, driver: Driver, clock: Clock) -> Self {
+        let ended = Ended { truncated: true, scanned: Scanned::default() };
+        Self { tables: Vec::new(), schema, pieces, driver: Some(driver), stop: None, clock, rows: 0, ended }
+    }
+
     /// Begin to run a plan; `place` is given back when it has ended.
-    pub(crate) fn start<P: Send + 'static>(
-        engine: &Engine,
-        planned: Planned,
-        row_limit: Option<u64>,
-        clock: Clock,
-        place: P,
-    ) -> Self {
-        let (sender, batches) = mpsc::channel(1);
-        let (schema, plan, stop) = (planned.plan.schema(), Arc::clone(&planned.plan), planned.stop.clone());
-        let driver = engine.spawn(async move {
-            let _place = place;
+    pub(crate) fn start(engine: &Engine, planned: Planned, row_limit: Option<u64>, clock: Clock, place: Place) -> Self {
+        let (sender, pieces) = mpsc::channel(1);
+        let (schema, stop) = (planned.plan.schema(), planned.stop.clone());
+        let driving = hold(place, async move {
             match timeout_at(clock.deadline, drive(planned, row_limit, sender)).await {
                 // What a query says after its deadline is only that it was ended.
                 Err(_) => Err(clock.timed_out()),
@@ -76,7 +97,10 @@ impl QueryRun {
                 Ok(outcome) => outcome,
             }
         });
-        Self { tables: Vec::new(), schema, plan, batches, driver: Some(driver), rows: 0, truncated: true, clock, stop }
+        let driver = AbortOnDropHandle::new(engine.spawn(driving));
+        let mut run = Self::new(schema, pieces, driver, clock);
+        run.stop = Some(stop);
+        run
     }
 
     /// The columns of the result.
@@ -90,10 +114,11 @@ impl QueryRun {
     /// [`QueryError::Evaluation`], [`QueryError::TimedOut`], [`QueryError::MemoryExceeded`] and
     /// [`QueryError::Execution`]; the query has ended then.
     pub async fn next_batch(&mut self) -> Result<Option<RecordBatch>, QueryError> {
-        match timeout_at(self.clock.deadline, self.batches.recv()).await {
-            Ok(Some(batch)) => {
-                self.rows += batch.num_rows() as u64;
-                Ok(Some(batch))
+        match timeout_at(self.clock.deadline, self.pieces.recv()).await {
+            Ok(Some(piece)) => {
+                self.rows += piece.rows.num_rows() as u64;
+                self.ended.scanned = piece.scanned;
+                Ok(Some(piece.rows))
             }
             Ok(None) => self.conclude().await,
             Err(_) => {
@@ -105,27 +130,31 @@ impl QueryRun {
 
     async fn conclude(&mut self) -> Result<Option<RecordBatch>, QueryError> {
         if let Some(driver) = self.driver.take() {
-            self.truncated = driver.await.map_err(QueryError::fault)??;
+            self.ended = driver.await.map_err(QueryError::fault)??;
         }
         Ok(None)
     }
 
     /// End the query, whether or not all its rows were read, and say what it cost.
     pub fn finish(self) -> QueryStats {
-        let scanned = Scanned::of(self.plan.as_ref());
         QueryStats {
-            files_scanned: scanned.files,
-            bytes_scanned: scanned.bytes,
+            files_scanned: self.ended.scanned.files,
+            bytes_scanned: self.ended.scanned.bytes,
             rows: self.rows,
-            truncated: self.truncated,
+            truncated: self.ended.truncated,
             elapsed_ms: u64::try_from(self.clock.started.elapsed().as_millis()).unwrap_or(u64::MAX),
         }
     }
 
-    fn cancel(&self) {
-        self.stop.stop();
-        if let Some(driver) = &self.driver {
-            driver.abort();
+    /// How the query ended, as far as is known.
+    pub(crate) fn ended(&self) -> Ended {
+        self.ended
+    }
+
+    fn cancel(&mut self) {
+        self.driver = None;
+        if let Some(stop) = &self.stop {
+            stop.stop();
         }
     }
 }
@@ -136,15 +165,12 @@ impl Drop for QueryRun {
     }
 }
 
-/// Send rows until there are no more (false) or the limit leaves some out (true).
-async fn drive(
-    planned: Planned,
-    row_limit: Option<u64>,
-    sender: mpsc::Sender<RecordBatch>,
-) -> Result<bool, QueryError> {
+/// Send rows until there are no more or the limit leaves some out.
+async fn drive(planned: Planned, row_limit: Option<u64>, sender: mpsc::Sender<Piece>) -> Result<Ended, QueryError> {
     let Planned { plan, context, redaction, explains, .. } = planned;
     let failed = |error: DataFusionError| QueryError::running(error, &redaction);
-    let mut stream = execute_stream(plan, context).map_err(failed)?;
+    let ended = |truncated| Ended { truncated, scanned: Scanned::of(plan.as_ref()) };
+    let mut stream = execute_stream(Arc::clone(&plan), context).map_err(failed)?;
     let mut left = row_limit.and_then(|rows| usize::try_from(rows).ok()).unwrap_or(usize::MAX);
     while let Some(batch) = stream.try_next().await.map_err(failed)? {
         let kept = batch.num_rows().min(left);
@@ -152,16 +178,16 @@ async fn drive(
         let truncated = kept < batch.num_rows();
         if kept > 0 {
             let batch = batch.slice(0, kept);
-            let batch = if explains { redacted(&batch, &redaction).map_err(failed)? } else { batch };
-            if sender.send(batch).await.is_err() {
-                return Ok(true);
+            let rows = if explains { redacted(&batch, &redaction).map_err(failed)? } else { batch };
+            if sender.send(Piece { rows, scanned: Scanned::of(plan.as_ref()) }).await.is_err() {
+                return Ok(ended(true));
             }
         }
         if truncated {
-            return Ok(true);
+            return Ok(ended(true));
         }
     }
-    Ok(false)
+    Ok(ended(false))
 }
 
 /// A plan as text, without the places of files.

@@ -9,19 +9,19 @@ use std::{
 
 use sluice_domain::{Caller, TableRef};
 use tokio::{
-    runtime::Handle,
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::Semaphore,
     time::{Instant as Deadline, timeout, timeout_at},
 };
 
 use crate::{
-    OpenedTable, QueryError, QueryRun, QuerySettings, TableSource,
+    QueryError, QueryRun, QuerySettings, TableOpener, TableResolver, WorkerProgram,
     engine::Engine,
+    executor::{Executor, Resolved, WantedTable},
     guard,
-    interruption::Stop,
-    planner::Planning,
+    place::{Place, hold},
     run::Clock,
     statement::{self, ReadOnly},
+    worker::{Job, Pool},
 };
 
 /// What a caller asks.
@@ -51,32 +51,68 @@ pub enum RowLimit {
 /// Runs queries, so many at a time.
 pub struct QueryService {
     settings: Arc<QuerySettings>,
-    source: Arc<dyn TableSource>,
-    engine: Engine,
+    resolver: Arc<dyn TableResolver>,
+    runner: Runner,
+    engine: Arc<Engine>,
     /// One permit for each query that runs or waits.
     admitted: Arc<Semaphore>,
     /// One permit for each query that runs.
     running: Arc<Semaphore>,
 }
 
-/// A query's place among those that run; shared by all its parts, given back by the last.
-type Place = Arc<(OwnedSemaphorePermit, OwnedSemaphorePermit)>;
+/// Where queries run.
+enum Runner {
+    /// On the engine's threads.
+    Here(Executor),
+    /// In processes of their own.
+    Workers(Arc<Pool>),
+}
 
 impl QueryService {
-    /// Start the threads that queries run on.
+    /// Run queries in this process: one that exhausts it ends it.
     ///
     /// # Errors
     /// What the system says where it gives no threads.
-    pub fn new(settings: QuerySettings, source: Arc<dyn TableSource>) -> io::Result<Self> {
-        let running = settings.concurrency.clamp(1, Semaphore::MAX_PERMITS);
+    pub fn in_process(
+        settings: QuerySettings,
+        resolver: Arc<dyn TableResolver>,
+        opener: Arc<dyn TableOpener>,
+    ) -> io::Result<Self> {
+        let (settings, engine) = started(settings)?;
+        let executor = Executor::new(Arc::clone(&engine), Arc::clone(&settings), opener);
+        Ok(Self::over(settings, resolver, engine, Runner::Here(executor)))
+    }
+
+    /// Run each query in a process of its own, which is this program.
+    ///
+    /// # Errors
+    /// What the system says where it gives no threads, or no folder for spilled data.
+    pub fn in_workers(
+        settings: QuerySettings,
+        resolver: Arc<dyn TableResolver>,
+        program: WorkerProgram,
+    ) -> io::Result<Self> {
+        let (settings, engine) = started(settings)?;
+        let pool = Pool::new(Arc::clone(&settings), program, Arc::clone(&engine))?;
+        Ok(Self::over(settings, resolver, engine, Runner::Workers(Arc::new(pool))))
+    }
+
+    fn over(
+        settings: Arc<QuerySettings>,
+        resolver: Arc<dyn TableResolver>,
+        engine: Arc<Engine>,
+        runner: Runner,
+    ) -> Self {
+        let running = places(&settings);
         let admitted = running.saturating_add(settings.queue).min(Semaphore::MAX_PERMITS);
-        Ok(Self {
-            engine: Engine::start(running)?,
+        Self {
             admitted: Arc::new(Semaphore::new(admitted)),
             running: Arc::new(Semaphore::new(running)),
-            settings: Arc::new(settings),
-            source,
-        })
+            settings,
+            resolver,
+            runner,
+            engine,
+        }
     }
 
     /// Plan a query and begin to run it.
@@ -92,18 +128,14 @@ impl QueryService {
         let held = Arc::clone(&place);
         let statement = self.engine.plan(async move { hold(held, async { statement::parse(tokens) }).await }).await?;
         let wanted = wanted_versions(&statement, &request.versions)?;
-        let tables = timeout_at(clock.deadline, self.open(caller, wanted)).await.map_err(|_| clock.timed_out())??;
-        let versions = tables.iter().map(|(name, table)| (name.clone(), table.version)).collect();
-
-        let (held, settings) = (Arc::clone(&place), Arc::clone(&self.settings));
-        let stop = Stop::at(clock.deadline.into_std());
-        let planning = Planning { statement, tables, row_limit, requests: Handle::current(), stop };
-        let step = async move { hold(held, Box::pin(planning.plan(&settings))).await };
-        let planned = timeout_at(clock.deadline, self.engine.plan(step)).await.map_err(|_| clock.timed_out())??;
-
-        let mut run = QueryRun::start(&self.engine, planned, row_limit, clock, place);
-        run.tables = versions;
-        Ok(run)
+        let tables =
+            timeout_at(clock.deadline, self.resolve(caller, wanted)).await.map_err(|_| clock.timed_out())??;
+        match &self.runner {
+            Runner::Here(executor) => {
+                Box::pin(executor.start(Resolved { statement, tables, row_limit }, clock, place)).await
+            }
+            Runner::Workers(pool) => pool.start(Job::new(request.sql, tables, row_limit, clock), clock, place).await,
+        }
     }
 
     /// Wait for a place among those that run.
@@ -122,27 +154,30 @@ impl QueryService {
         Clock { started: Instant::now(), deadline, timeout_seconds }
     }
 
-    async fn open(
+    async fn resolve(
         &self,
         caller: &Caller,
         wanted: BTreeMap<TableRef, Option<u64>>,
-    ) -> Result<BTreeMap<TableRef, OpenedTable>, QueryError> {
-        let mut tables = BTreeMap::new();
-        for (table, version) in wanted {
-            match self.source.open(caller, &table, version).await {
-                Ok(opened) => tables.insert(table, opened),
-                Err(failure) => return Err(QueryError::Table { table, failure }),
-            };
+    ) -> Result<Vec<WantedTable>, QueryError> {
+        let mut tables = Vec::with_capacity(wanted.len());
+        for (name, version) in wanted {
+            match self.resolver.resolve(caller, &name).await {
+                Ok(address) => tables.push(WantedTable { name, address, version }),
+                Err(failure) => return Err(QueryError::Table { table: name, failure }),
+            }
         }
         Ok(tables)
     }
 }
 
-/// Do a step of a query that holds its place until the step has ended.
-async fn hold<T>(place: Place, step: impl Future<Output = T>) -> T {
-    let done = step.await;
-    drop(place);
-    done
+fn started(settings: QuerySettings) -> io::Result<(Arc<QuerySettings>, Arc<Engine>)> {
+    let engine = Engine::start(places(&settings))?;
+    Ok((Arc::new(settings), Arc::new(engine)))
+}
+
+/// How many queries run at once.
+fn places(settings: &QuerySettings) -> usize {
+    settings.concurrency.clamp(1, Semaphore::MAX_PERMITS)
 }
 
 /// The one version that each table is read at.

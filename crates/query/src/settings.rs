@@ -12,7 +12,8 @@ use crate::RowLimit;
 pub struct QuerySettings {
     /// The memory of one query's sorts, joins and aggregates, in bytes; beyond it they spill to disk or fail.
     pub memory_bytes: usize,
-    /// Where queries spill; the system's folder for temporary files without it.
+    /// Where queries spill: a folder that no other server uses. What a killed query left in it is removed.
+    /// Default: `spill` in the data folder.
     pub spill_dir: Option<PathBuf>,
     /// The disk space of one query's spilled data, in bytes.
     pub spill_bytes: u64,
@@ -30,7 +31,25 @@ pub struct QuerySettings {
     pub max_row_limit: u64,
     /// Into how many parallel parts one query is split.
     pub target_partitions: usize,
+    /// What is between a query and the server.
+    pub isolation: Isolation,
+    /// The address space of a process that runs a query, in bytes: whatever it allocates, spilled or not, counted or
+    /// not. Default: `memory_bytes` and 2 GiB.
+    pub address_space_bytes: Option<u64>,
 }
+
+/// What is between a query and the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Isolation {
+    /// A process of its own, with limits: a query that exhausts it ends alone.
+    Process,
+    /// Nothing: a query that exhausts memory or stack ends the server.
+    None,
+}
+
+/// What a process needs besides the memory that queries are limited to: code, stacks, buffers of what is read.
+const OVERHEAD_BYTES: u64 = 2 << 30;
 
 impl Default for QuerySettings {
     fn default() -> Self {
@@ -45,11 +64,18 @@ impl Default for QuerySettings {
             default_row_limit: 1_000,
             max_row_limit: 100_000,
             target_partitions: 2,
+            isolation: Isolation::Process,
+            address_space_bytes: None,
         }
     }
 }
 
 impl QuerySettings {
+    /// The address space of a process that runs a query, in bytes.
+    pub fn worker_address_space_bytes(&self) -> u64 {
+        self.address_space_bytes.unwrap_or_else(|| (self.memory_bytes as u64).saturating_add(OVERHEAD_BYTES))
+    }
+
     /// The number of rows that a query with this wish may answer; none where there is no limit.
     pub(crate) fn row_limit(&self, wished: RowLimit) -> Option<u64> {
         match wished {

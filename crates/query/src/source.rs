@@ -1,12 +1,27 @@
 //! Where tables come from: the seam to the catalog and the object stores.
+//!
+//! What a name means to a caller is decided in one place, and the table is opened in another, which may be a process
+//! that knows no callers.
 
 use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use datafusion::catalog::TableProvider;
 use object_store::{ObjectStore, path::Path};
-use sluice_domain::{Caller, ErrorKind, Failure, TableRef};
+use serde::{Deserialize, Serialize};
+use sluice_domain::{Caller, ErrorKind, Failure, TableId, TableRef, ZoneName};
 use url::Url;
+
+/// Where a table lies: enough to open it without the catalog.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableAddress {
+    /// The table's id, under which it is kept open.
+    pub id: TableId,
+    /// The zone that it lies in.
+    pub zone: ZoneName,
+    /// Its folder below the zone.
+    pub path: String,
+}
 
 /// A table that is open for reading at one version.
 #[derive(Debug, Clone)]
@@ -23,15 +38,25 @@ pub struct OpenedTable {
     pub folder: Path,
 }
 
-/// Opens the tables that a query names.
+/// Knows which table a name means, and who may read it.
 #[async_trait]
-pub trait TableSource: Send + Sync {
-    /// Open a table for this caller, at its newest version or at a given one.
+pub trait TableResolver: Send + Sync {
+    /// Find a table for this caller.
     ///
     /// # Errors
     /// A failure of kind [`ErrorKind::NotFound`] both for a table that does not exist and for one that
     /// does not exist for this caller.
-    async fn open(&self, caller: &Caller, table: &TableRef, version: Option<u64>) -> Result<OpenedTable, OpenError>;
+    async fn resolve(&self, caller: &Caller, table: &TableRef) -> Result<TableAddress, OpenError>;
+}
+
+/// Opens tables whose readers were checked before.
+#[async_trait]
+pub trait TableOpener: Send + Sync {
+    /// Open a table at its newest version or at a given one.
+    ///
+    /// # Errors
+    /// A failure of kind [`ErrorKind::NotFound`] for a version that does not exist; otherwise the store's.
+    async fn open(&self, address: &TableAddress, version: Option<u64>) -> Result<OpenedTable, OpenError>;
 }
 
 /// Why a table could not be opened: any failure, with its kind and code.

@@ -4,7 +4,7 @@ use datafusion::{
     datasource::{physical_plan::FileScanConfig, source::DataSourceExec},
     physical_plan::ExecutionPlan,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What a query read, answered and took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -22,7 +22,7 @@ pub struct QueryStats {
 }
 
 /// What the scans of a plan have read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct Scanned {
     pub(crate) files: u64,
     pub(crate) bytes: u64,

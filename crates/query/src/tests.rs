@@ -6,3 +6,4 @@ mod killers;
 mod lake;
 mod reading;
 mod refusals;
+mod statements;

@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use crate::{
     client::{Connection, QueryCommand, UploadCommand},
     demo, integrity,
+    query_worker::{self, QueryWorkerCommand},
     server::Server,
     settings::{Flags, Settings},
     telemetry,
@@ -37,6 +38,9 @@ enum Command {
     Repair(integrity::LakeCommand),
     /// Print the OpenAPI document
     Openapi,
+    /// Run the queries of the server that started this process
+    #[command(hide = true)]
+    QueryWorker(QueryWorkerCommand),
 }
 
 #[derive(clap::Args)]
@@ -61,6 +65,7 @@ impl Cli {
             Command::Demo(command) => demo::run(command).await,
             Command::Scrub(command) => return integrity::scrub(command).await,
             Command::Repair(command) => return integrity::repair(command).await,
+            Command::QueryWorker(command) => query_worker::run(command).await,
             Command::Openapi => {
                 say(&sluice_api::document().to_pretty_json()?);
                 Ok(())

@@ -5,21 +5,36 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use sluice_catalog::Catalog;
 use sluice_domain::{Action, Caller, Resource, TableRef};
-use sluice_query::{OpenError, OpenedTable, TableSource};
+use sluice_ingest::Ingest;
+use sluice_query::{OpenError, OpenedTable, TableAddress, TableOpener, TableResolver};
 use sluice_table::Shelf;
 
-/// Opens a table for a query if the catalog has it and the caller may read it.
-pub(crate) struct LakeTables {
+/// Finds a table for a query if the catalog has it and the caller may read it.
+pub(crate) struct LakeNames {
     pub(crate) catalog: Catalog,
+    pub(crate) ingest: Ingest,
+}
+
+#[async_trait]
+impl TableResolver for LakeNames {
+    async fn resolve(&self, caller: &Caller, name: &TableRef) -> Result<TableAddress, OpenError> {
+        caller.require(Action::Read, &Resource::Table(name.clone())).map_err(OpenError::new)?;
+        let entry = self.catalog.tables().find(name).await.map_err(OpenError::new)?;
+        // A log that lost its tail reads as a whole one: better no rows than some.
+        self.ingest.check_log(&entry).await.map_err(OpenError::new)?;
+        Ok(TableAddress { id: entry.id, zone: entry.zone, path: entry.path })
+    }
+}
+
+/// Opens the tables that were found.
+pub(crate) struct LakeTables {
     pub(crate) shelf: Arc<Shelf>,
 }
 
 #[async_trait]
-impl TableSource for LakeTables {
-    async fn open(&self, caller: &Caller, name: &TableRef, version: Option<u64>) -> Result<OpenedTable, OpenError> {
-        caller.require(Action::Read, &Resource::Table(name.clone())).map_err(OpenError::new)?;
-        let entry = self.catalog.tables().find(name).await.map_err(OpenError::new)?;
-        let table = self.shelf.get(&entry);
+impl TableOpener for LakeTables {
+    async fn open(&self, address: &TableAddress, version: Option<u64>) -> Result<OpenedTable, OpenError> {
+        let table = self.shelf.get_at(address.id, address.zone, &address.path);
         let scan = table.scan(version).await.map_err(OpenError::new)?;
         let folder = table.folder();
         Ok(OpenedTable {

@@ -10,6 +10,7 @@ mod demo;
 mod integrity;
 mod lake;
 mod metrics;
+mod query_worker;
 mod server;
 mod settings;
 mod telemetry;

@@ -1,6 +1,6 @@
 //! The server: its parts wired together, its start and its end.
 
-use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::Future, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
 use axum::Router;
@@ -8,15 +8,16 @@ use prometheus_client::registry::Registry;
 use sluice_api::{App, Authenticator, Readiness};
 use sluice_catalog::Catalog;
 use sluice_ingest::{Ingest, IngestMetrics};
-use sluice_query::QueryService;
-use sluice_storage::Zones;
+use sluice_query::{Isolation, QueryService, QuerySettings};
+use sluice_storage::{StorageSettings, Zones};
 use sluice_table::Shelf;
 use tokio::{net::TcpListener, time::Instant};
 
 use crate::{
     connections::{ConnectionSettings, Connections},
-    lake::LakeTables,
+    lake::{LakeNames, LakeTables},
     metrics::{BreakerMetrics, ConnectionMetrics},
+    query_worker,
     settings::Settings,
 };
 
@@ -76,8 +77,7 @@ impl Server {
             ingest_metrics,
             &scratch_dir,
         );
-        let tables = LakeTables { catalog: catalog.clone(), shelf: Arc::clone(&shelf) };
-        let queries = Arc::new(QueryService::new(settings.query, Arc::new(tables))?);
+        let queries = Arc::new(queries(settings.query, &settings.storage, &data_dir, (&ingest, &catalog, &shelf))?);
         let resumed = ingest.resume().await?;
         if resumed > 0 {
             tracing::info!(uploads = resumed, "resuming uploads that were cut off");
@@ -148,4 +148,27 @@ impl Server {
         }
         Ok(())
     }
+}
+
+/// The query service, with the isolation that the settings ask for.
+fn queries(
+    mut settings: QuerySettings,
+    storage: &StorageSettings,
+    data_dir: &Path,
+    (ingest, catalog, shelf): (&Ingest, &Catalog, &Arc<Shelf>),
+) -> anyhow::Result<QueryService> {
+    let names = Arc::new(LakeNames { catalog: catalog.clone(), ingest: ingest.clone() });
+    let spill_dir = settings.spill_dir.get_or_insert_with(|| data_dir.join("spill"));
+    std::fs::create_dir_all(&*spill_dir)
+        .with_context(|| format!("the folder {} cannot be made", spill_dir.display()))?;
+    Ok(match settings.isolation {
+        Isolation::Process => {
+            let program = query_worker::program(&settings, storage, data_dir)?;
+            QueryService::in_workers(settings, names, program)?
+        }
+        Isolation::None => {
+            let tables = LakeTables { shelf: Arc::clone(shelf) };
+            QueryService::in_process(settings, names, Arc::new(tables))?
+        }
+    })
 }

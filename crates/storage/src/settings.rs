@@ -1,6 +1,6 @@
 //! Where the zones are, and how S3 is reached.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
@@ -79,6 +79,20 @@ pub struct S3Settings {
     pub virtual_hosted_style: bool,
     /// How long it is waited for.
     pub timeouts: S3Timeouts,
+    /// The `AWS_` variables of another process, for one that has none of its own; not to be set by hand.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub variables: BTreeMap<String, String>,
+}
+
+impl StorageSettings {
+    /// The same with the variables of this process, for one that has none.
+    #[must_use]
+    pub fn with_environment(mut self) -> Self {
+        let texts =
+            std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
+        self.s3.variables = texts.filter(|(key, _)| key.starts_with("AWS_")).collect();
+        self
+    }
 }
 
 impl fmt::Debug for S3Settings {

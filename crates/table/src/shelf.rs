@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use sluice_domain::{TableEntry, TableId};
+use sluice_domain::{TableEntry, TableId, ZoneName};
 use sluice_storage::Zones;
 
 use crate::Table;
@@ -27,13 +27,16 @@ impl Shelf {
 
     /// The table of a catalog entry; reads nothing yet.
     pub fn get(&self, entry: &TableEntry) -> Arc<Table> {
+        self.get_at(entry.id, entry.zone, &entry.path)
+    }
+
+    /// The table of this id in this folder below a zone; reads nothing yet.
+    pub fn get_at(&self, id: TableId, zone: ZoneName, path: &str) -> Arc<Table> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.len() >= MAX_OPEN {
             open.retain(|_, table| Arc::strong_count(table) > 1);
         }
-        let table = open
-            .entry(entry.id)
-            .or_insert_with(|| Arc::new(Table::open(self.zones.get(entry.zone).folder(&entry.path))));
+        let table = open.entry(id).or_insert_with(|| Arc::new(Table::open(self.zones.get(zone).folder(path))));
         Arc::clone(table)
     }
 }

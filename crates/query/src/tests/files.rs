@@ -12,8 +12,12 @@ use object_store::{ObjectStoreExt, memory::InMemory, path::Path};
 use sluice_domain::{Caller, ErrorKind, Failure, TableRef};
 
 use crate::{
-    OpenError, OpenedTable, OutputFormat, QueryError, QueryRequest, QueryService, QuerySettings, TableSource,
-    tests::{failing::FailingStore, lake::TestQueries},
+    OpenError, OpenedTable, OutputFormat, QueryError, QueryRequest, QueryService, QuerySettings, TableAddress,
+    TableOpener, TableResolver,
+    tests::{
+        failing::FailingStore,
+        lake::{TestQueries, address_of},
+    },
 };
 
 /// Each table is two CSV files in a store of its own, under one scheme and host; `shop.thief` names files of another,
@@ -21,8 +25,16 @@ use crate::{
 struct Folders;
 
 #[async_trait]
-impl TableSource for Folders {
-    async fn open(&self, _: &Caller, table: &TableRef, _: Option<u64>) -> Result<OpenedTable, OpenError> {
+impl TableResolver for Folders {
+    async fn resolve(&self, _: &Caller, table: &TableRef) -> Result<TableAddress, OpenError> {
+        Ok(address_of(table))
+    }
+}
+
+#[async_trait]
+impl TableOpener for Folders {
+    async fn open(&self, address: &TableAddress, _: Option<u64>) -> Result<OpenedTable, OpenError> {
+        let table: TableRef = address.path.parse().unwrap();
         let folder = Path::from(format!("secret/place/{}", table.table));
         let store = InMemory::new();
         for (file, rows) in [("a.csv", "n\n1\n2\n"), ("b.csv", "n\n3\n")] {
@@ -49,7 +61,7 @@ impl TableSource for Folders {
 }
 
 fn queries() -> TestQueries {
-    let service = QueryService::new(QuerySettings::default(), Arc::new(Folders)).unwrap();
+    let service = QueryService::in_process(QuerySettings::default(), Arc::new(Folders), Arc::new(Folders)).unwrap();
     TestQueries { service, caller: Caller::unrestricted("ann") }
 }
 

@@ -3,7 +3,10 @@
 use rstest::rstest;
 use sluice_domain::{ErrorKind, Failure};
 
-use super::lake::TestQueries;
+use super::{
+    lake::TestQueries,
+    statements::{Killer, killers},
+};
 use crate::{QueryError, QuerySettings};
 
 fn impatient() -> TestQueries {
@@ -172,4 +175,21 @@ async fn wait_for_a_place(queries: &TestQueries) {
         assert!(matches!(error, QueryError::Busy), "{error:?}");
         tokio::task::yield_now().await;
     }
+}
+
+#[tokio::test]
+async fn what_the_guards_know_is_refused_before_anything_is_computed() {
+    let queries = TestQueries::with(QuerySettings { max_sql_bytes: 1 << 20, ..QuerySettings::default() });
+    for Killer { name, sql, .. } in killers().into_iter().filter(|killer| killer.refused) {
+        let error = queries.failure(&sql).await;
+        assert!(["query-too-complex", "invalid-query"].contains(&error.code()), "{name}: {error:?}");
+        assert!(!error.to_string().contains("Error during planning"), "{name} came to the engine: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_pattern_that_is_too_large_is_the_callers_mistake() {
+    let error =
+        TestQueries::new().failure("SELECT regexp_like(name, '((a{1000}){1000}){1000}') FROM shop.orders").await;
+    assert_eq!((error.kind(), error.code()), (ErrorKind::Invalid, "query-evaluation-failed"), "{error:?}");
 }

@@ -9,11 +9,12 @@ use arrow::{
 use async_trait::async_trait;
 use datafusion::datasource::MemTable;
 use object_store::memory::InMemory;
-use sluice_domain::{AccessError, Action, Caller, ErrorKind, Failure, Resource, TableRef};
+use sluice_domain::{AccessError, Action, Caller, ErrorKind, Failure, Resource, TableId, TableRef, ZoneName};
+use uuid::Uuid;
 
 use crate::{
     OpenError, OpenedTable, OutputFormat, QueryError, QueryRequest, QueryRun, QueryService, QuerySettings, QueryStats,
-    RowWriter, TableSource,
+    RowWriter, TableAddress, TableOpener, TableResolver,
 };
 
 /// Tables by name and version.
@@ -33,15 +34,30 @@ impl Failure for NoTable {
     }
 }
 
+/// The address of a table is its name.
+pub(super) fn address_of(table: &TableRef) -> TableAddress {
+    TableAddress { id: TableId(Uuid::nil()), zone: ZoneName::Curated, path: table.to_string() }
+}
+
 #[async_trait]
-impl TableSource for TestLake {
-    async fn open(&self, caller: &Caller, table: &TableRef, version: Option<u64>) -> Result<OpenedTable, OpenError> {
+impl TableResolver for TestLake {
+    async fn resolve(&self, caller: &Caller, table: &TableRef) -> Result<TableAddress, OpenError> {
         caller.require(Action::Read, &Resource::Table(table.clone())).map_err(|error| match error {
             AccessError::Invisible => OpenError::new(NoTable),
             forbidden => OpenError::new(forbidden),
         })?;
-        let mut versions = self.0.iter().filter(|((name, _), _)| name == table);
-        let ((_, version), rows) = match version {
+        match self.0.keys().any(|(name, _)| name == table) {
+            true => Ok(address_of(table)),
+            false => Err(OpenError::new(NoTable)),
+        }
+    }
+}
+
+#[async_trait]
+impl TableOpener for TestLake {
+    async fn open(&self, address: &TableAddress, version: Option<u64>) -> Result<OpenedTable, OpenError> {
+        let mut versions = self.0.iter().filter(|((name, _), _)| name.to_string() == address.path);
+        let ((table, version), rows) = match version {
             Some(wanted) => versions.find(|((_, version), _)| *version == wanted),
             None => versions.next_back(),
         }
@@ -96,7 +112,9 @@ impl TestQueries {
     }
 
     pub(super) fn with(settings: QuerySettings) -> Self {
-        Self { service: QueryService::new(settings, Arc::new(lake())).unwrap(), caller: Caller::unrestricted("ann") }
+        let lake = Arc::new(lake());
+        let service = QueryService::in_process(settings, Arc::clone(&lake) as Arc<dyn TableResolver>, lake).unwrap();
+        Self { service, caller: Caller::unrestricted("ann") }
     }
 
     pub(super) async fn start(&self, sql: &str) -> Result<QueryRun, QueryError> {

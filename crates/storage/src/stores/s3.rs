@@ -31,7 +31,7 @@ pub(super) fn open(url: &Url, settings: &S3Settings) -> Result<Opened, StorageEr
 
 fn builder(bucket: &str, settings: &S3Settings) -> Result<AmazonS3Builder, &'static str> {
     let timeouts = &settings.timeouts;
-    let mut builder = AmazonS3Builder::from_env()
+    let mut builder = from_variables(settings)
         .with_bucket_name(bucket)
         .with_conditional_put(S3ConditionalPut::ETagMatch)
         .with_copy_if_not_exists(S3CopyIfNotExists::Multipart)
@@ -58,6 +58,13 @@ fn builder(bucket: &str, settings: &S3Settings) -> Result<AmazonS3Builder, &'sta
         Some(credential) => Ok(builder.with_credentials(Arc::new(StaticCredentialProvider::new(credential)))),
         None => Ok(builder),
     }
+}
+
+/// As [`AmazonS3Builder::from_env`], with the variables of the settings besides.
+fn from_variables(settings: &S3Settings) -> AmazonS3Builder {
+    let known =
+        settings.variables.iter().filter_map(|(key, value)| Some((key.to_ascii_lowercase().parse().ok()?, value)));
+    known.fold(AmazonS3Builder::from_env(), |builder, (key, value)| builder.with_config(key, value))
 }
 
 fn http_is_allowed(builder: &AmazonS3Builder) -> bool {

@@ -1,0 +1,93 @@
+//! Runs a query on the threads of this process.
+
+use std::{collections::BTreeMap, io, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+use sluice_domain::TableRef;
+use tokio::{runtime::Handle, time::timeout_at};
+
+use crate::{
+    OpenedTable, QueryError, QueryRun, QuerySettings, TableAddress, TableOpener,
+    engine::Engine,
+    interruption::Stop,
+    place::{Place, hold, watch_tasks},
+    planner::Planning,
+    run::Clock,
+    statement::ReadOnly,
+};
+
+/// A table that a query may read.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct WantedTable {
+    /// The name in the query.
+    pub(crate) name: TableRef,
+    /// The table that it means.
+    pub(crate) address: TableAddress,
+    /// The version to read, the newest without it.
+    pub(crate) version: Option<u64>,
+}
+
+/// A query whose names are resolved.
+pub(crate) struct Resolved {
+    pub(crate) statement: ReadOnly,
+    pub(crate) tables: Vec<WantedTable>,
+    /// How many rows are wanted; all without it.
+    pub(crate) row_limit: Option<u64>,
+}
+
+/// Opens, plans and runs.
+pub(crate) struct Executor {
+    engine: Arc<Engine>,
+    settings: Arc<QuerySettings>,
+    opener: Arc<dyn TableOpener>,
+}
+
+impl Executor {
+    /// Run queries on these threads over the tables that `opener` opens.
+    pub(crate) fn new(engine: Arc<Engine>, settings: Arc<QuerySettings>, opener: Arc<dyn TableOpener>) -> Self {
+        watch_tasks();
+        Self { engine, settings, opener }
+    }
+
+    /// Threads of one's own for this many queries.
+    ///
+    /// # Errors
+    /// What the system says where it gives no threads.
+    pub(crate) fn alone(settings: Arc<QuerySettings>, opener: Arc<dyn TableOpener>) -> io::Result<Self> {
+        let engine = Arc::new(Engine::start(settings.concurrency)?);
+        Ok(Self::new(engine, settings, opener))
+    }
+
+    /// The threads.
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Plan a query and begin to run it.
+    pub(crate) async fn start(&self, query: Resolved, clock: Clock, place: Place) -> Result<QueryRun, QueryError> {
+        let Resolved { statement, tables, row_limit } = query;
+        let tables = timeout_at(clock.deadline, self.open(tables)).await.map_err(|_| clock.timed_out())??;
+        let versions = tables.iter().map(|(name, table)| (name.clone(), table.version)).collect();
+
+        let (held, settings) = (Arc::clone(&place), Arc::clone(&self.settings));
+        let stop = Stop::at(clock.deadline.into_std());
+        let planning = Planning { statement, tables, row_limit, requests: Handle::current(), stop };
+        let step = async move { hold(held, Box::pin(planning.plan(&settings))).await };
+        let planned = timeout_at(clock.deadline, self.engine.plan(step)).await.map_err(|_| clock.timed_out())??;
+
+        let mut run = QueryRun::start(&self.engine, planned, row_limit, clock, place);
+        run.tables = versions;
+        Ok(run)
+    }
+
+    async fn open(&self, wanted: Vec<WantedTable>) -> Result<BTreeMap<TableRef, OpenedTable>, QueryError> {
+        let mut tables = BTreeMap::new();
+        for WantedTable { name, address, version } in wanted {
+            match self.opener.open(&address, version).await {
+                Ok(opened) => tables.insert(name, opened),
+                Err(failure) => return Err(QueryError::Table { table: name, failure }),
+            };
+        }
+        Ok(tables)
+    }
+}
