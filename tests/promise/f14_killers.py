@@ -4,11 +4,13 @@ What a statement answers is its own affair as long as it is no fault of the serv
 """
 
 import concurrent.futures
+import http.client
 import os
 import random
 import resource
 import threading
 import time
+from urllib.parse import urlsplit
 
 import requests
 from f14_statements import SHORT, STATEMENTS
@@ -61,15 +63,51 @@ class Beside:
         self._thread.join(ANSWER_SECONDS)
 
 
+class Standing:
+    """A server, and another one on the same lake where a statement has ended it, so that the others are tried too."""
+
+    def __init__(self, start):
+        self._start, self.exits = start, []
+        self._lock, self.under_way = threading.Lock(), set()
+        self._begin()
+
+    def _begin(self):
+        self.server = self._start()
+        # A server that wants this much has failed, and must not take the machine along.
+        resource.prlimit(self.server.pid, resource.RLIMIT_AS, (ADDRESS_SPACE_BYTES, ADDRESS_SPACE_BYTES))
+        self.lake = Lake(self.server.url)
+        self._polling = http.client.HTTPConnection(urlsplit(self.server.url).netloc, timeout=ANSWER_SECONDS)
+
+    def revive(self):
+        with self._lock:
+            if not self.server.running:
+                said = [line for line in self.server.log_tail().splitlines() if "failed" in line or "overflow" in line]
+                self.exits.append(f"while {sorted(self.under_way)} ran: {said[-2:]}")
+                self._begin()
+
+    def poll(self):
+        """One question about health, on a connection that is kept: what is timed is the server."""
+        try:
+            self._polling.request("GET", "/healthz")
+            answer = self._polling.getresponse()
+            answer.read()
+        except (OSError, http.client.HTTPException) as failure:
+            self._polling.close()
+            raise AssertionError(f"no answer about health: {failure!r}") from failure
+        assert answer.status == 200, answer.status
+
+
 class Killers:
     """The statements, what they were answered, and what was wrong with that."""
 
-    def __init__(self, lake, timeout_seconds):
-        self.lake, self.timeout_seconds = lake, timeout_seconds
+    def __init__(self, standing, timeout_seconds):
+        self.standing, self.timeout_seconds = standing, timeout_seconds
         self.wrong, self.slowest, self.answers = [], (0.0, ""), {}
         self._lock, self._pause = threading.Lock(), threading.Event()
 
     def run(self, name):
+        with self._lock:
+            self.standing.under_way.add(name)
         deadline = time.monotonic() + ADMISSION_SECONDS
         while True:
             begun = time.monotonic()
@@ -79,7 +117,9 @@ class Killers:
             if status != 429 or time.monotonic() > deadline:
                 break
             self._pause.wait(float(waits or 1))
+        self.standing.revive()
         with self._lock:
+            self.standing.under_way.discard(name)
             self.answers[name] = (status, round(taken, 2))
             self.slowest = max(self.slowest, (round(taken, 2), name))
             if status in (0, 429) or status >= 500 and not (status == 503 and waits):
@@ -89,7 +129,7 @@ class Killers:
     def _ask(self, sql):
         """The status, the beginning of the answer, and what it says about another try."""
         try:
-            answer = self.lake.request("POST", "/api/v1/queries", json={"sql": sql}, timeout=ANSWER_SECONDS)
+            answer = self.standing.lake.request("POST", "/api/v1/queries", json={"sql": sql}, timeout=ANSWER_SECONDS)
             return answer.status_code, answer.text[:200], answer.headers.get("Retry-After")
         except requests.RequestException as failure:
             return 0, str(failure)[:200], None
@@ -101,15 +141,13 @@ def measure(run):
     names = [name for name in (STATEMENTS if run.long else SHORT) if only in name]
     random.Random(f"{run.seed} F14").shuffle(names)
     timeout = TIMEOUT_SECONDS[run.long]
-    environment = {"SLUICE_QUERY__TIMEOUT_SECONDS": str(timeout)}
-    server = Server(run.binary, run.folder / "F14", environment=environment)
-    # A server that wants this much has failed, and must not take the machine along.
-    resource.prlimit(server.pid, resource.RLIMIT_AS, (ADDRESS_SPACE_BYTES, ADDRESS_SPACE_BYTES))
+    environment = {"SLUICE_QUERY__TIMEOUT_SECONDS": str(timeout), "RUST_BACKTRACE": "0"}
+    standing = Standing(lambda: Server(run.binary, run.folder / "F14", environment=environment))
     try:
-        _run(server, names, timeout, run.report)
+        _run(standing, names, timeout, run.report)
     finally:
-        if server.running:
-            server.stop()
+        if standing.server.running:
+            standing.server.stop()
 
 
 def _prepare(lake):
@@ -118,31 +156,27 @@ def _prepare(lake):
     assert lake.row(f"SELECT sum(n) AS s FROM {TABLE}")["s"] == NUMBERS * (NUMBERS - 1) // 2
 
 
-def _run(server, names, timeout, report):
-    lake, killers = Lake(server.url), Killers(Lake(server.url), timeout)
-    session, uploaded = requests.Session(), [0]
-
-    def poll():
-        assert session.get(f"{server.url}/healthz", timeout=ANSWER_SECONDS).status_code == 200
+def _run(standing, names, timeout, report):
+    killers, uploaded = Killers(standing, timeout), [0]
 
     def upload():
         uploaded[0] += 1
-        lake.upload(UPLOADS, b"id\n%d\n" % uploaded[0], key=f"killers-{uploaded[0]}", format="csv")
+        standing.lake.upload(UPLOADS, b"id\n%d\n" % uploaded[0], key=f"killers-{uploaded[0]}", format="csv")
 
-    _prepare(lake)
-    before = memory_bytes(server.pid)
+    _prepare(standing.lake)
+    before = memory_bytes(standing.server.pid)
     with MemoryWatch(2 * before) as watch:
-        watch.pid = server.pid
-        with Beside(poll, HEALTH_EVERY_SECONDS) as health, Beside(upload, UPLOAD_EVERY_SECONDS) as uploads:
+        watch.pid = standing.server.pid
+        with Beside(standing.poll, HEALTH_EVERY_SECONDS) as health, Beside(upload, UPLOAD_EVERY_SECONDS) as uploads:
             with concurrent.futures.ThreadPoolExecutor(CLIENTS) as clients:
                 list(clients.map(killers.run, names))
-        calm = _calm(server, before)
+        calm = _calm(standing.server, before)
+    standing.revive()
     _tell(report, killers, health, uploads)
-    if not server.running:
-        report.note(server.log_tail()[-3000:])
-    missing = uploaded[0] + 1 - lake.count(UPLOADS) if server.running else uploaded[0]
-    report.equal("F14.server_exits", int(not server.running), 0)
-    report.equal("F14.uploads_missing", missing, 0)
+    for line in standing.exits[:SHOWN]:
+        report.note(f"an exit: {line}")
+    report.equal("F14.server_exits", len(standing.exits), 0)
+    report.equal("F14.uploads_missing", uploaded[0] + 1 - standing.lake.count(UPLOADS), 0)
     report.info("F14.memory_before_mib", before / MEBIBYTE)
     report.info("F14.memory_peak_mib", watch.peak_mib)
     report.at_most("F14.memory_after_mib", round(calm / MEBIBYTE, 1), round(_bar(before) / MEBIBYTE, 1))

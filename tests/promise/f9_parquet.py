@@ -311,7 +311,7 @@ def oddities():
         yield f"column-name-{name[:12]!a}", written(pa.table({name: [1, 2]}))
     yield "column-names-equal", written(pa.table([[1], [2]], names=["a", "a"]))
     yield "column-names-equal-but-case", written(pa.table([[1], [2]], names=["a", "A"]))
-    yield "text-not-utf8", written(pa.table({"a": pa.array([b"ok", b"\xff\xfe"])})).replace(b"binary", b"binary")
+    yield "text-not-utf8", written(pa.table({"a": pa.array([b"ok", b"\xff\xfe"])}))
     bad_text = one_column(flat(BYTE_ARRAY_TYPE), ["a"], BYTE_ARRAY_TYPE, [data_page(plain_text(b"\xff\xfe\xc0"), 1, PLAIN)], 1, 1)
     yield "text-column-not-utf8", bad_text
     for encoding in range(-1, 12):
@@ -326,7 +326,7 @@ def oddities():
     yield "text-length-beyond-page", one_column(flat(BYTE_ARRAY_TYPE), ["a"], BYTE_ARRAY_TYPE, [data_page(b"\xff\xff\xff\x7fab", 1, PLAIN)], 1, 1)
     yield "zero-columns", joined(MAGIC, {1: (I32, 1), 2: (LIST, (STRUCT, [element("schema", children=0)])), 3: (I64, 3), 4: (LIST, (STRUCT, []))})
     types = {"null": pa.nulls(3), "time": pa.array([1, 2], pa.time64("ns")), "uint64": pa.array([2**64 - 1], pa.uint64()),
-             "nanoseconds": pa.array([2**63 - 1], pa.timestamp("ns")), "seconds": pa.array([2**62], pa.timestamp("s")) if False else pa.array([2**40], pa.timestamp("s")),
+             "nanoseconds": pa.array([2**63 - 1], pa.timestamp("ns")), "seconds": pa.array([2**40], pa.timestamp("s")),
              "float16": pa.array([1.5], pa.float16()), "decimal256": pa.array([None], pa.decimal256(76, 10)),
              "duration": pa.array([5], pa.duration("us")), "fixed": pa.array([b"abc"], pa.binary(3)),
              "map": pa.array([[("k", 1)]], pa.map_(pa.string(), pa.int32())), "dictionary": pa.array(["a", None]).dictionary_encode(),

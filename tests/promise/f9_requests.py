@@ -28,7 +28,7 @@ def zstd_frame(window_log, content=CSV):
 
 def compressed():
     """(name, body maker, headers, params, rows are those of the plain file)."""
-    packed, framed = gzip.compress(CSV, mtime=0), zstandard.compress(CSV)
+    packed, framed = gzip.compress(CSV, mtime=0), zstandard.ZstdCompressor(write_checksum=True).compress(CSV)
     plain = {"format": "csv"}
     for label, encoding, body in (("gzip", "gzip", packed), ("zstd", "zstd", framed)):
         told = [("Content-Encoding", encoding)]

@@ -14,20 +14,15 @@ PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 def members(root_pid):
     """The process and all its descendants that exist now."""
-    children = {}
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            try:
-                # The name stands in brackets and may hold anything, spaces and brackets included.
-                after_name = (folder / "stat").read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            children.setdefault(int(after_name[1]), []).append(int(folder.name))
     found, open_pids = [], [root_pid]
     while open_pids:
         pid = open_pids.pop()
         found.append(pid)
-        open_pids.extend(children.get(pid, ()))
+        for thread in Path(f"/proc/{pid}/task").glob("*/children"):
+            try:
+                open_pids.extend(map(int, thread.read_text().split()))
+            except OSError:
+                continue
     return found
 
 

@@ -21,6 +21,11 @@ from verify import CrossCheck, judge_all
 
 # In the order in which they run; F16 comes last, for it tells of the tables of all others.
 FIGURES = {
+    "F4": "f4_store_faults",
+    "F9": "f9_hostile",
+    # To be added as soon as the server has the commands `scrub` and `repair`, which it is about:
+    # "F11": "f11_corruption",
+    "F14": "f14_killers",
     "F16": "f16_readers",
 }
 
