@@ -40,7 +40,7 @@ SHORT_WAITS = {
     "SLUICE_STORAGE__S3__TIMEOUTS__REQUEST_SECONDS": "3",
     "SLUICE_STORAGE__BREAKER__OPEN_SECONDS": "3",
 }
-SOON = {"SLUICE_INGEST__RETRY_SECONDS": "2"}
+SOON = {"SLUICE_INGEST__RETRY_SECONDS": "2", "RUST_BACKTRACE": "0", "NO_COLOR": "1"}
 
 
 class Uploads:
@@ -151,6 +151,8 @@ def _measure(server, proxy, store, run):
     settled = _settle(uploads.lake)
     for line in uploads.odd[:SHOWN]:
         report.note(line)
+    for line in [line for line in server.log_tail().splitlines() if "a request failed" in line][-SHOWN:]:
+        report.note(f"the server said: {line[-400:]}")
     report.note(f"answers by status: {dict(uploads.statuses)}; requests to the store: {proxy.requests}; faults: {proxy.counts}")
     lost, doubled, false = compare(uploads, store, report)
     report.equal("F4.server_exits", int(not server.running), 0)

@@ -5,6 +5,7 @@ Every bomb is small on the wire: the size that it unfolds to stands in its name.
 
 import io
 import struct
+from functools import cache, partial
 
 import numpy as np
 import pyarrow as pa
@@ -81,11 +82,12 @@ def _changed(fields, trail, value):
 
 
 def lying_footers():
-    """(name, file) for every number in the footer and every lie."""
+    """(name, maker of the file) for every number in the footer and every lie."""
     front, footer = split(written(small_table(), row_group_size=25))
     for trail in _numbers(footer):
         for lie in LIES:
-            yield f"footer-{'.'.join(map(str, trail))}={lie}", joined(front, _changed(footer, trail, lie))
+            make = lambda trail=trail, lie=lie: joined(front, _changed(footer, trail, lie))  # noqa: E731
+            yield f"footer-{'.'.join(map(str, trail))}={lie}", make
 
 
 def _page_starts(footer):
@@ -96,7 +98,7 @@ def _page_starts(footer):
 
 
 def lying_pages(version):
-    """(name, file) for every number in the headers of the pages that the footer points at, and every lie.
+    """(name, maker of the file) for every number in the headers of the pages that the footer points at, and every lie.
 
     A header keeps its length where the lie allows it; where not, what follows it is shifted, which is a lie too.
     """
@@ -107,9 +109,12 @@ def lying_pages(version):
         header = reader.struct()
         for trail in _numbers(header):
             for lie in LIES:
-                changed = write_struct(_changed(header, trail, lie))
                 name = f"page-v{version}-{start}-{'.'.join(map(str, trail))}={lie}"
-                yield name, joined(front[:start] + changed + front[reader.position :], footer)
+                yield name, partial(_with_page_header, front, footer, start, reader.position, _changed(header, trail, lie))
+
+
+def _with_page_header(front, footer, start, end, header):
+    return joined(front[:start] + write_struct(header) + front[end:], footer)
 
 
 def element(name, kind=None, repetition=None, children=None):
@@ -214,12 +219,13 @@ def bomb_one_row_list(items):
 
 
 def bomb_page(unpacked_bytes, claimed_bytes):
-    packed = _packed_zeros(unpacked_bytes)
+    packed = packed_zeros(unpacked_bytes)
     page = data_page(packed, unpacked_bytes // 4, PLAIN, claimed_bytes)
     return one_column(flat(INT32_TYPE), ["a"], INT32_TYPE, [page], unpacked_bytes // 4, unpacked_bytes // 4, ZSTD)
 
 
-def _packed_zeros(size_bytes):
+@cache
+def packed_zeros(size_bytes):
     sink, zeros = io.BytesIO(), bytes(1 << 20)
     with zstandard.ZstdCompressor(level=1).stream_writer(sink, closefd=False) as stream:
         for _ in range(size_bytes >> 20):
