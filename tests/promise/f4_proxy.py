@@ -26,8 +26,9 @@ CHANCES = {
     "hang-after-apply": 0.005,
     "slow": 0.01,
     "truncated": 0.02,
-    "conflict": 0.01,
 }
+# Of the writes that must find nothing there: they are few, and alone in being answered so.
+CONFLICT_CHANCE = 0.05
 
 
 def _error(code):
@@ -38,7 +39,7 @@ class FaultProxy:
     """Listens on a free port of this machine while it is entered."""
 
     def __init__(self, upstream, seed):
-        self.counts = dict.fromkeys(CHANCES, 0) | {"refused": 0}
+        self.counts = dict.fromkeys((*CHANCES, "conflict", "refused"), 0)
         self.requests = 0
         self.faulty = self.down = False
         self.ended = threading.Event()
@@ -57,11 +58,13 @@ class FaultProxy:
             if self.down:
                 self.counts["refused"] += 1
                 return "refused"
-            chance = random.Random(f"{self._seed} {self.requests}").random()
             if not self.faulty:
                 return None
-            found = self._drawn(chance)
-            if (found == "truncated" and method != "GET") or (found == "conflict" and "if-none-match" not in headers):
+            chance = random.Random(f"{self._seed} {self.requests}")
+            found = self._drawn(chance.random())
+            if found is None and "if-none-match" in headers and chance.random() < CONFLICT_CHANCE:
+                found = "conflict"
+            if found == "truncated" and method != "GET":
                 return None
             if found:
                 self.counts[found] += 1
