@@ -22,6 +22,8 @@ def send_once(lake, upload):
         answer = lake.send(upload.table, upload.encode(), upload.headers, upload.key, format=upload.format)
     except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):
         return None
+    except requests.ReadTimeout as error:
+        raise AssertionError(f"upload {upload.number} was not answered in time: {error}") from None
     note(upload, answer)
     return answer
 

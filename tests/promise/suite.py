@@ -21,6 +21,9 @@ from verify import CrossCheck, judge_all
 
 # In the order in which they run; F16 comes last, for it tells of the tables of all others.
 FIGURES = {
+    "F1": "f1_kill",
+    "F5": "f5_writers",
+    "F7": "f7_creates",
     "F16": "f16_readers",
 }
 
@@ -35,6 +38,7 @@ class Run:
     folder: Path
     report: Report = field(default_factory=Report)
     cross: CrossCheck = field(default_factory=CrossCheck)
+    _sites: list = field(default_factory=list)
 
     def random(self, *name):
         """Chance that can be had again by the seed."""
@@ -42,7 +46,15 @@ class Run:
 
     def site(self, name, environment=None, servers=1):
         """A new lake; its server is not started."""
-        return Site(self.binary, self.folder / name / "data", environment, servers)
+        site = Site(self.binary, self.folder / name / "data", environment, servers)
+        self._sites.append(site)
+        return site
+
+    def end(self):
+        """Kill what a figure that broke off left running."""
+        for site in self._sites:
+            site.kill()
+        self._sites.clear()
 
     def judge(self, figure, site, model):
         """Compare every table with the model, and say what was found."""
@@ -59,6 +71,8 @@ def measure(name, run):
     except Exception:  # whatever stops one figure must not keep the others from being measured
         run.report.note(traceback.format_exc())
         run.report.equal(f"{name}.broken_off", 1, 0)
+    finally:
+        run.end()
     run.report.info(f"{name}.seconds", time.monotonic() - begun)
 
 
