@@ -22,6 +22,7 @@ from verify import CrossCheck, judge_all
 # In the order in which they run; F16 comes last, for it tells of the tables of all others.
 FIGURES = {
     "F1": "f1_kill",
+    "F2": "f2_abort",
     "F5": "f5_writers",
     "F7": "f7_creates",
     "F16": "f16_readers",

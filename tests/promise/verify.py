@@ -29,6 +29,10 @@ class Findings:
     unreadable: int = 0
     lines: list = field(default_factory=list)
 
+    def add(self, other):
+        for name, value in vars(other).items():
+            setattr(self, name, getattr(self, name) + value)
+
     def tell(self, report, figure):
         """One line for each value; the figure's promise is kept where all of them are 0."""
         for line in self.lines[:SHOWN]:
@@ -145,8 +149,5 @@ def judge_all(site, model, cross) -> Findings:
         answer = site.lake.request("GET", f"/api/v1/tables/{namespace}/{name}")
         assert answer.status_code in (200, 404), f"{table}: {answer.status_code} {answer.text[:500]}"
         location = answer.json()["location"] if answer.status_code == 200 else None
-        found = judge(model, table, location, cross)
-        for name in ("promised_rows", "lost_rows", "duplicate_rows", "partial_uploads", "foreign_rows", "unreadable"):
-            setattr(total, name, getattr(total, name) + getattr(found, name))
-        total.lines += found.lines
+        total.add(judge(model, table, location, cross))
     return total
