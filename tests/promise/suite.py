@@ -23,6 +23,7 @@ from verify import CrossCheck, judge_all
 FIGURES = {
     "F1": "f1_kill",
     "F2": "f2_abort",
+    "F3": "f3_power_cut",
     "F5": "f5_writers",
     "F7": "f7_creates",
     "F16": "f16_readers",
