@@ -16,6 +16,10 @@ AGAIN = (409, 429, 503, 507)
 LONGEST_PAUSE_SECONDS = 0.25
 
 
+class NotAnswered(AssertionError):
+    """The server took longer than a caller waits."""
+
+
 def send_once(lake, upload):
     """The answer, or none where the connection broke; what it says is written into the upload."""
     try:
@@ -23,7 +27,7 @@ def send_once(lake, upload):
     except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):
         return None
     except requests.ReadTimeout as error:
-        raise AssertionError(f"upload {upload.number} was not answered in time: {error}") from None
+        raise NotAnswered(f"upload {upload.number} was not answered in time: {error}") from None
     note(upload, answer)
     return answer
 

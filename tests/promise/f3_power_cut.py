@@ -2,6 +2,7 @@
 
 `shadow.py` says what a cut leaves. Each cut hits a server under load at a random instant; the next server starts on what
 was left, and the cut after that hits it. After each cut the tables are read before anybody sends anything again.
+A control shows that a missing sync is seen: where those of the Delta log count for nothing, rows must be lost.
 """
 
 import shutil
@@ -11,7 +12,7 @@ from clients import Crowd, deliver
 from model import OPEN, Model
 from shadow import EAGER, STRICT, Shadow
 from shims import compiled
-from verify import Findings, judge_all
+from verify import CrossCheck, Findings, judge_all
 
 CLIENTS = 8
 SHORT_CUTS, LONG_CUTS = 10, 100
@@ -34,12 +35,12 @@ class Lake:
         self._cross = run.cross
         self._lock = threading.Lock()
 
-    def cut(self, number):
+    def cut(self, number, **shim):
         """Load, cut, start again on what is left; gives what is wrong then."""
-        mode = self.random.choice((STRICT, EAGER))
+        mode = STRICT if shim else self.random.choice((STRICT, EAGER))
         folder = self.root.with_name(f"shadow-{number}")
         shadow = Shadow(self._library, self.root, folder)
-        self.site.start(**shadow.environment)
+        self.site.start(**shadow.environment, **shim)
         self._load(f"cuts.table_{number}")
         shadow.rebuild(mode)
         shutil.rmtree(folder)
@@ -71,6 +72,14 @@ class Lake:
         crowd.join(CLIENT_SECONDS)
 
 
+def control(run, library):
+    """How many acknowledged rows are lost where the syncs of the Delta log do not count."""
+    run.cross, kept = CrossCheck(), run.cross
+    lost = Lake(run, library, "control").cut(0, SHADOW_FORGET="/_delta_log").lost_rows
+    run.cross = kept
+    return lost
+
+
 def measure(run):
     run.folder.joinpath("F3").mkdir()
     library = compiled("shadow", run.folder / "F3")
@@ -87,4 +96,5 @@ def measure(run):
         acked += sum(upload.promised for upload in lake.model.uploads)
     run.report.equal("F3.cuts", done, cuts)
     run.report.at_least("F3.acked_uploads", acked, cuts)
+    run.report.at_least("F3.rows_lost_by_control_without_syncs", control(run, library), 1)
     total.tell(run.report, "F3")

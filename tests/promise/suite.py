@@ -15,19 +15,24 @@ import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from model import PROMISED
 from report import Report
 from server import Site
 from verify import CrossCheck, judge_all
 
 # In the order in which they run; F16 comes last, for it tells of the tables of all others.
 FIGURES = {
+    "F0": "f0_oracle",
     "F1": "f1_kill",
     "F2": "f2_abort",
     "F3": "f3_power_cut",
     "F5": "f5_writers",
     "F7": "f7_creates",
+    "F8": "f8_disk_full",
     "F16": "f16_readers",
 }
+
+TOLD_CHARACTERS = 4000
 
 
 @dataclass
@@ -58,9 +63,9 @@ class Run:
             site.kill()
         self._sites.clear()
 
-    def judge(self, figure, site, model):
-        """Compare every table with the model, and say what was found."""
-        findings = judge_all(site, model, self.cross)
+    def judge(self, figure, site, model, due=PROMISED):
+        """Compare every table with the uploads that are due, and say what was found."""
+        findings = judge_all(site, model, self.cross, due)
         findings.tell(self.report, figure)
         return findings
 
@@ -71,7 +76,7 @@ def measure(name, run):
     try:
         importlib.import_module(FIGURES[name]).measure(run)
     except Exception:  # whatever stops one figure must not keep the others from being measured
-        run.report.note(traceback.format_exc())
+        run.report.note(traceback.format_exc(chain=False)[:TOLD_CHARACTERS])
         run.report.equal(f"{name}.broken_off", 1, 0)
     finally:
         run.end()

@@ -6,7 +6,8 @@
  * processes, so that an older state never takes the place of a newer one.
  * With SHADOW_WALK=all the whole tree is kept as if it had just been synced, and the process ends; with SHADOW_WALK=names
  * only the names are. The root's key is written to the file `root`. A listing is a sequence of `d key name` and
- * `f key name`, each ended by a zero byte. Status 139 means that the shim itself failed.
+ * `f key name`, each ended by a zero byte. Syncs of paths that hold the text of SHADOW_FORGET are not kept, as if they had not
+ * been called for. Status 139 means that the shim itself failed.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -29,6 +30,7 @@
 static int active;
 static char root[PATH_MAX], store[PATH_MAX];
 static size_t root_length;
+static const char *forget;
 
 static void fail(const char *what) {
   dprintf(2, "shadow: %s: %s\n", what, strerror(errno));
@@ -48,12 +50,13 @@ static void stat_key(int directory, const char *name, int flags, char *key, mode
   *mode = found.stx_mode;
 }
 
-static int is_below_root(int file) {
+static int is_kept(int file) {
   char link[64], path[PATH_MAX];
   snprintf(link, sizeof link, "/proc/self/fd/%d", file);
   ssize_t length = readlink(link, path, sizeof path - 1);
   if (length < 0) return 0;
   path[length] = 0;
+  if (forget && strstr(path, forget)) return 0;
   return strncmp(path, root, root_length) == 0 && (path[root_length] == '/' || path[root_length] == 0);
 }
 
@@ -135,7 +138,7 @@ static int take_turn(const char *key) {
 static int synced(int file, int (*sync)(int)) {
   char key[KEY_BYTES], temporary[PATH_MAX];
   mode_t mode = 0;
-  if (!active || !is_below_root(file)) return sync(file);
+  if (!active || !is_kept(file)) return sync(file);
   stat_key(file, "", AT_EMPTY_PATH, key, &mode);
   if (!key[0]) fail("a file cannot be told from others");
   if (!S_ISREG(mode) && !S_ISDIR(mode)) return sync(file);
@@ -185,6 +188,7 @@ __attribute__((constructor)) static void begin(void) {
     walk(AT_FDCWD, root, strcmp(whole, "all") == 0, 1);
     _exit(0);
   }
+  forget = getenv("SHADOW_FORGET");
   active = 1;
 }
 
