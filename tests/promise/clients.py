@@ -16,12 +16,18 @@ AGAIN = (409, 429, 503, 507)
 LONGEST_PAUSE_SECONDS = 0.25
 
 
+class NotAnswered(AssertionError):
+    """The server took longer than a caller waits."""
+
+
 def send_once(lake, upload):
     """The answer, or none where the connection broke; what it says is written into the upload."""
     try:
         answer = lake.send(upload.table, upload.encode(), upload.headers, upload.key, format=upload.format)
     except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):
         return None
+    except requests.ReadTimeout as error:
+        raise NotAnswered(f"upload {upload.number} was not answered in time: {error}") from None
     note(upload, answer)
     return answer
 

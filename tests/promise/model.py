@@ -24,6 +24,8 @@ FORMATS = ("csv", "ndjson", "parquet")
 
 # What a client knows of its upload.
 OPEN, ACKED, ACCEPTED, REFUSED = "open", "acked", "accepted", "refused"
+# What was told makes its rows due: at once, or as soon as nothing is under way any more.
+PROMISED = (ACKED, ACCEPTED)
 
 
 @dataclass
@@ -63,7 +65,7 @@ class Upload:
     @property
     def promised(self):
         """Whether a client was told that the rows are, or will be, in the table."""
-        return self.state in (ACKED, ACCEPTED)
+        return self.state in PROMISED
 
 
 def _csv(upload):
@@ -121,6 +123,3 @@ class Model:
 
     def count(self, *states):
         return sum(upload.state in states for upload in self.uploads)
-
-    def promised_rows(self):
-        return sum(upload.rows for upload in self.uploads if upload.promised)

@@ -104,6 +104,17 @@ class Site:
                 status = server.stop()
                 assert status == 0, f"the server ended with status {status}:\n{server.log_tail()}"
 
+    def end_kindly(self):
+        """Ask every server to end, and wait until it has."""
+        for server in self._servers:
+            server.terminate()
+            server.wait()
+
+    def exit_status(self):
+        """That of the last start's one server, which has ended."""
+        (server,) = self._servers
+        return server.wait()
+
     def caller(self, newer_than=0, number=0):
         """The generation and a server of it, as soon as there is one that is newer than what the caller had."""
         with self._changed:

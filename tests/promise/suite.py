@@ -15,19 +15,29 @@ import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from model import PROMISED
 from report import Report
 from server import Site
 from verify import CrossCheck, judge_all
 
 # In the order in which they run; F16 comes last, for it tells of the tables of all others.
 FIGURES = {
+    "F0": "f0_oracle",
+    "F1": "f1_kill",
+    "F2": "f2_abort",
+    "F3": "f3_power_cut",
     "F4": "f4_store_faults",
+    "F5": "f5_writers",
+    "F7": "f7_creates",
+    "F8": "f8_disk_full",
     "F9": "f9_hostile",
     # To be added as soon as the server has the commands `scrub` and `repair`, which it is about:
     # "F11": "f11_corruption",
     "F14": "f14_killers",
     "F16": "f16_readers",
 }
+
+TOLD_CHARACTERS = 4000
 
 
 @dataclass
@@ -40,6 +50,7 @@ class Run:
     folder: Path
     report: Report = field(default_factory=Report)
     cross: CrossCheck = field(default_factory=CrossCheck)
+    _sites: list = field(default_factory=list)
 
     def random(self, *name):
         """Chance that can be had again by the seed."""
@@ -47,11 +58,19 @@ class Run:
 
     def site(self, name, environment=None, servers=1):
         """A new lake; its server is not started."""
-        return Site(self.binary, self.folder / name / "data", environment, servers)
+        site = Site(self.binary, self.folder / name / "data", environment, servers)
+        self._sites.append(site)
+        return site
 
-    def judge(self, figure, site, model):
-        """Compare every table with the model, and say what was found."""
-        findings = judge_all(site, model, self.cross)
+    def end(self):
+        """Kill what a figure that broke off left running."""
+        for site in self._sites:
+            site.kill()
+        self._sites.clear()
+
+    def judge(self, figure, site, model, due=PROMISED):
+        """Compare every table with the uploads that are due, and say what was found."""
+        findings = judge_all(site, model, self.cross, due)
         findings.tell(self.report, figure)
         return findings
 
@@ -62,8 +81,10 @@ def measure(name, run):
     try:
         importlib.import_module(FIGURES[name]).measure(run)
     except Exception:  # whatever stops one figure must not keep the others from being measured
-        run.report.note(traceback.format_exc())
+        run.report.note(traceback.format_exc(chain=False)[:TOLD_CHARACTERS])
         run.report.equal(f"{name}.broken_off", 1, 0)
+    finally:
+        run.end()
     run.report.info(f"{name}.seconds", time.monotonic() - begun)
 
 

@@ -11,7 +11,7 @@ import numpy
 import pyarrow as pa
 import pyarrow.compute as pc
 from log_replay import Replay
-from model import ROW_BITS, SCHEMA
+from model import PROMISED, ROW_BITS, SCHEMA
 from other_readers import read_with_deltalake, read_with_duckdb, sorted_rows
 
 SHOWN = 10
@@ -28,6 +28,10 @@ class Findings:
     foreign_rows: int = 0
     unreadable: int = 0
     lines: list = field(default_factory=list)
+
+    def add(self, other):
+        for name, value in vars(other).items():
+            setattr(self, name, getattr(self, name) + value)
 
     def tell(self, report, figure):
         """One line for each value; the figure's promise is kept where all of them are 0."""
@@ -77,10 +81,10 @@ def _in_order(table, schema):
     return sorted_rows(table, schema)
 
 
-def judge(model, table, location, cross) -> Findings:
-    """One table against what was promised; a location of None is a table that is not there."""
+def judge(model, table, location, cross, due=PROMISED) -> Findings:
+    """One table against the uploads whose rows are due; a location of None is a table that is not there."""
     found, uploads = Findings(), model.of(table)
-    found.promised_rows = sum(upload.rows for upload in uploads if upload.promised)
+    found.promised_rows = sum(upload.rows for upload in uploads if upload.state in due)
     rows = SCHEMA.empty_table()
     if location is not None:
         try:
@@ -88,15 +92,16 @@ def judge(model, table, location, cross) -> Findings:
             rows = rows.select(SCHEMA.names).cast(SCHEMA)
         except (AssertionError, OSError, KeyError, ValueError, pa.ArrowException) as error:
             found.unreadable += 1
-            found.lines.append(f"{table} ({location}): {type(error).__name__}: {error}")
+            found.lines.append(f"{location}: {type(error).__name__}: {error}")
             rows = SCHEMA.empty_table()
         else:
             cross.compare(location, rows)
-    _compare(found, table, uploads, rows)
+    _compare(found, uploads, rows, due)
+    found.lines = [f"{table}: {line}" for line in found.lines]
     return found
 
 
-def _compare(found, table, uploads, rows):
+def _compare(found, uploads, rows, due):
     ids = rows["id"].to_numpy()
     distinct = numpy.unique(ids)
     found.duplicate_rows = len(ids) - len(distinct)
@@ -104,18 +109,16 @@ def _compare(found, table, uploads, rows):
     present = dict(zip(numbers.tolist(), counts.tolist(), strict=True))
     for upload in uploads:
         there = present.get(upload.number, 0)
-        missing = upload.rows - there
-        if missing > 0 and upload.promised:
-            found.lost_rows += missing
-        if there and missing:
-            found.partial_uploads += 1
-        if missing and (there or upload.promised):
+        missing, is_due = upload.rows - there, upload.state in due
+        found.lost_rows += missing if is_due else 0
+        found.partial_uploads += bool(there and missing)
+        if missing and (there or is_due):
             told = f"{there} of {upload.rows} rows are there"
-            found.lines.append(f"{table}: upload {upload.number} ({upload.state}, key {upload.key}): {told}")
+            found.lines.append(f"upload {upload.number} ({upload.state}, key {upload.key}): {told}")
     found.foreign_rows = _foreign_rows(uploads, present, rows, ids)
     for name, value in (("doubled", found.duplicate_rows), ("nobody sent", found.foreign_rows)):
         if value:
-            found.lines.append(f"{table}: {value} rows {name}; uploads {_named(ids, name)[:SHOWN]}")
+            found.lines.append(f"{value} rows {name}; uploads {_named(ids, name)[:SHOWN]}")
 
 
 def _named(ids, name):
@@ -137,7 +140,7 @@ def _foreign_rows(uploads, present, rows, ids):
     return len(ids) - (pc.sum(pc.and_(pc.and_(same[0], same[1]), same[2])).as_py() or 0)
 
 
-def judge_all(site, model, cross) -> Findings:
+def judge_all(site, model, cross, due=PROMISED) -> Findings:
     """Every table of the model, by the location that the server gives."""
     total = Findings()
     for table in model.tables():
@@ -145,8 +148,5 @@ def judge_all(site, model, cross) -> Findings:
         answer = site.lake.request("GET", f"/api/v1/tables/{namespace}/{name}")
         assert answer.status_code in (200, 404), f"{table}: {answer.status_code} {answer.text[:500]}"
         location = answer.json()["location"] if answer.status_code == 200 else None
-        found = judge(model, table, location, cross)
-        for name in ("promised_rows", "lost_rows", "duplicate_rows", "partial_uploads", "foreign_rows", "unreadable"):
-            setattr(total, name, getattr(total, name) + getattr(found, name))
-        total.lines += found.lines
+        total.add(judge(model, table, location, cross, due))
     return total
