@@ -90,7 +90,7 @@ class Hostility:
         """Note a server that has ended, and begin another one."""
         with self._lock:
             if not self.server.running:
-                words = [line for line in self.server.log_tail().splitlines() if "failed" in line or "overflow" in line]
+                words = [line for line in self.server.log_tail().splitlines() if "memory allocation" in line or "overflow" in line]
                 self.found.exits.append(f"while {sorted(self._under_way)} were under way: {words[:2]}")
                 self._begin()
 
