@@ -54,7 +54,7 @@ class Replay:
 
     def _apply(self, version, text):
         assert text.strip(), f"version {version} is empty"
-        for action, body in (item for line in text.splitlines() for item in json.loads(line).items()):
+        for action, body in (item for line in text.split("\n") if line for item in json.loads(line).items()):
             if action in ("metaData", "protocol"):
                 assert version == 0, f"version {version} has {action}"
                 if action == "metaData":

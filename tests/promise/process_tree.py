@@ -1,0 +1,84 @@
+"""The memory of a server together with every process that it started, as Linux accounts it.
+
+Pages that several of them share (the program's own text above all) are counted once: the sum of the proportional set
+sizes is what the machine would get back if all of them ended.
+"""
+
+import os
+import threading
+from pathlib import Path
+
+MEBIBYTE = 1 << 20
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+def members(root_pid):
+    """The process and all its descendants that exist now."""
+    found, open_pids = [], [root_pid]
+    while open_pids:
+        pid = open_pids.pop()
+        found.append(pid)
+        for thread in Path(f"/proc/{pid}/task").glob("*/children"):
+            try:
+                open_pids.extend(map(int, thread.read_text().split()))
+            except OSError:
+                continue
+    return found
+
+
+def _upper_bound_bytes(pids):
+    """The resident memory with shared pages counted in every process: cheap to ask for, never too little."""
+    total = 0
+    for pid in pids:
+        try:
+            total += int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_BYTES
+        except OSError:
+            continue
+    return total
+
+
+def memory_bytes(root_pid, unless_below=0):
+    """The resident memory of the tree, shared pages counted once; 0 where it is certainly below a bound."""
+    total, pids = 0, members(root_pid)
+    if _upper_bound_bytes(pids) <= unless_below:
+        return 0
+    for pid in pids:
+        try:
+            rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        except OSError:
+            continue
+        total += sum(int(line.split()[1]) * 1024 for line in rollup.splitlines() if line.startswith("Pss:"))
+    return total
+
+
+class MemoryWatch:
+    """Samples a tree in the background, and keeps its peak, and what went on while it was above a bar."""
+
+    def __init__(self, bar_bytes, every_seconds=0.05):
+        self.pid, self.now = None, ""
+        self.peak_bytes, self.above = 0, {}
+        self._bar, self._every = bar_bytes, every_seconds
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def _run(self):
+        while not self._ended.wait(self._every):
+            if self.pid is not None:
+                self._sample(memory_bytes(self.pid, min(self.peak_bytes, self._bar)), self.now)
+
+    def _sample(self, sample_bytes, during):
+        self.peak_bytes = max(self.peak_bytes, sample_bytes)
+        if sample_bytes > self._bar:
+            self.above[during] = max(self.above.get(during, 0), sample_bytes)
+
+    @property
+    def peak_mib(self):
+        return round(self.peak_bytes / MEBIBYTE, 1)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._ended.set()
+        self._thread.join(10)
