@@ -1,4 +1,4 @@
-"""F0: the judge itself. Tables that were spoilt on purpose, each in one way: every one must be found, and a sound one must pass."""
+"""F0: the judge itself: of tables that were spoilt on purpose, each in one way, it must say what is wrong, and of a sound one nothing."""
 
 import pyarrow as pa
 from deltalake import write_deltalake

@@ -1,9 +1,9 @@
 """F2: the server ends abruptly right before or right after each of its durability steps, one step a case.
 
-A case is a new lake and one scenario: a first upload that makes the table, a second one, the second one again with its key, and one
-that is answered before its commit; then a kind end. Wherever the server stops, it is started again without the shim, and
-every upload is sent with its key until it is acknowledged; those that were acknowledged before must give the same
-receipt. Writes of bytes are steps in the long form only.
+A case is a new lake and one scenario: a first upload that makes the table, a second one, the second one again with its
+key, and one that is answered before its commit; then a kind end. Wherever the server stops, it is started again without
+the shim, and every upload is sent with its key until it is acknowledged; those that were acknowledged before must give
+the same receipt. Writes of bytes are steps in the long form only.
 """
 
 import concurrent.futures
@@ -71,8 +71,9 @@ class Case:
         status = self.site.exit_status()
         assert status in (0, CRASH_STATUS), f"{self.name}: the server ended with {status}:\n{self.site.log_tail()}"
         before = {upload.number: upload.receipt["upload_id"] for upload in self.uploads if upload.receipt}
-        self.site.recover([TABLE])
-        other = sum(self._receipt(upload) != before.get(upload.number, upload.receipt["upload_id"]) for upload in self.uploads)
+        self.site.start()
+        now = {upload.number: self._receipt(upload) for upload in self.uploads}
+        other = sum(now[number] != receipt for number, receipt in before.items())
         self.site.settle([TABLE])
         findings = judge_all(self.site, self.model, self._cross)
         findings.lines = [f"{self.name}: {line}; {self.steps()[-1:]}" for line in findings.lines]

@@ -44,7 +44,8 @@ class Lake:
         self._load(f"cuts.table_{number}")
         shadow.rebuild(mode)
         shutil.rmtree(folder)
-        self.site.recover(self.model.tables())
+        self.site.start()
+        self.site.settle(self.model.tables())
         findings = judge_all(self.site, self.model, self._cross)
         findings.lines = [f"lake {self.number}, cut {number} ({mode}): {line}" for line in findings.lines]
         self.site.kill()

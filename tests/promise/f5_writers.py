@@ -54,8 +54,8 @@ class Writers:
         return taken
 
 
-def measure(run, servers=1):
-    model, site = Model(run.random("F5")), run.site("F5", servers=servers)
+def measure(run):
+    model, site = Model(run.random("F5")), run.site("F5", servers=run.servers)
     writers = Writers(site, model)
     site.start()
     # The table is made before the clock runs: how that goes when all want to is another figure.
@@ -63,7 +63,7 @@ def measure(run, servers=1):
     location = site.lake.describe(TABLE)["location"]
     taken = writers.run(LONG_SECONDS if run.long else SHORT_SECONDS)
     acked = model.count(ACKED) - 1
-    run.report.info("F5.servers", servers)
+    run.report.info("F5.servers", run.servers)
     run.report.equal("F5.acked_uploads", acked, WRITERS * UPLOADS_EACH)
     run.report.at_least("F5.commits_per_second", acked / taken, COMMITS_PER_SECOND)
     judge(model, TABLE, location, run.cross).tell(run.report, "F5")

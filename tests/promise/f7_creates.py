@@ -41,9 +41,9 @@ def commits_with(location, action):
     return found
 
 
-def measure(run, servers=1):
+def measure(run):
     rounds = LONG_ROUNDS if run.long else SHORT_ROUNDS
-    model, site = Model(run.random("F7")), run.site("F7", servers=servers)
+    model, site = Model(run.random("F7")), run.site("F7", servers=run.servers)
     site.start()
     several_creators = several_metadata = several_schemas = 0
     for number in range(rounds):

@@ -1,4 +1,4 @@
-"""F8: eight clients fill the disk to its last bytes; the server says so, lives, answers reads, and goes on when there is space again.
+"""F8: eight clients fill the disk to its last bytes; the server says so, lives, answers reads, and goes on with new space.
 
 The disk is a small tmpfs, so this needs the right to mount. A ballast file lies on it, which is removed in the end; the
 server is not told, nor started again.

@@ -47,11 +47,13 @@ class Caller(Lake):
 
 @dataclass
 class Recovery:
-    """How long a start took, in seconds: until it was ready, and until nothing was left unfinished."""
+    """How long a start took, in seconds: until it was ready, and until nothing of before was left unfinished."""
 
     ready: float
     settled: float
     resumed: int
+    under_load: bool
+    unsettled: int
 
 
 class Site:
@@ -145,19 +147,25 @@ class Site:
             found += [entry["upload_id"] for entry in entries if entry["status"] in OPEN_STATES]
         return found
 
-    def recover(self, tables, let_in=True):
-        """Start after a kill, and wait until every upload that was cut off has its outcome."""
+    def recover(self, tables, under_load=True, seconds=SETTLE_SECONDS):
+        """Start after a kill, and wait until every upload that was cut off has its outcome, or the time is up."""
         begun = time.monotonic()
         ready = self.start(let_in=False)
         cut_off = self.unfinished(tables)
-        if let_in:
+        if under_load:
             self.let_in()
-        for upload in cut_off:
-            wait_for(lambda: self._is_settled(upload), SETTLE_SECONDS, f"upload {upload} is finished after a kill")
+        left = [upload for upload in cut_off if not self._settles(upload, begun + seconds)]
         settled = time.monotonic() - begun
-        if not let_in:
+        if not under_load:
             self.let_in()
-        return Recovery(ready, settled, len(cut_off))
+        return Recovery(ready, settled, len(cut_off), under_load, len(left))
+
+    def _settles(self, upload, deadline):
+        """Whether it has an outcome by then."""
+        try:
+            return wait_for(lambda: self._is_settled(upload), max(0.0, deadline - time.monotonic()), upload)
+        except AssertionError:
+            return False
 
     def _is_settled(self, upload):
         return self.lake.get(f"/api/v1/uploads/{upload}").json()["status"] not in OPEN_STATES

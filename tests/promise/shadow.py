@@ -1,9 +1,8 @@
 """What a disk holds after a power cut, by a model that is legal for any POSIX file system, and strict.
 
 - A file has the bytes that it had when its last successful fsync or fdatasync began; one that was never synced is empty.
-- A directory has the names that it had when its last successful fsync began (`STRICT`), or those at the cut (`EAGER`, as where
-  the file system's journal was written and the data was not: a name may be there without its bytes). One that was never synced is
-  empty.
+- A directory has the names that it had when its last successful fsync began (`STRICT`; none if there was no such), or those
+  at the cut (`EAGER`, as where the journal of the file system was written and the data was not: names without bytes).
 - What is in the tree before the first start counts as synced.
 
 Syncing a new file does not make its name durable here, though some file systems do that.

@@ -47,6 +47,7 @@ class Run:
     binary: Path
     seed: int
     long: bool
+    servers: int
     folder: Path
     report: Report = field(default_factory=Report)
     cross: CrossCheck = field(default_factory=CrossCheck)
@@ -92,6 +93,7 @@ def arguments():
     parser = argparse.ArgumentParser(description="The figures that prove the promise")
     parser.add_argument("--long", action="store_true", help="all kills, cuts and rounds, not only some")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
+    parser.add_argument("--servers", type=int, default=1, help="how many servers share the lake of F5 and of F7")
     parser.add_argument("figures", nargs="*", metavar="figure", help=" ".join(FIGURES))
     asked = parser.parse_args()
     if unknown := set(asked.figures) - set(FIGURES):
@@ -105,7 +107,7 @@ def main():
     if not os.access(binary, os.X_OK) or binary.is_dir():
         sys.exit(f"SLUICE_BINARY must name the server's binary, not {str(binary)!r}")
     folder = Path(tempfile.mkdtemp(prefix="sluice-promise-"))
-    run = Run(binary.resolve(), asked.seed, asked.long, folder)
+    run = Run(binary.resolve(), asked.seed, asked.long, asked.servers, folder)
     print(f"# seed {asked.seed}", flush=True)
     for name in asked.figures or FIGURES:
         measure(name, run)

@@ -25,7 +25,8 @@ static char root[PATH_MAX];
 static size_t root_length;
 
 __attribute__((constructor)) static void begin(void) {
-  const char *folder = getenv("CRASH_ROOT"), *at = getenv("CRASH_AT"), *when = getenv("CRASH_WHEN"), *log = getenv("CRASH_LOG");
+  const char *folder = getenv("CRASH_ROOT"), *log = getenv("CRASH_LOG");
+  const char *at = getenv("CRASH_AT"), *when = getenv("CRASH_WHEN");
   if (!folder || !at || !when || getenv("CRASH_PROCESS") || !realpath(folder, root)) return;
   setenv("CRASH_PROCESS", "taken", 1);
   root_length = strlen(root);

@@ -1,9 +1,9 @@
 /* Keeps, beside a tree of files, what of it would survive a power cut.
  *
  * Whenever a regular file below SHADOW_ROOT is synced, its bytes as they were before the sync began are kept in
- * SHADOW_STORE; whenever a directory is, its names are. Both are kept under the inode's key (device, inode, time of birth),
- * and only once the sync has succeeded, under a temporary name until they are whole. Syncs of one inode take turns, over all
- * processes, so that an older state never takes the place of a newer one.
+ * SHADOW_STORE; whenever a directory is, its names are. Both are kept under the inode's key (device, inode, time of
+ * birth), and only once the sync has succeeded, under a temporary name until they are whole. Syncs of one inode take
+ * turns, over all processes, so that an older state never takes the place of a newer one.
  * With SHADOW_WALK=all the whole tree is kept as if it had just been synced, and the process ends; with SHADOW_WALK=names
  * only the names are. The root's key is written to the file `root`. A listing is a sequence of `d key name` and
  * `f key name`, each ended by a zero byte. Syncs of paths that hold the text of SHADOW_FORGET are not kept, as if they had not
