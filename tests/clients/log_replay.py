@@ -1,7 +1,7 @@
 """A Delta table in a local folder, read by replaying its log by the book: nothing of delta-rs, DuckDB or Sluice in it.
 
 Besides the rows it checks what readers usually let pass: no gap between versions, every line whole, one metaData and one
-protocol in version 0 and none after, no file added twice or removed while not live, every live file there with the size
+protocol in version 0 and none of another table after, no file added twice or removed while not live, every live file there with the size
 that the log says, rows as many as its statistics say, and the sequences of each writer rising from version to version.
 """
 
@@ -40,14 +40,14 @@ def arrow_type(delta_type) -> pa.DataType:
 
 
 class Replay:
-    """The newest version of a table, after a look at every version before it."""
+    """A version of a table (the newest without a number), after a look at every version before it."""
 
-    def __init__(self, location: str):
+    def __init__(self, location: str, version: int | None = None):
         self.folder = Path(unquote(urlparse(location).path))
         self.live, self.metadata, self.sequences = {}, None, {}
         commits = sorted((self.folder / "_delta_log").glob("[0-9]*.json"))
-        self.version = len(commits) - 1
-        for version, commit in enumerate(commits):
+        self.version = len(commits) - 1 if version is None else version
+        for version, commit in enumerate(commits[: self.version + 1]):
             assert commit.name == f"{version:020}.json", f"version {version} is missing"
             self._apply(version, commit.read_text())
         self.schema = json.loads(self.metadata["schemaString"])
@@ -55,11 +55,14 @@ class Replay:
     def _apply(self, version, text):
         assert text.strip(), f"version {version} is empty"
         for action, body in (item for line in text.split("\n") if line for item in json.loads(line).items()):
-            if action in ("metaData", "protocol"):
-                assert version == 0, f"version {version} has {action}"
-                if action == "metaData":
-                    assert self.metadata is None, "two tables were made in one place"
-                    self.metadata = body
+            if action == "metaData":
+                known = self.metadata or body
+                assert version == 0 or self.metadata, "the table has no metaData in its first version"
+                assert body["id"] == known["id"], "two tables were made in one place"
+                assert body["partitionColumns"] == known["partitionColumns"], f"version {version} partitions anew"
+                self.metadata = body
+            elif action == "protocol":
+                assert version == 0, f"version {version} has a protocol"
             elif action == "add":
                 assert body["path"] not in self.live, f"version {version} adds {body['path']} again"
                 self.live[body["path"]] = body
@@ -88,8 +91,11 @@ class Replay:
             if name in self.metadata["partitionColumns"]:
                 value = pa.scalar(add["partitionValues"][name], pa.string())
                 columns.append(pc.cast(pa.repeat(value, rows.num_rows), kind))
-            else:
+            elif name in rows.column_names:
                 columns.append(rows.column(name).cast(kind))
+            else:
+                # The column is younger than the file.
+                columns.append(pa.nulls(rows.num_rows, kind))
         return pa.table(columns, names=list(fields))
 
 

@@ -28,11 +28,11 @@ FIGURES = {
     "F3": "f3_power_cut",
     "F4": "f4_store_faults",
     "F5": "f5_writers",
+    "F6": "f6_walk",
     "F7": "f7_creates",
     "F8": "f8_disk_full",
     "F9": "f9_hostile",
-    # To be added as soon as the server has the commands `scrub` and `repair`, which it is about:
-    # "F11": "f11_corruption",
+    "F11": "f11_corruption",
     "F14": "f14_killers",
     "F16": "f16_readers",
 }
