@@ -1,4 +1,4 @@
-//! One Delta table: create, append, describe, read.
+//! One Delta table: create, append, change, describe, read.
 //!
 //! Owns everything that is said to or read from a Delta log; no other crate names `deltalake`.
 //! Never decides which table is meant, who may touch it, or what its rows should look like.

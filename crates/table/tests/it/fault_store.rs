@@ -15,7 +15,7 @@ use object_store::{
 
 /// What becomes of a write of a log entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// It fails and does nothing.
     Before,
     /// It takes, and an error is answered.
@@ -39,17 +39,17 @@ struct Plan {
 }
 
 #[derive(Debug, Clone, Default)]
-pub struct FaultStore {
+pub(crate) struct FaultStore {
     inner: Arc<InMemory>,
     plan: Arc<Mutex<Plan>>,
 }
 
 impl FaultStore {
-    pub fn fail_next(&self, faults: impl IntoIterator<Item = Fault>) {
+    pub(crate) fn fail_next(&self, faults: impl IntoIterator<Item = Fault>) {
         self.plan.lock().unwrap().faults.extend(faults);
     }
 
-    pub fn faults_left(&self) -> usize {
+    pub(crate) fn faults_left(&self) -> usize {
         self.plan.lock().unwrap().faults.len()
     }
 

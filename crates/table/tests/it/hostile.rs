@@ -30,6 +30,7 @@ fn add(path: &str) -> serde_json::Value {
 async fn a_version_that_cannot_be_trusted_is_not_handed_out(#[case] line: String) {
     let (lake, table) = Lake::with_rows(&[&[row(0, "a", 0)]]).await;
     let commit = lake.commit("app", lake.write(&[row(1, "a", 1)]).await);
+    assert_eq!(table.describe(None).await.unwrap().version, 0);
     lake.folder.store.put(&entry_path(1), line.into()).await.unwrap();
     for table in [&table, &lake.open()] {
         let error = table.describe(None).await.unwrap_err();

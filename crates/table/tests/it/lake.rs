@@ -26,20 +26,20 @@ use url::Url;
 use crate::fault_store::FaultStore;
 
 /// A row: key, partition, value.
-pub type Row = (Option<i64>, Option<String>, Option<i64>);
+pub(crate) type Row = (Option<i64>, Option<String>, Option<i64>);
 
-pub struct Lake {
-    pub store: FaultStore,
-    pub folder: Folder,
+pub(crate) struct Lake {
+    pub(crate) store: FaultStore,
+    pub(crate) folder: Folder,
     scratch: tempfile::TempDir,
     sequence: AtomicI64,
 }
 
-pub fn row(key: i64, partition: &str, value: i64) -> Row {
+pub(crate) fn row(key: i64, partition: &str, value: i64) -> Row {
     (Some(key), Some(partition.to_owned()), Some(value))
 }
 
-pub fn schema() -> SchemaRef {
+pub(crate) fn schema() -> SchemaRef {
     Arc::new(Schema::new(vec![
         Field::new("k", DataType::Int64, true),
         Field::new("p", DataType::Utf8, true),
@@ -47,7 +47,7 @@ pub fn schema() -> SchemaRef {
     ]))
 }
 
-pub fn batch(rows: &[Row]) -> RecordBatch {
+pub(crate) fn batch(rows: &[Row]) -> RecordBatch {
     let columns: Vec<ArrayRef> = vec![
         Arc::new(rows.iter().map(|row| row.0).collect::<Int64Array>()),
         Arc::new(rows.iter().map(|row| row.1.clone()).collect::<StringArray>()),
@@ -56,12 +56,12 @@ pub fn batch(rows: &[Row]) -> RecordBatch {
     RecordBatch::try_new(schema(), columns).unwrap()
 }
 
-pub fn upload(id: &str) -> UploadPart {
+pub(crate) fn upload(id: &str) -> UploadPart {
     UploadPart { id: id.to_owned(), rows: 1, sha256: "00".repeat(32), principal: "ann".to_owned() }
 }
 
 impl Lake {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let store = FaultStore::default();
         let url = Url::parse(&format!("s3://lake-{}/", uuid::Uuid::new_v4())).unwrap();
         let place = Opened { url, root: Arc::new(store.clone()), path: Path::ROOT };
@@ -70,7 +70,7 @@ impl Lake {
     }
 
     /// A lake with a table of these rows, partitioned by `p`, a file per partition and slice.
-    pub async fn with_rows(slices: &[&[Row]]) -> (Self, Table) {
+    pub(crate) async fn with_rows(slices: &[&[Row]]) -> (Self, Table) {
         let lake = Self::new();
         let table = lake.open();
         let (first, rest) = slices.split_first().unwrap();
@@ -83,23 +83,23 @@ impl Lake {
     }
 
     /// The table as another process would have it.
-    pub fn open(&self) -> Table {
+    pub(crate) fn open(&self) -> Table {
         Table::open(self.folder.clone())
     }
 
-    pub fn new_table(&self) -> NewTable {
+    pub(crate) fn new_table(&self) -> NewTable {
         NewTable { name: "n.t".to_owned(), schema: schema(), partition_by: vec!["p".to_owned()] }
     }
 
-    pub fn workspace(&self) -> Workspace {
+    pub(crate) fn workspace(&self) -> Workspace {
         Workspace::new(self.scratch.path().to_owned())
     }
 
-    pub async fn write(&self, rows: &[Row]) -> Vec<DataFile> {
+    pub(crate) async fn write(&self, rows: &[Row]) -> Vec<DataFile> {
         self.write_batch(&batch(rows)).await
     }
 
-    pub async fn write_batch(&self, batch: &RecordBatch) -> Vec<DataFile> {
+    pub(crate) async fn write_batch(&self, batch: &RecordBatch) -> Vec<DataFile> {
         let id = uuid::Uuid::new_v4().to_string();
         let scratch = self.scratch.path().to_owned();
         let settings = WriterSettings::default();
@@ -108,22 +108,22 @@ impl Lake {
         writer.finish().unwrap().upload(&self.folder).await.unwrap()
     }
 
-    pub fn next_sequence(&self) -> i64 {
+    pub(crate) fn next_sequence(&self) -> i64 {
         self.sequence.fetch_add(1, Ordering::SeqCst)
     }
 
-    pub fn commit(&self, app_id: &str, files: Vec<DataFile>) -> Commit {
+    pub(crate) fn commit(&self, app_id: &str, files: Vec<DataFile>) -> Commit {
         let sequence = self.next_sequence();
         let transaction = Transaction { app_id: app_id.to_owned(), sequence };
         Commit { files, transaction, uploads: vec![upload(&format!("{app_id}-{sequence}"))], tags: BTreeMap::new() }
     }
 
-    pub async fn apply(&self, table: &Table, operation: &Operation) -> Result<Applied, TableError> {
+    pub(crate) async fn apply(&self, table: &Table, operation: &Operation) -> Result<Applied, TableError> {
         table.apply(operation, &self.workspace(), &Provenance::default(), |_| async { Ok(()) }).await
     }
 
     /// The lines of each entry of the log.
-    pub async fn log(&self) -> Vec<Vec<Value>> {
+    pub(crate) async fn log(&self) -> Vec<Vec<Value>> {
         let mut entries = Vec::new();
         while let Ok(found) = self.folder.store.get(&entry_path(entries.len() as u64)).await {
             let bytes = found.bytes().await.unwrap();
@@ -134,7 +134,7 @@ impl Lake {
     }
 
     /// The live files: path in the store and values of the partition.
-    pub async fn live(&self) -> HashMap<String, Value> {
+    pub(crate) async fn live(&self) -> HashMap<String, Value> {
         let mut live = HashMap::new();
         for (version, line) in self
             .log()
@@ -154,7 +154,7 @@ impl Lake {
     }
 
     /// Every row, in order.
-    pub async fn rows(&self) -> Vec<Row> {
+    pub(crate) async fn rows(&self) -> Vec<Row> {
         let mut rows = Vec::new();
         for (path, add) in self.live().await {
             let partition = add["partitionValues"]["p"].as_str().map(str::to_owned);
@@ -169,7 +169,7 @@ impl Lake {
         rows
     }
 
-    pub async fn read_file(&self, path: &str) -> Vec<RecordBatch> {
+    pub(crate) async fn read_file(&self, path: &str) -> Vec<RecordBatch> {
         let path = percent_encoding::percent_decode_str(path).decode_utf8().unwrap().into_owned();
         let object = self.folder.store.get(&Path::parse(path).unwrap()).await.unwrap().bytes().await.unwrap();
         let reader = ParquetRecordBatchReaderBuilder::try_new(object).unwrap().build().unwrap();
@@ -177,6 +177,6 @@ impl Lake {
     }
 }
 
-pub fn entry_path(version: u64) -> Path {
+pub(crate) fn entry_path(version: u64) -> Path {
     Path::from(format!("_delta_log/{version:020}.json"))
 }

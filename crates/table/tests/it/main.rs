@@ -1,6 +1,10 @@
 //! Tables through their public interface, against an independent replay of the log.
 
-#![expect(clippy::unwrap_used, reason = "what a test's own function cannot do is the failure of the test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "what a test's own function cannot do is the failure of the test"
+)]
 
 mod appends;
 mod fault_store;

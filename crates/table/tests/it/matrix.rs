@@ -82,7 +82,7 @@ impl Model {
         let model: BTreeMap<_, _> = keyed.collect();
         assert_eq!(model.len(), rows.len(), "a row is there twice: {rows:?}");
         let log = lake.log().await;
-        let metadata = log.iter().flatten().filter(|line| line["metaData"].is_object()).next_back().unwrap();
+        let metadata = log.iter().flatten().rfind(|line| line["metaData"].is_object()).unwrap();
         let schema: serde_json::Value =
             serde_json::from_str(metadata["metaData"]["schemaString"].as_str().unwrap()).unwrap();
         let columns = schema["fields"].as_array().unwrap().iter().skip(3);
@@ -105,7 +105,7 @@ fn base_rows() -> [Vec<Row>; 3] {
 
 enum Prepared {
     Append(Commit),
-    Rewrite(Rewrite),
+    Rewrite(Box<Rewrite>),
 }
 
 async fn operation(lake: &Lake, kind: Kind, side: i64) -> Operation {
@@ -143,7 +143,7 @@ async fn prepare(lake: &Lake, table: &Table, kind: Kind, side: i64) -> Prepared 
         return Prepared::Append(lake.commit(&name(side), lake.write(&new_rows(kind, side)).await));
     }
     let operation = operation(lake, kind, side).await;
-    Prepared::Rewrite(table.prepare(&operation, &lake.workspace()).await.unwrap())
+    Prepared::Rewrite(Box::new(table.prepare(&operation, &lake.workspace()).await.unwrap()))
 }
 
 async fn commit(table: &Table, prepared: &Prepared) -> Result<(), TableError> {

@@ -86,7 +86,7 @@ async fn a_change_that_cannot_be_is_refused_by_name(
 
 async fn metadata(lake: &Lake) -> Value {
     let log = lake.log().await;
-    log.iter().flatten().filter(|line| line["metaData"].is_object()).next_back().unwrap()["metaData"].clone()
+    log.iter().flatten().rfind(|line| line["metaData"].is_object()).unwrap()["metaData"].clone()
 }
 
 #[tokio::test]
