@@ -146,7 +146,7 @@ async fn a_flipped_bit_is_found_or_changes_nothing() {
     let log = Log::list(&table.folder.store).await.unwrap();
     let whole = log.checkpoint(11).await.unwrap();
     let expected = Replay::of(&log, 11, true).await.unwrap().state;
-    let (before, mut found) = (table.read().await.unwrap(), 0);
+    let (before, mut found, mut unseen) = (table.read().await.unwrap(), 0, Vec::new());
     for flip in 0..FLIPS {
         let mut bytes = whole.to_vec();
         bytes[flip * whole.len() / FLIPS] ^= 1 << (flip % 8);
@@ -155,11 +155,16 @@ async fn a_flipped_bit_is_found_or_changes_nothing() {
             Err(error) => panic!("{flip}: {error:?}"),
             Ok(_) => {
                 table.store().put(&checkpoint_path(11), bytes.into()).await.unwrap();
-                assert_eq!(table.read().await.unwrap(), before, "flip {flip} was not seen");
+                match table.read().await {
+                    Ok(after) if after == before => {}
+                    outcome => unseen.push((flip, outcome)),
+                }
             }
         }
     }
-    assert!(found > FLIPS / 2, "{found} of {FLIPS} found");
+    assert!(unseen.is_empty(), "{} of {FLIPS} change what is read and were not found: {unseen:?}", unseen.len());
+    // Many bits of a Parquet file say what no reader asks for: bounds, sizes, names of encodings.
+    assert!(found > FLIPS / 4, "{found} of {FLIPS} found");
 }
 
 /// The state of a table with these lines in its only commit.
