@@ -128,10 +128,13 @@ impl Walk {
     }
 
     async fn merge(&mut self) -> Result<Value, TableError> {
+        if self.ids == 0 {
+            return Ok(json!({"op": "none"}));
+        }
         // Only one's own ids may become new rows: others will add theirs themselves.
         let own = self.random.below(2) == 0;
         let process = if own { self.process } else { self.random.below(3) } as i64;
-        let most = self.ids.max(1) as u64;
+        let most = self.ids as u64;
         let mut rows: BTreeMap<i64, Row> = BTreeMap::new();
         for _ in 0..1 + self.random.below(20) {
             let id = (1 + self.random.below(most) as i64) * 10 + process;

@@ -19,6 +19,7 @@ use tokio::sync::oneshot;
 use crate::{
     IngestError, TailCheck,
     pipeline::{Shape, Written},
+    upkeep::Bell,
 };
 
 /// How many uploads one commit holds at the most.
@@ -54,12 +55,13 @@ struct Waiting {
 pub(crate) struct CommitQueue {
     catalog: Catalog,
     tails: Arc<TailCheck>,
+    bell: Bell,
     waiting: Mutex<HashMap<TableId, Vec<Waiting>>>,
 }
 
 impl CommitQueue {
-    pub(crate) fn new(catalog: Catalog, tails: Arc<TailCheck>) -> Self {
-        Self { catalog, tails, waiting: Mutex::default() }
+    pub(crate) fn new(catalog: Catalog, tails: Arc<TailCheck>, bell: Bell) -> Self {
+        Self { catalog, tails, bell, waiting: Mutex::default() }
     }
 
     /// Make the table with the rows of this upload.
@@ -209,9 +211,11 @@ impl CommitQueue {
             (waiting.ready.upload.id, CommittedUpload { version: entry.version, rows, committed_at })
         };
         let uploads = batch.iter().map(of).collect();
-        let entry = LogRecord { version: entry.version, content: entry.text() };
+        let version = entry.version;
+        let entry = LogRecord { version, content: entry.text() };
         match self.catalog.uploads().commit(&CommittedUploads { table, entry, uploads }).await {
             Ok(entries) => {
+                self.bell.committed(table, version);
                 for (waiting, entry) in batch.into_iter().zip(entries) {
                     // Nobody waits for it any more only where the process ends.
                     let _ = waiting.answer.send(Ok(Outcome::Committed(Box::new(entry))));

@@ -3,7 +3,7 @@
 use sluice_catalog::CatalogError;
 use sluice_domain::{ErrorKind, Failure, StoredFailure, UploadId};
 use sluice_storage::StorageError;
-use sluice_table::TableError;
+use sluice_table::{MaintenanceError, TableError};
 
 use crate::{BodyError, DecodeError};
 
@@ -48,6 +48,16 @@ pub enum IngestError {
     /// The failure of an earlier try of the same upload, or one without a cause that is worth naming.
     #[error(transparent)]
     Stored(#[from] StoredFailure),
+}
+
+impl From<MaintenanceError> for IngestError {
+    fn from(error: MaintenanceError) -> Self {
+        match error {
+            MaintenanceError::Table(source) => source.into(),
+            MaintenanceError::Storage(source) => source.into(),
+            other => StoredFailure::from(&other).into(),
+        }
+    }
 }
 
 impl Failure for IngestError {

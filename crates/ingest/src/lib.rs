@@ -27,6 +27,7 @@ mod metrics;
 mod pipeline;
 mod road;
 mod sweep;
+mod upkeep;
 mod upload;
 
 pub use decode_error::DecodeError;
@@ -36,4 +37,5 @@ pub use land::{Body, BodyError};
 pub use limits::DecodeLimits;
 pub use metrics::IngestMetrics;
 pub use settings::IngestSettings;
+pub use upkeep::UpkeepSettings;
 pub use upload::{Ingest, Lake, Outcome, UploadRequest};

@@ -19,6 +19,7 @@ use crate::{
     land::Intake,
     pipeline::Pipeline,
     road::Road,
+    upkeep::{Bell, Upkeep},
 };
 
 /// An upload that is wanted.
@@ -73,11 +74,14 @@ impl Ingest {
     pub fn new(settings: IngestSettings, lake: Lake, metrics: IngestMetrics, scratch_dir: &Path) -> Self {
         let places = Arc::new(Semaphore::new(settings.concurrent_uploads));
         let Lake { zones, catalog, shelf } = lake;
-        let pipeline = Pipeline::new(settings, zones, scratch_dir.to_owned());
         let tails = Arc::new(TailCheck::new(catalog.clone()));
-        let queue = CommitQueue::new(catalog.clone(), Arc::clone(&tails));
+        let (bell, wanted) = Bell::new(&settings.upkeep);
+        let upkeep = Upkeep { settings: settings.upkeep.clone(), catalog: catalog.clone(), shelf: Arc::clone(&shelf) };
+        let queue = CommitQueue::new(catalog.clone(), Arc::clone(&tails), bell);
+        let pipeline = Pipeline::new(settings, zones, scratch_dir.to_owned());
         let road = Arc::new(Road { pipeline, catalog, shelf, metrics, queue, tails });
         let (in_flight, running, stopping) = (InFlight::default(), TaskTracker::new(), CancellationToken::new());
+        tokio::spawn(upkeep.run(wanted, CancellationToken::clone(&stopping)));
         Self { road, in_flight, places, running, stopping }
     }
 

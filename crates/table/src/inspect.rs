@@ -34,13 +34,19 @@ pub struct LiveFile {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Line {
     add: Option<AddedFile>,
+    commit_info: Option<CommitInfo>,
     remove: Option<IgnoredAny>,
-    commit_info: Option<IgnoredAny>,
     meta_data: Option<IgnoredAny>,
     protocol: Option<IgnoredAny>,
     txn: Option<IgnoredAny>,
     cdc: Option<IgnoredAny>,
     domain_metadata: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+struct CommitInfo {
+    #[serde(rename = "sluice.commit_id")]
+    id: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -50,29 +56,42 @@ struct AddedFile {
 
 impl Line {
     fn is_empty(&self) -> bool {
-        let known = [&self.remove, &self.commit_info, &self.meta_data, &self.protocol, &self.txn, &self.cdc];
-        self.add.is_none() && self.domain_metadata.is_none() && known.iter().all(|action| action.is_none())
+        let known = [&self.remove, &self.meta_data, &self.protocol, &self.txn, &self.cdc];
+        self.add.is_none()
+            && self.commit_info.is_none()
+            && self.domain_metadata.is_none()
+            && known.iter().all(|action| action.is_none())
     }
 }
 
-/// The paths of the data files that a log entry adds.
+/// What a log entry says of itself.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct EntryFacts {
+    /// The paths of the data files that it adds, as it writes them.
+    pub added: Vec<String>,
+    /// Its id, where it was written by this program: no two entries have the same.
+    pub commit_id: Option<String>,
+}
+
+/// Read a log entry.
 ///
 /// # Errors
 /// What is wrong with the entry.
-pub fn added_paths(entry: &[u8]) -> Result<Vec<String>, String> {
+pub fn read_facts(entry: &[u8]) -> Result<EntryFacts, String> {
     let text = std::str::from_utf8(entry).map_err(|error| error.to_string())?;
     if text.trim().is_empty() {
         return Err("it is empty".into());
     }
-    let mut paths = Vec::new();
+    let mut facts = EntryFacts::default();
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let line: Line = serde_json::from_str(line).map_err(|error| format!("line {}: {error}", number + 1))?;
         if line.is_empty() {
             return Err(format!("line {} says nothing", number + 1));
         }
-        paths.extend(line.add.map(|add| add.path));
+        facts.added.extend(line.add.map(|add| add.path));
+        facts.commit_id = facts.commit_id.or(line.commit_info.and_then(|info| info.id));
     }
-    Ok(paths)
+    Ok(facts)
 }
 
 /// The place of a data file below the table's folder: the log encodes paths as URLs do.
@@ -194,7 +213,7 @@ mod tests {
     #[case("{\"commitInfo\":{\"x\":1}}\n{\"add\":{\"path\":\"p=a%2520b/a\"}}\n\n{\"remove\":{\"path\":\"b\"}}\n", &["p=a%2520b/a"])]
     #[case(r#"{"txn":{"appId":"a","version":1}}"#, &[])]
     fn an_entry_names_its_files(#[case] entry: &str, #[case] paths: &[&str]) {
-        assert_eq!(added_paths(entry.as_bytes()).unwrap(), paths);
+        assert_eq!(read_facts(entry.as_bytes()).unwrap().added, paths);
     }
 
     #[rstest]
@@ -206,6 +225,6 @@ mod tests {
     #[case("not JSON at all")]
     #[case("{\"add\":{\"size\":1}}")]
     fn what_is_no_entry_is_refused(#[case] entry: &str) {
-        added_paths(entry.as_bytes()).unwrap_err();
+        read_facts(entry.as_bytes()).unwrap_err();
     }
 }

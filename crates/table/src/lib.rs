@@ -31,7 +31,7 @@ mod shelf;
 pub use commit::{Commit, CreateOutcome, NewTable, Transaction};
 pub use describe::{Column, Description, VersionEntry};
 pub use error::TableError;
-pub use inspect::{LiveFile, added_paths, object_path};
+pub use inspect::{EntryFacts, LiveFile, object_path, read_facts};
 pub use live::Scope;
 pub use log::change::{COMMIT_ID_TAG, CommittedEntry, EPOCH_TAG, Provenance, UPLOADS_TAG, UploadPart};
 pub use maintenance::{

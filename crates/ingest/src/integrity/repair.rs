@@ -2,17 +2,19 @@
 //!
 //! Invariant: what takes the place of a damaged object has the size and the hash that the ledger knows.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use futures::TryStreamExt as _;
 use object_store::{ObjectStoreExt as _, path::Path};
 use sluice_domain::{FileRecord, TableEntry, UploadId};
-use sluice_storage::{Folder, StorageError};
-use sluice_table::Table;
+use sluice_storage::{Folder, Lease, StorageError};
+use sluice_table::{BadCheckpoint, Table};
 
 use super::{Damage, Finding, Integrity, Repair, scrub::told, verify::Verdict};
-use crate::{IngestError, pipeline::Shape};
+use crate::{IngestError, pipeline::Shape, upkeep::MAINTENANCE};
 
+/// How long a repair of checkpoints may take.
+const LEASE_TTL: Duration = Duration::from_secs(60);
 /// The folder in which data files are made anew.
 const REPAIR_FOLDER: &str = "_sluice/repair";
 
@@ -35,6 +37,8 @@ impl Integrity {
             for finding in log.into_iter().rev() {
                 tell(self.repair_entry(&entry, finding).await?);
             }
+            let (checkpoints, rest) = rest.into_iter().partition(|finding| finding.kind == Damage::CheckpointDamaged);
+            self.repair_checkpoints(&entry, checkpoints, tell).await?;
             let (files, others): (Vec<_>, Vec<_>) = rest.into_iter().partition(Finding::is_of_file);
             self.repair_files(&entry, files, tell).await?;
             for finding in others {
@@ -59,6 +63,41 @@ impl Integrity {
             return Ok(finding.repaired("set aside: it is no commit that the ledger knows of"));
         }
         Ok(finding.left("the ledger does not know what it held"))
+    }
+
+    /// Take damaged checkpoints away: the log tells the same, only slower.
+    async fn repair_checkpoints(
+        &self,
+        entry: &TableEntry,
+        findings: Vec<Finding>,
+        tell: &mut (dyn FnMut(Repair) + Send),
+    ) -> Result<(), IngestError> {
+        if findings.is_empty() {
+            return Ok(());
+        }
+        let table = self.shelf.get(entry);
+        let Some(lease) = Lease::acquire(table.folder(), MAINTENANCE, self.catalog.writer(), LEASE_TTL).await? else {
+            findings.into_iter().for_each(|finding| tell(finding.left("a server maintains the table; try again")));
+            return Ok(());
+        };
+        let bad = table.find_bad_checkpoints().await?;
+        for finding in findings {
+            let path = finding.path.clone().unwrap_or_default();
+            let judged = bad.iter().find(|bad| bad.path == path).cloned();
+            // One that says what the log says, in other bytes than were written, goes too.
+            let reason = finding.detail.clone();
+            let bad = judged.unwrap_or_else(|| BadCheckpoint { version: version_of(&path), path, reason });
+            tell(match table.set_checkpoint_aside(&lease, &bad).await {
+                Ok(()) => {
+                    self.catalog.inventory().forget_files(entry.id, &[bad.path]).await?;
+                    finding.repaired("set aside: the log tells the same")
+                }
+                Err(error) => finding.left(&told(&error)),
+            });
+        }
+        lease.release().await?;
+        table.forget_snapshot().await;
+        Ok(())
     }
 
     async fn repair_files(
@@ -156,6 +195,11 @@ impl Finding {
     fn left(self, note: &str) -> Repair {
         Repair { finding: self, repaired: false, note: note.to_owned() }
     }
+}
+
+/// The version of a checkpoint; none for the pointer to one.
+fn version_of(path: &str) -> Option<u64> {
+    path.rsplit('/').next()?.split('.').next()?.parse().ok()
 }
 
 /// Put a file that was made anew in its place; the damaged one is kept aside.

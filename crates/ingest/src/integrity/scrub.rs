@@ -10,7 +10,7 @@ use std::{
 use object_store::{ObjectStoreExt as _, path::Path};
 use sluice_domain::{FileRecord, PageRequest, TableEntry, UploadEntry, UploadState, ZoneName};
 use sluice_storage::StorageError;
-use sluice_table::{Table, added_paths, object_path};
+use sluice_table::{MaintenanceError, Table, object_path, read_facts};
 
 use super::{
     Damage, Finding, Integrity,
@@ -18,6 +18,8 @@ use super::{
 };
 use crate::IngestError;
 
+/// Where checkpoints lie.
+const LOG_PREFIX: &str = "_delta_log/";
 /// How many entries of the ledger are read at a time.
 const PAGE: u32 = 500;
 
@@ -36,6 +38,10 @@ struct TableScrub<'a> {
     broken_log: bool,
     /// The versions of the log that the ledger knows. Those before the oldest were cleaned up.
     known: BTreeSet<u64>,
+    /// The checkpoints that do not say what the log says.
+    bad_checkpoints: BTreeSet<String>,
+    /// The ids of these.
+    ids: BTreeSet<String>,
     /// The data files that these add.
     added: BTreeSet<Path>,
 }
@@ -56,9 +62,12 @@ impl Integrity {
                 objects: 0,
                 broken_log: false,
                 known: BTreeSet::new(),
+                bad_checkpoints: BTreeSet::new(),
+                ids: BTreeSet::new(),
                 added: BTreeSet::new(),
             };
             scrub.log().await?;
+            scrub.checkpoints().await?;
             scrub.files().await?;
             scrub.originals().await?;
             objects += scrub.objects;
@@ -81,8 +90,12 @@ impl TableScrub<'_> {
         for version in present.difference(&self.known).copied().collect::<Vec<_>>() {
             self.objects += 1;
             let bytes = self.table.read_entry_bytes(version).await?.unwrap_or_default();
-            if let Err(reason) = added_paths(&bytes) {
-                self.tell_entry(Damage::LogEntryDamaged, version, reason);
+            match read_facts(&bytes) {
+                Err(reason) => self.tell_entry(Damage::LogEntryDamaged, version, reason),
+                Ok(facts) if facts.commit_id.clone().is_some_and(|id| !self.ids.insert(id)) => {
+                    self.tell_entry(Damage::LogEntryDamaged, version, "it repeats another one");
+                }
+                Ok(_) => {}
             }
         }
         for version in self.gaps(&present) {
@@ -102,8 +115,9 @@ impl TableScrub<'_> {
                 self.objects += 1;
                 self.known.insert(record.version);
                 // The ledger's own words name good paths.
-                let paths = added_paths(record.content.as_bytes()).unwrap_or_default();
-                self.added.extend(paths.iter().filter_map(|path| object_path(path).ok()));
+                let facts = read_facts(record.content.as_bytes()).unwrap_or_default();
+                self.added.extend(facts.added.iter().filter_map(|path| object_path(path).ok()));
+                self.ids.extend(facts.commit_id);
                 match self.table.read_entry_bytes(record.version).await? {
                     Some(bytes) if bytes == record.content.as_bytes() => {}
                     Some(bytes) => {
@@ -116,6 +130,21 @@ impl TableScrub<'_> {
                     }
                 }
             }
+        }
+    }
+
+    async fn checkpoints(&mut self) -> Result<(), IngestError> {
+        match self.table.find_bad_checkpoints().await {
+            Ok(bad) => {
+                for bad in bad {
+                    self.broken_log = true;
+                    self.tell(Damage::CheckpointDamaged, &bad.path, bad.reason);
+                    self.bad_checkpoints.insert(bad.path);
+                }
+                Ok(())
+            }
+            Err(MaintenanceError::BadLog { .. }) if self.broken_log => Ok(()),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -137,7 +166,8 @@ impl TableScrub<'_> {
             for record in records {
                 let Ok(path) = Path::parse(&record.path) else { continue };
                 let is_live = live.remove(&path).is_some();
-                if is_live || self.added.contains(&path) {
+                let is_checkpoint = record.path.starts_with(LOG_PREFIX);
+                if is_checkpoint || is_live || self.added.contains(&path) {
                     self.file(&record, path).await?;
                 }
             }
@@ -167,10 +197,16 @@ impl TableScrub<'_> {
     async fn file(&mut self, record: &FileRecord, path: Path) -> Result<(), IngestError> {
         self.objects += 1;
         let store = Arc::clone(&self.table.folder().store);
+        let is_checkpoint = record.path.starts_with(LOG_PREFIX);
+        let (missing, damaged) = match is_checkpoint {
+            true => (Damage::CheckpointDamaged, Damage::CheckpointDamaged),
+            false => (Damage::FileMissing, Damage::FileDamaged),
+        };
         match verify(store, path, record.size_bytes, &record.sha256).await? {
+            _ if is_checkpoint && self.bad_checkpoints.contains(&record.path) => {}
             Verdict::Same => {}
-            Verdict::Missing => self.tell(Damage::FileMissing, &record.path, "it was written, and is not there"),
-            Verdict::Differs(detail) => self.tell(Damage::FileDamaged, &record.path, detail),
+            Verdict::Missing => self.tell(missing, &record.path, "it was written, and is not there"),
+            Verdict::Differs(detail) => self.tell(damaged, &record.path, detail),
         }
         Ok(())
     }
