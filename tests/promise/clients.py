@@ -52,11 +52,12 @@ def deliver(site, upload, number=0, stop=None):
         answer = send_once(lake, upload)
         if upload.state != OPEN or upload.key is None:
             return
-        if answer is None:
-            # Only a killed server breaks a connection, so the next one is waited for.
+        if answer is not None:
+            pause.wait(min(float(answer.headers.get("Retry-After", 0)), LONGEST_PAUSE_SECONDS))
+        elif site.note_broken(seen):
             generation = seen
         else:
-            pause.wait(min(float(answer.headers.get("Retry-After", 0)), LONGEST_PAUSE_SECONDS))
+            pause.wait(LONGEST_PAUSE_SECONDS)
 
 
 class Crowd:

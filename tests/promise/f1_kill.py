@@ -99,6 +99,7 @@ def measure(run):
     run.report.at_least("F1.kills", len(recoveries), LONG_KILLS if run.long else SHORT_KILLS)
     run.report.info("F1.uploads", len(uploads))
     run.report.info("F1.uploads_resumed", sum(recovery.resumed for recovery in recoveries))
+    run.report.info("F1.connections_broken_without_a_kill", site.broken)
     run.report.info("F1.uploads_answered_202", load.model.count(ACCEPTED))
     run.report.equal("F1.keyed_uploads_not_acked", sum(u.state == OPEN and u.key is not None for u in uploads), 0)
     run.report.at_least("F1.acked_uploads", load.model.count(ACKED), len(recoveries))

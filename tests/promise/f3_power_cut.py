@@ -9,7 +9,8 @@ import shutil
 import threading
 
 from clients import Crowd, deliver
-from model import OPEN, Model
+from model import ACKED, OPEN, Model
+from server import wait_for
 from shadow import EAGER, STRICT, Shadow
 from shims import compiled
 from verify import CrossCheck, Findings, judge_all
@@ -18,6 +19,8 @@ CLIENTS = 8
 SHORT_CUTS, LONG_CUTS = 10, 100
 CUTS_PER_LAKE = 5
 CLIENT_SECONDS = 60
+# A control without an acknowledged upload could not lose any.
+CONTROL_ACKED = 5
 ASYNC = 0.2
 
 
@@ -41,7 +44,7 @@ class Lake:
         folder = self.root.with_name(f"shadow-{number}")
         shadow = Shadow(self._library, self.root, folder)
         self.site.start(**shadow.environment, **shim)
-        self._load(f"cuts.table_{number}")
+        self._load(f"cuts.table_{number}", CONTROL_ACKED if shim else 0)
         shadow.rebuild(mode)
         shutil.rmtree(folder)
         self.site.start()
@@ -51,7 +54,8 @@ class Lake:
         self.site.kill()
         return findings
 
-    def _load(self, table):
+    def _load(self, table, acked):
+        """Clients at work for a random time, and until so many uploads are acknowledged."""
         stop, again = threading.Event(), [upload for upload in self.model.uploads if upload.state == OPEN]
 
         def next_upload():
@@ -68,6 +72,7 @@ class Lake:
 
         crowd = Crowd(CLIENTS, work).start()
         threading.Event().wait(self.random.uniform(0.2, 2.0))
+        wait_for(lambda: self.model.count(ACKED) >= acked, CLIENT_SECONDS, f"{acked} uploads are acknowledged")
         stop.set()
         self.site.kill()
         crowd.join(CLIENT_SECONDS)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "clients"))
 
@@ -41,6 +43,8 @@ class Caller(Lake):
         if session is None:
             session = self._of_thread.session = requests.Session()
             session.trust_env = False
+            # A kept connection may be closed at any time; what only reads is then asked again, as every client does.
+            session.mount("http://", HTTPAdapter(max_retries=Retry(connect=0, read=2, allowed_methods=["GET"])))
         arguments.setdefault("timeout", ANSWER_SECONDS)
         return session.request(method, self.url + path, headers={**self._headers, **(headers or {})}, **arguments)
 
@@ -64,7 +68,7 @@ class Site:
         self._binary, self._environment, self._count = binary, environment or {}, servers
         self._servers, self._callers = [], []
         self._changed = threading.Condition()
-        self.generation = 0
+        self.generation, self.broken = 0, 0
         self._open = False
 
     def launch(self, **environment):
@@ -123,6 +127,13 @@ class Site:
             found = self._changed.wait_for(lambda: self._open and self.generation > newer_than, READY_SECONDS)
             assert found, f"no server after generation {newer_than}; the last one said:\n{self.log_tail()}"
             return self.generation, self._callers[number % len(self._callers)]
+
+    def note_broken(self, generation):
+        """Whether a connection of this generation broke because of a kill; one that did not is counted."""
+        with self._changed:
+            killed = not self._open or self.generation != generation
+            self.broken += not killed
+            return killed
 
     @property
     def lake(self):
