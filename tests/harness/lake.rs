@@ -59,7 +59,10 @@ pub struct TestLake {
 impl TestLake {
     /// A lake with settings of one's own.
     pub fn builder() -> LakeBuilder {
-        LakeBuilder { settings: Settings { listen: (Ipv4Addr::LOCALHOST, 0).into(), ..Settings::default() } }
+        let mut settings = Settings { listen: (Ipv4Addr::LOCALHOST, 0).into(), ..Settings::default() };
+        // This program is not the one that knows how to be a process that decodes.
+        settings.ingest.isolation = sluice_ingest::Isolation::None;
+        LakeBuilder { settings }
     }
 
     /// A lake with the default settings, where everybody may do everything.

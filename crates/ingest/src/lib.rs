@@ -21,6 +21,8 @@ mod in_flight;
 mod land;
 mod source;
 
+mod worker;
+
 mod metrics;
 mod pipeline;
 mod road;
@@ -34,3 +36,4 @@ pub use limits::DecodeLimits;
 pub use metrics::IngestMetrics;
 pub use settings::IngestSettings;
 pub use upload::{Ingest, Lake, Outcome, UploadRequest};
+pub use worker::{ADDRESS_SPACE_ARGUMENT, CPU_ARGUMENT, DECODE_COMMAND, Isolation, WorkerSettings, serve_decoding};

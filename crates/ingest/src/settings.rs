@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use sluice_table::WriterSettings;
 
-use crate::DecodeLimits;
+use crate::{DecodeLimits, Isolation, WorkerSettings};
 
 /// Limits and folders of ingestion.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -32,6 +32,10 @@ pub struct IngestSettings {
     pub scratch_dir: Option<PathBuf>,
     /// What is accepted inside a file.
     pub decode: DecodeLimits,
+    /// Where files are decoded: `process`, binary formats in processes of their own, or `none`.
+    pub isolation: Isolation,
+    /// How the processes that decode are run.
+    pub worker: WorkerSettings,
     /// How data files are written.
     pub writer: WriterSettings,
 }
@@ -49,6 +53,8 @@ impl Default for IngestSettings {
             retry_seconds: 30,
             scratch_dir: None,
             decode: DecodeLimits::default(),
+            isolation: Isolation::default(),
+            worker: WorkerSettings::default(),
             writer: WriterSettings::default(),
         }
     }

@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     client::{Connection, QueryCommand, UploadCommand},
+    decode_worker::{self, DecodeWorkerCommand},
     demo,
     server::Server,
     settings::{Flags, Settings},
@@ -33,6 +34,9 @@ enum Command {
     Demo(demo::DemoCommand),
     /// Print the OpenAPI document
     Openapi,
+    /// Decode a file of the server that started this process
+    #[command(name = sluice_ingest::DECODE_COMMAND, hide = true)]
+    DecodeWorker(DecodeWorkerCommand),
 }
 
 #[derive(clap::Args)]
@@ -45,6 +49,18 @@ struct ServeCommand {
 }
 
 impl Cli {
+    /// Do what the command line says, with a runtime if that needs one.
+    ///
+    /// # Errors
+    /// Whatever stops the command.
+    pub fn start(self) -> anyhow::Result<()> {
+        match &self.command {
+            // Threads of a runtime would take of the little that it may have.
+            Command::DecodeWorker(command) => decode_worker::run(command),
+            _ => tokio::runtime::Runtime::new().context("cannot start")?.block_on(self.run()),
+        }
+    }
+
     /// Do what the command line says.
     ///
     /// # Errors
@@ -55,6 +71,7 @@ impl Cli {
             Command::Upload(command) => Connection::new(&command.connection)?.upload(&command).await,
             Command::Query(command) => Connection::new(&command.connection)?.query(&command).await,
             Command::Demo(command) => demo::run(command).await,
+            Command::DecodeWorker(command) => decode_worker::run(&command),
             Command::Openapi => {
                 say(&sluice_api::document().to_pretty_json()?);
                 Ok(())

@@ -5,6 +5,7 @@
 
 mod cli;
 mod client;
+mod decode_worker;
 mod demo;
 mod lake;
 mod server;

@@ -66,7 +66,8 @@ impl Server {
             sluice_ingest::Lake { zones: Arc::clone(&zones), catalog: catalog.clone(), shelf: Arc::clone(&shelf) },
             ingest_metrics,
             &scratch_dir,
-        );
+        )
+        .context("the processes that decode files cannot be started")?;
         let tables = LakeTables { catalog: catalog.clone(), shelf: Arc::clone(&shelf) };
         let queries = Arc::new(QueryService::new(settings.query, Arc::new(tables))?);
         let resumed = ingest.resume().await?;
