@@ -14,6 +14,9 @@ use crate::{
     telemetry,
 };
 
+/// The first number of an open file that is not standard input, output or error.
+const FIRST_AFTER_STANDARD: i32 = 3;
+
 /// Data-lake ingestion and catalog server
 #[derive(Parser)]
 #[command(version)]
@@ -57,7 +60,11 @@ impl Cli {
         match &self.command {
             // Threads of a runtime would take of the little that it may have.
             Command::DecodeWorker(command) => decode_worker::run(command),
-            _ => tokio::runtime::Runtime::new().context("cannot start")?.block_on(self.run()),
+            _ => {
+                // What this process was given open is not for those that it starts.
+                close_fds::set_fds_cloexec(FIRST_AFTER_STANDARD, &[]);
+                tokio::runtime::Runtime::new().context("cannot start")?.block_on(self.run())
+            }
         }
     }
 

@@ -19,7 +19,7 @@ use super::{
 use crate::{DecodeError, DecodeLimits, columns::Sink, formats::Inferred, source::Content};
 
 /// What a batch may be long: decoders hand on rows of so many bytes, which in the types of a table are longer.
-const BATCH_BYTES: usize = 128 << 20;
+pub(super) const BATCH_BYTES: usize = 128 << 20;
 
 /// What is read, and how.
 pub(super) struct Reading<'o, 'r> {
