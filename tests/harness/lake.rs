@@ -70,6 +70,8 @@ impl TestLake {
         let mut settings = Settings { listen: (Ipv4Addr::LOCALHOST, 0).into(), ..Settings::default() };
         // This program is not the one that knows how to be a query's process.
         settings.query.isolation = Isolation::None;
+        // This program is not the one that knows how to be a process that decodes.
+        settings.ingest.isolation = sluice_ingest::Isolation::None;
         LakeBuilder { settings }
     }
 

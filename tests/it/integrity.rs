@@ -6,7 +6,7 @@ use std::{
 };
 
 use sluice_catalog::Catalog;
-use sluice_ingest::{Damage, Finding, IngestSettings, Integrity, Lake, Repair};
+use sluice_ingest::{Damage, Finding, IngestSettings, Integrity, Isolation, Lake, Repair};
 use sluice_storage::{StorageSettings, Zones};
 use sluice_table::Shelf;
 use sluice_tests::{ClosedLake, TestLake};
@@ -24,7 +24,8 @@ async fn integrity(data_dir: &Path) -> Integrity {
     let catalog = Catalog::open(data_dir).await.unwrap();
     let zones = Arc::new(Zones::open(&StorageSettings::default(), data_dir).unwrap());
     let shelf = Arc::new(Shelf::new(Arc::clone(&zones)));
-    Integrity::new(IngestSettings::default(), Lake { zones, catalog, shelf }, &data_dir.join("scratch"))
+    let settings = IngestSettings { isolation: Isolation::None, ..IngestSettings::default() };
+    Integrity::new(settings, Lake { zones, catalog, shelf }, &data_dir.join("scratch")).unwrap()
 }
 
 async fn findings(data_dir: &Path) -> Vec<Finding> {

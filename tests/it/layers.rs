@@ -52,6 +52,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("indicatif", &["sluice"]),
     ("tracing-subscriber", &["sluice"]),
     ("anyhow", &["sluice"]),
+    ("rlimit", &["sluice"]),
+    ("close_fds", &["sluice"]),
     ("csv", &["sluice-ingest"]),
     ("jiter", &["sluice-ingest"]),
     ("flate2", &["sluice-ingest"]),

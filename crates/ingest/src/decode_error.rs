@@ -2,13 +2,16 @@
 
 use std::io;
 
+use serde::{Deserialize, Serialize};
 use sluice_domain::{Compression, ErrorKind, Failure, Format};
 
 /// The longest value that an error repeats, in characters.
 const MAX_VALUE_CHARS: usize = 80;
 
 /// A file that could not be decoded. Lines and rows are counted from 1, rows without the header.
-#[derive(Debug, thiserror::Error)]
+///
+/// What is no fault of the file has no serial form: it is for whoever reads the file, not for whoever decodes it.
+#[derive(Debug, thiserror::Error, Serialize, Deserialize)]
 pub enum DecodeError {
     /// Send a file with content.
     #[error("the file has nothing to make a table of: no columns, or no rows that tell their types")]
@@ -77,9 +80,11 @@ pub enum DecodeError {
     },
     /// Nothing: whoever wanted the rows no longer does.
     #[error("the decoding was stopped")]
+    #[serde(skip)]
     Stopped,
     /// Try again later.
     #[error("the stored content could not be read")]
+    #[serde(skip)]
     Read(#[source] io::Error),
 }
 

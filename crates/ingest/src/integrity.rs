@@ -35,10 +35,13 @@ pub struct Integrity {
 
 impl Integrity {
     /// Over this lake; scratch files go into `scratch_dir`, which must exist.
-    pub fn new(settings: IngestSettings, lake: Lake, scratch_dir: &Path) -> Self {
+    ///
+    /// # Errors
+    /// The processes that decode cannot be started.
+    pub fn new(settings: IngestSettings, lake: Lake, scratch_dir: &Path) -> std::io::Result<Self> {
         let Lake { zones, catalog, shelf } = lake;
-        let pipeline = Pipeline::new(settings, Arc::clone(&zones), scratch_dir.to_owned());
-        Self { catalog, zones, shelf, pipeline }
+        let pipeline = Pipeline::new(settings, Arc::clone(&zones), scratch_dir.to_owned())?;
+        Ok(Self { catalog, zones, shelf, pipeline })
     }
 
     /// Every active table.

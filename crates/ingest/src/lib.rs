@@ -23,6 +23,8 @@ mod integrity;
 mod land;
 mod source;
 
+mod worker;
+
 mod metrics;
 mod pipeline;
 mod road;
@@ -39,3 +41,4 @@ pub use metrics::IngestMetrics;
 pub use settings::IngestSettings;
 pub use upkeep::UpkeepSettings;
 pub use upload::{Ingest, Lake, Outcome, UploadRequest};
+pub use worker::{ADDRESS_SPACE_ARGUMENT, CPU_ARGUMENT, DECODE_COMMAND, Isolation, WorkerSettings, serve_decoding};

@@ -2,7 +2,7 @@
 //!
 //! Invariant: nothing of what is written here is in the table before a commit names it.
 
-use std::{error::Error as _, path::PathBuf, sync::Arc};
+use std::{error::Error as _, io, path::PathBuf, sync::Arc};
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use sluice_domain::{Format, UploadEntry, ZoneName};
@@ -13,11 +13,7 @@ use tokio::{
     task::{JoinHandle, spawn_blocking},
 };
 
-use crate::{
-    DecodeError, IngestError, IngestSettings,
-    formats::{self, Inferred},
-    source,
-};
+use crate::{DecodeError, IngestError, IngestSettings, formats::Inferred, source, worker::Wall};
 
 /// How many batches wait for the writer.
 const BATCHES_AHEAD: usize = 2;
@@ -27,6 +23,7 @@ pub(crate) struct Pipeline {
     pub(crate) settings: IngestSettings,
     pub(crate) zones: Arc<Zones>,
     pub(crate) scratch_dir: PathBuf,
+    wall: Arc<Wall>,
     slots: Semaphore,
 }
 
@@ -44,9 +41,10 @@ pub(crate) struct Written {
 }
 
 impl Pipeline {
-    pub(crate) fn new(settings: IngestSettings, zones: Arc<Zones>, scratch_dir: PathBuf) -> Self {
+    pub(crate) fn new(settings: IngestSettings, zones: Arc<Zones>, scratch_dir: PathBuf) -> io::Result<Self> {
         let slots = Semaphore::new(settings.concurrent_decodes.max(1));
-        Self { settings, zones, scratch_dir, slots }
+        let wall = Arc::new(Wall::open(&settings)?);
+        Ok(Self { settings, zones, scratch_dir, wall, slots })
     }
 
     /// Whether there is space for another upload, before any of it is taken.
@@ -63,10 +61,8 @@ impl Pipeline {
     pub(crate) async fn infer(&self, entry: &UploadEntry) -> Result<Shape, IngestError> {
         let _slot = self.slots.acquire().await;
         let unread = source::open(self.zones.get(ZoneName::Raw), entry);
-        let (options, limits) = (entry.options.clone(), self.settings.decode.clone());
-        let scratch_dir = self.scratch_dir.clone();
-        let inferring =
-            spawn_blocking(move || formats::infer(&options, unread.into_source(&limits, &scratch_dir)?, &limits));
+        let (options, wall, scratch_dir) = (entry.options.clone(), Arc::clone(&self.wall), self.scratch_dir.clone());
+        let inferring = spawn_blocking(move || wall.infer(&options, unread, &scratch_dir));
         let Inferred { schema, rows } = joined(inferring, "reader").await?.map_err(cause)?;
         if schema.fields().is_empty() || rows == 0 && entry.options.format != Format::Parquet {
             return Err(DecodeError::Empty.into());
@@ -122,11 +118,10 @@ impl Pipeline {
         sender: mpsc::Sender<RecordBatch>,
     ) -> JoinHandle<Result<u64, DecodeError>> {
         let unread = source::open(self.zones.get(ZoneName::Raw), entry);
-        let (options, limits) = (entry.options.clone(), self.settings.decode.clone());
+        let (options, wall) = (entry.options.clone(), Arc::clone(&self.wall));
         let (schema, scratch_dir) = (shape.schema.clone(), self.scratch_dir.clone());
         spawn_blocking(move || {
-            let source = unread.into_source(&limits, &scratch_dir)?;
-            formats::decode(&options, source, &schema, &limits, &mut |batch| {
+            wall.decode(&options, unread, (&scratch_dir, &schema), &mut |batch| {
                 sender.blocking_send(batch).map_err(|_| DecodeError::Stopped)
             })
         })

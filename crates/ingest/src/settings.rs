@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use sluice_table::WriterSettings;
 
-use crate::{DecodeLimits, UpkeepSettings};
+use crate::{DecodeLimits, Isolation, UpkeepSettings, WorkerSettings};
 
 /// Limits and folders of ingestion.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -34,6 +34,10 @@ pub struct IngestSettings {
     pub upkeep: UpkeepSettings,
     /// What is accepted inside a file.
     pub decode: DecodeLimits,
+    /// Where files are decoded: `process`, binary formats in processes of their own, or `none`.
+    pub isolation: Isolation,
+    /// How the processes that decode are run.
+    pub worker: WorkerSettings,
     /// How data files are written.
     pub writer: WriterSettings,
 }
@@ -52,6 +56,8 @@ impl Default for IngestSettings {
             scratch_dir: None,
             upkeep: UpkeepSettings::default(),
             decode: DecodeLimits::default(),
+            isolation: Isolation::default(),
+            worker: WorkerSettings::default(),
             writer: WriterSettings::default(),
         }
     }

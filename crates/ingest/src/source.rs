@@ -4,7 +4,8 @@
 
 use std::{
     fs::File,
-    io::{self, Read, Seek as _},
+    io::{self, Read},
+    os::unix::fs::FileExt as _,
     path::Path,
 };
 
@@ -16,7 +17,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     DecodeError, DecodeLimits,
-    formats::{Source, decompressed},
+    formats::{Source, decompressed, is_read_from_its_end},
 };
 
 /// How many pieces of an object wait for the decoder.
@@ -76,13 +77,59 @@ pub(crate) struct Unread {
 impl Unread {
     /// Make it a source, decompressed; on disk where the format is read from its end. Blocks.
     pub(crate) fn into_source(self, limits: &DecodeLimits, scratch_dir: &Path) -> Result<Source, DecodeError> {
-        let mut reader = decompressed(self.compression, self.reader, limits);
-        if self.format != Format::Parquet {
-            return Ok(Source::Stream(reader));
+        let compression = self.compression;
+        Ok(match self.into_content(limits, scratch_dir)? {
+            Content::Stream { reader, .. } => Source::Stream(decompressed(compression, reader, limits)),
+            Content::File(file) => Source::Blob(file.try_into()?),
+        })
+    }
+
+    /// Make it content that others decode: decompressed and on disk where the format is read from its end. Blocks.
+    pub(crate) fn into_content(self, limits: &DecodeLimits, scratch_dir: &Path) -> Result<Content, DecodeError> {
+        if !is_read_from_its_end(self.format) {
+            return Ok(Content::Stream { reader: self.reader, offset: 0 });
         }
         let mut file: File = tempfile::tempfile_in(scratch_dir)?;
-        io::copy(&mut reader, &mut file)?;
-        file.rewind()?;
-        Ok(Source::File(file))
+        io::copy(&mut decompressed(self.compression, self.reader, limits), &mut file)?;
+        Ok(Content::File(file))
+    }
+}
+
+/// The bytes of an upload as they are handed out.
+pub(crate) enum Content {
+    /// From front to back, as they came in.
+    Stream {
+        /// What is still to be read.
+        reader: Box<dyn Read + Send>,
+        /// How many bytes were read.
+        offset: u64,
+    },
+    /// From anywhere, decompressed.
+    File(File),
+}
+
+impl Content {
+    /// How many bytes there are, where that is known.
+    pub(crate) fn size_bytes(&self) -> io::Result<u64> {
+        match self {
+            Self::Stream { .. } => Ok(0),
+            Self::File(file) => Ok(file.metadata()?.len()),
+        }
+    }
+
+    /// At most so many bytes from this offset on; none at the end.
+    pub(crate) fn piece(&mut self, from: u64, length: usize) -> io::Result<Vec<u8>> {
+        let mut piece = vec![0; length];
+        let count = match self {
+            Self::Stream { offset, .. } if *offset != from => return Err(io::ErrorKind::NotSeekable.into()),
+            Self::Stream { reader, offset } => {
+                let count = reader.read(&mut piece)?;
+                *offset += count as u64;
+                count
+            }
+            Self::File(file) => file.read_at(&mut piece, from)?,
+        };
+        piece.truncate(count);
+        Ok(piece)
     }
 }

@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures::{StreamExt as _, stream};
 use sluice_domain::{ErrorKind, Failure as _, PageRequest, TableEntry, UploadEntry, UploadId, UploadState};
 use tokio_util::sync::CancellationToken;
 
@@ -15,6 +16,8 @@ use crate::{Ingest, IngestError, in_flight::Subject};
 
 /// How many uploads one pass takes up.
 const MAX_PER_PASS: u32 = 10_000;
+/// How many are finished at once: they share commits, and the slots of the pipeline bound the rest.
+const AT_ONCE: usize = 16;
 /// The longest wait between two tries of one upload.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
@@ -119,10 +122,16 @@ impl Ingest {
     }
 
     async fn finish_all(&self, entries: Vec<UploadEntry>, waits: &mut Waits) {
-        for id in entries.into_iter().map(|entry| entry.id).filter(|id| waits.is_over(*id)).collect::<Vec<_>>() {
-            // In a task of its own: what panics over one upload must not keep the others waiting.
-            let ingest = self.clone();
-            let outcome = tokio::spawn(async move { ingest.finish_unclaimed(id).await }).await;
+        let due: Vec<UploadId> = entries.into_iter().map(|entry| entry.id).filter(|id| waits.is_over(*id)).collect();
+        let mut finishing = stream::iter(due)
+            .map(|id| {
+                // In a task of its own: what panics over one upload must not keep the others waiting.
+                let ingest = self.clone();
+                let finishing = tokio::spawn(async move { ingest.finish_unclaimed(id).await });
+                async move { (id, finishing.await) }
+            })
+            .buffer_unordered(AT_ONCE);
+        while let Some((id, outcome)) = finishing.next().await {
             if let Err(error) = outcome.unwrap_or_else(|_| Err(IngestError::lost_task("task"))) {
                 tracing::warn!(upload.id = %id, %error, "could not finish an upload");
                 // What the upload needs is away, through no fault of its own: it goes on as soon as that is back.

@@ -71,18 +71,26 @@ pub struct Lake {
 
 impl Ingest {
     /// The service over this lake; scratch files go into `scratch_dir`, which must exist.
-    pub fn new(settings: IngestSettings, lake: Lake, metrics: IngestMetrics, scratch_dir: &Path) -> Self {
+    ///
+    /// # Errors
+    /// The processes that decode cannot be started.
+    pub fn new(
+        settings: IngestSettings,
+        lake: Lake,
+        metrics: IngestMetrics,
+        scratch_dir: &Path,
+    ) -> std::io::Result<Self> {
         let places = Arc::new(Semaphore::new(settings.concurrent_uploads));
         let Lake { zones, catalog, shelf } = lake;
         let tails = Arc::new(TailCheck::new(catalog.clone()));
         let (bell, wanted) = Bell::new(&settings.upkeep);
         let upkeep = Upkeep { settings: settings.upkeep.clone(), catalog: catalog.clone(), shelf: Arc::clone(&shelf) };
         let queue = CommitQueue::new(catalog.clone(), Arc::clone(&tails), bell);
-        let pipeline = Pipeline::new(settings, zones, scratch_dir.to_owned());
+        let pipeline = Pipeline::new(settings, zones, scratch_dir.to_owned())?;
         let road = Arc::new(Road { pipeline, catalog, shelf, metrics, queue, tails });
         let (in_flight, running, stopping) = (InFlight::default(), TaskTracker::new(), CancellationToken::new());
         tokio::spawn(upkeep.run(wanted, CancellationToken::clone(&stopping)));
-        Self { road, in_flight, places, running, stopping }
+        Ok(Self { road, in_flight, places, running, stopping })
     }
 
     /// Take a body, keep it in the raw zone, and add its rows to the table.

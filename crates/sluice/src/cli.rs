@@ -7,12 +7,16 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     client::{Connection, QueryCommand, UploadCommand},
+    decode_worker::{self, DecodeWorkerCommand},
     demo, integrity,
     query_worker::{self, QueryWorkerCommand},
     server::Server,
     settings::{Flags, Settings},
     telemetry,
 };
+
+/// The first number of an open file that is not standard input, output or error.
+const FIRST_AFTER_STANDARD: i32 = 3;
 
 /// Data-lake ingestion and catalog server
 #[derive(Parser)]
@@ -41,6 +45,9 @@ enum Command {
     /// Run the queries of the server that started this process
     #[command(hide = true)]
     QueryWorker(QueryWorkerCommand),
+    /// Decode a file of the server that started this process
+    #[command(name = sluice_ingest::DECODE_COMMAND, hide = true)]
+    DecodeWorker(DecodeWorkerCommand),
 }
 
 #[derive(clap::Args)]
@@ -53,6 +60,22 @@ struct ServeCommand {
 }
 
 impl Cli {
+    /// Do what the command line says, with a runtime if that needs one.
+    ///
+    /// # Errors
+    /// Whatever stops the command.
+    pub fn start(self) -> anyhow::Result<ExitCode> {
+        match &self.command {
+            // Threads of a runtime would take of the little that it may have.
+            Command::DecodeWorker(command) => decode_worker::run(command).map(|()| ExitCode::SUCCESS),
+            _ => {
+                // What this process was given open is not for those that it starts.
+                close_fds::set_fds_cloexec(FIRST_AFTER_STANDARD, &[]);
+                tokio::runtime::Runtime::new().context("cannot start")?.block_on(self.run())
+            }
+        }
+    }
+
     /// Do what the command line says.
     ///
     /// # Errors
@@ -66,6 +89,7 @@ impl Cli {
             Command::Scrub(command) => return integrity::scrub(command).await,
             Command::Repair(command) => return integrity::repair(command).await,
             Command::QueryWorker(command) => query_worker::run(command).await,
+            Command::DecodeWorker(command) => decode_worker::run(&command),
             Command::Openapi => {
                 say(&sluice_api::document().to_pretty_json()?);
                 Ok(())

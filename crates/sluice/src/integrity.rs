@@ -73,7 +73,7 @@ async fn open(command: LakeCommand) -> anyhow::Result<(Integrity, Catalog)> {
     std::fs::create_dir_all(&scratch_dir)?;
     let shelf = Arc::new(Shelf::new(Arc::clone(&zones)));
     let lake = Lake { zones, catalog: catalog.clone(), shelf };
-    Ok((Integrity::new(settings.ingest, lake, &scratch_dir), catalog))
+    Ok((Integrity::new(settings.ingest, lake, &scratch_dir)?, catalog))
 }
 
 fn line(value: &impl Serialize) {

@@ -6,6 +6,7 @@
 mod cli;
 mod client;
 mod connections;
+mod decode_worker;
 mod demo;
 mod integrity;
 mod lake;

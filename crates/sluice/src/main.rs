@@ -8,9 +8,8 @@ use clap::Parser as _;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match sluice::Cli::parse().run().await {
+fn main() -> ExitCode {
+    match sluice::Cli::parse().start() {
         Ok(code) => code,
         Err(error) => {
             report(&error);

@@ -76,7 +76,8 @@ impl Server {
             sluice_ingest::Lake { zones: Arc::clone(&zones), catalog: catalog.clone(), shelf: Arc::clone(&shelf) },
             ingest_metrics,
             &scratch_dir,
-        );
+        )
+        .context("the processes that decode files cannot be started")?;
         let queries = Arc::new(queries(settings.query, &settings.storage, &data_dir, (&ingest, &catalog, &shelf))?);
         let resumed = ingest.resume().await?;
         if resumed > 0 {

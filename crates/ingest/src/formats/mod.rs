@@ -5,20 +5,21 @@
 //! Invariant: what the first pass accepts, the second pass reads with the schema that the first one found.
 //! Invariant: no input makes a decoder panic past this module, loop without end or take memory without bound.
 
+mod blob;
 mod csv;
 mod decompress;
 mod json;
 mod parquet;
 
 use std::{
-    fs::File,
-    io::Read,
+    io::{Cursor, Read},
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use sluice_domain::{Format, ReadOptions};
 
+pub(crate) use blob::{Blob, ReadAt};
 pub(crate) use decompress::decompressed;
 
 use crate::{columns::Sink, decode_error::DecodeError, limits::DecodeLimits};
@@ -30,16 +31,21 @@ pub(crate) enum Source {
     /// To be read from front to back.
     Stream(Box<dyn Read + Send>),
     /// To be read from anywhere.
-    File(File),
+    Blob(Blob),
 }
 
 impl Source {
     fn into_reader(self) -> Box<dyn Read + Send> {
         match self {
             Self::Stream(reader) => reader,
-            Self::File(file) => Box::new(file),
+            Self::Blob(blob) => Box::new(blob.reader(0)),
         }
     }
+}
+
+/// Whether a format is read from its end, so that its bytes must lie where they can be read from anywhere.
+pub(crate) fn is_read_from_its_end(format: Format) -> bool {
+    format == Format::Parquet
 }
 
 /// What a file turned out to hold.
@@ -108,5 +114,5 @@ fn without_byte_order_mark(mut source: Box<dyn Read + Send>) -> Result<Box<dyn R
     if start == BYTE_ORDER_MARK {
         start.clear();
     }
-    Ok(Box::new(std::io::Cursor::new(start).chain(source)))
+    Ok(Box::new(Cursor::new(start).chain(source)))
 }

@@ -4,7 +4,7 @@
 //! Invariant: rows are counted with the whole length of their values before those are copied, and copied in pieces.
 //! Invariant: values change their type only where every one of them keeps its meaning.
 
-use std::{fs::File, io, sync::Arc};
+use std::{io, sync::Arc};
 
 use arrow::{
     array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array},
@@ -18,7 +18,7 @@ use parquet::{
 use sluice_domain::{ColumnName, Format, NameError};
 use sluice_table::storable_type;
 
-use super::{Decoder, Inferred, Reading, Source};
+use super::{Decoder, Inferred, Reading, Source, blob::Blob};
 use crate::{
     columns::{FieldIndex, Sink},
     decode_error::DecodeError,
@@ -104,16 +104,16 @@ fn check_row(slice: &Slice, rows_before: u64, limits: &DecodeLimits) -> Result<(
 
 /// A file with what its footer says.
 struct Opened {
-    file: File,
+    file: Blob,
     metadata: ArrowReaderMetadata,
     row_bytes: usize,
 }
 
 fn open(source: Source, limits: &DecodeLimits) -> Result<Opened, DecodeError> {
-    let Source::File(mut file) = source else {
+    let Source::Blob(file) = source else {
         return Err(DecodeError::Read(io::Error::from(io::ErrorKind::NotSeekable)));
     };
-    let footer = footer::read(&mut file, limits)?;
+    let footer = footer::read(&file, limits)?;
     footer::check(&footer, limits)?;
     let metadata = ParquetMetaDataReader::decode_metadata(&footer).map_err(refusal)?;
     let metadata = ArrowReaderMetadata::try_new(Arc::new(metadata), ArrowReaderOptions::new()).map_err(refusal)?;

@@ -3,10 +3,9 @@
 //! Parsers of footers recurse over the schema and build much from few bytes. This walk over the same Thrift
 //! structure only counts: it allocates nothing that grows with what the file claims.
 
-use std::io::{Read, Seek, SeekFrom};
-
 use sluice_domain::Format;
 
+use super::super::blob::Blob;
 use crate::{
     decode_error::DecodeError,
     limits::{COLUMN_DEPTH, DecodeLimits},
@@ -24,34 +23,27 @@ const MAX_NESTING: usize = 32;
 const LEVELS_A_LIST: usize = 2;
 
 /// The bytes of the footer.
-pub(super) fn read(file: &mut (impl Read + Seek), limits: &DecodeLimits) -> Result<Vec<u8>, DecodeError> {
-    let size_bytes = file.seek(SeekFrom::End(0))?;
+pub(super) fn read(file: &Blob, limits: &DecodeLimits) -> Result<Vec<u8>, DecodeError> {
+    let size_bytes = file.size_bytes();
     if size_bytes == 0 {
         return Err(DecodeError::Empty);
     }
     if size_bytes < MAGIC.len() as u64 + TAIL_BYTES {
         return Err(bad("the file is too short"));
     }
-    let mut magic = [0; 4];
-    let mut length = [0; 4];
-    file.seek(SeekFrom::Start(size_bytes - TAIL_BYTES))?;
-    file.read_exact(&mut length)?;
-    file.read_exact(&mut magic)?;
-    if &magic == ENCRYPTED_MAGIC {
+    let tail = file.range(size_bytes - TAIL_BYTES, TAIL_BYTES as usize)?;
+    let (length, magic) = tail.split_first_chunk().ok_or_else(damaged)?;
+    if magic == ENCRYPTED_MAGIC {
         return Err(bad("the file is encrypted"));
     }
-    let length = u64::from(u32::from_le_bytes(length));
-    if &magic != MAGIC || length > size_bytes - TAIL_BYTES - MAGIC.len() as u64 {
+    let length = u32::from_le_bytes(*length);
+    if magic != MAGIC || u64::from(length) > size_bytes - TAIL_BYTES - MAGIC.len() as u64 {
         return Err(bad("the file does not end with a footer; was it cut off?"));
     }
-    if length > limits.parquet_footer_bytes {
+    if u64::from(length) > limits.parquet_footer_bytes {
         return Err(bad(&format!("the footer has more than {} bytes", limits.parquet_footer_bytes)));
     }
-    file.seek(SeekFrom::Start(size_bytes - TAIL_BYTES - length))?;
-    let mut footer = Vec::new();
-    file.take(length).read_to_end(&mut footer)?;
-    file.seek(SeekFrom::Start(0))?;
-    Ok(footer)
+    Ok(file.range(size_bytes - TAIL_BYTES - u64::from(length), length as usize)?)
 }
 
 /// Check that what the footer tells of is within the limits.

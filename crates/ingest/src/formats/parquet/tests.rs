@@ -1,8 +1,4 @@
-use std::{
-    fs::File,
-    io::{Seek as _, Write as _},
-    sync::Arc,
-};
+use std::{fs::File, io::Write as _, sync::Arc};
 
 use arrow::{
     array::{
@@ -43,8 +39,7 @@ fn options() -> ReadOptions {
 fn source(bytes: &[u8]) -> Source {
     let mut file: File = tempfile::tempfile().unwrap();
     file.write_all(bytes).unwrap();
-    file.rewind().unwrap();
-    Source::File(file)
+    Source::Blob(file.try_into().unwrap())
 }
 
 fn inferred(bytes: &[u8]) -> Result<Inferred, DecodeError> {
