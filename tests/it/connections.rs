@@ -186,3 +186,28 @@ async fn a_request_that_is_no_http_is_refused() {
     assert_eq!(lake.get("/healthz").await.0, 200);
     lake.stop().await;
 }
+
+#[tokio::test]
+async fn a_refusal_of_what_was_not_read_ends_the_connection_and_one_of_what_was_read_does_not() {
+    let lake = TestLake::builder().set(|settings| settings.ingest.min_free_bytes = u64::MAX).serve().await;
+    let upload = |length: usize, body: &str| {
+        format!(
+            "POST /api/v1/tables/a/t/uploads?format=csv HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n{body}"
+        )
+    };
+    let mut connection = lake.connect(&upload(10_000_000, "id\n")).await;
+    let (status, text) = read_answer(&mut connection).await.unwrap();
+    assert_eq!(status, 507, "{text}");
+    assert!(text.contains("\r\nconnection: close\r\n"), "{text}");
+
+    let query = "{\"sql\": \"SELECT\"}";
+    let length = query.len();
+    let request = format!(
+        "POST /api/v1/queries HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+         content-length: {length}\r\n\r\n{query}"
+    );
+    let mut connection = lake.connect(&request).await;
+    let (status, text) = read_answer(&mut connection).await.unwrap();
+    assert!(status == 400 && !text.contains("connection: close"), "{text}");
+    lake.stop().await;
+}

@@ -14,6 +14,7 @@ mod integrity;
 mod recovery;
 mod tables;
 mod two_servers;
+mod upkeep;
 mod uploads;
 
 mod settings;

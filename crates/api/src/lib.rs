@@ -12,6 +12,7 @@ mod auth;
 mod problem;
 mod request_context;
 mod same_origin;
+mod unread_body;
 
 mod body;
 mod extract;

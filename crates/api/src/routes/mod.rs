@@ -15,7 +15,7 @@ use utoipa::OpenApi as _;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use crate::{App, openapi, request_context, same_origin};
+use crate::{App, openapi, request_context, same_origin, unread_body};
 
 /// The routes with their descriptions: a new one is a line here.
 fn described() -> OpenApiRouter<App> {
@@ -60,5 +60,6 @@ pub fn router(app: App) -> Router {
         .layer(middleware::from_fn_with_state(Arc::clone(&app.authenticator), same_origin::guard))
         .layer(CatchPanicLayer::custom(request_context::panicked))
         .layer(middleware::from_fn(request_context::surround))
+        .layer(middleware::from_fn(unread_body::end_connection))
         .with_state(app)
 }
