@@ -109,7 +109,7 @@ impl Wall {
 }
 
 /// Whether files of a format are decoded behind the wall. Those of text are read by safe code through buffers that
-/// have limits.
+/// have limits, and come often and small: a process for each would cost more than they do.
 fn is_isolated(format: Format) -> bool {
     match format {
         Format::Parquet => true,

@@ -137,12 +137,12 @@ fn who_is_not_listened_to_is_told() {
     assert!(serving.join().unwrap().is_err());
 }
 
-/// A program that greets as it should, and then does this.
+/// A program that greets as it should, waits for its task, and then does this.
 fn program(script: &str) -> (TempDir, WorkerSettings) {
     let folder = tempfile::tempdir().unwrap();
     let executable = folder.path().join("program");
     let greeting = r"printf 'H\010\000\000\000\001\000\000\000\000\000\000\000'";
-    fs::write(&executable, format!("#!/bin/sh\n{greeting}\n{script}\n")).unwrap();
+    fs::write(&executable, format!("#!/bin/sh\n{greeting}\nhead -c 1 >/dev/null\n{script}\n")).unwrap();
     fs::set_permissions(&executable, fs::Permissions::from_mode(0o700)).unwrap();
     let executable = Some(executable);
     (folder, WorkerSettings { executable, fruitless_cpu_seconds: 1, silent_seconds: 1000, ..WorkerSettings::default() })
@@ -235,7 +235,7 @@ fn a_program_that_cannot_decode_is_refused_at_once() {
 
 #[test]
 fn spare_processes_are_new_alive_and_end_with_the_pool() {
-    let (_folder, settings) = program("exec cat >/dev/null");
+    let (_folder, settings) = program("exit 0");
     let wall = wall(settings).unwrap();
     let take = || wall.worker(Format::Parquet).unwrap().unwrap();
     let (first, second) = (take(), take());

@@ -18,6 +18,7 @@ use crate::{
     damaged::{SOUND_ROWS, cut, flipped, sound},
     processes::{decoders, is_alive, resident_bytes},
     server::{Answer, ServerProcess},
+    text::{Text, hostile_text},
 };
 
 /// How long a refusal may take.
@@ -80,6 +81,20 @@ async fn a_hostile_file_is_refused_in_time() {
     assert!(own << 20 < MEMORY_BYTES, "the server had {own} MiB");
     assert_eq!(server.upload("sound", "parquet", sound()).await.status, 201);
     assert_eq!(server.count("sound").await, SOUND_ROWS);
+}
+
+#[tokio::test]
+async fn hostile_text_is_refused_in_time() {
+    let server = ServerProcess::start(&[]);
+    let memory = Memory::watch(server.id());
+    for (at, Text { name, format, bytes }) in hostile_text().into_iter().enumerate() {
+        assert_refused(name, &server.upload(&format!("t{at}"), format, bytes).await);
+        println!("memory: {} MiB", memory.most()[0]);
+    }
+    let [own, _] = memory.most();
+    assert!(own << 20 < MEMORY_BYTES, "the server had {own} MiB");
+    assert_eq!(server.upload("sound", "csv", b"a,b\n1,2\n".into()).await.status, 201);
+    assert_eq!(server.count("sound").await, 1);
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ mod damaged;
 mod parquet_bytes;
 mod processes;
 mod server;
+mod text;
 
 mod hostile;
 mod lifecycle;

@@ -10,11 +10,18 @@ use crate::decode_error::DecodeError;
 /// unless both lie between quotes that were never closed.
 const ENDING: &[u8] = b"\n\n";
 
+/// Delimiters of one record, those between quotes counted too: the parser remembers the place of each.
+const MAX_DELIMITERS: usize = 2 << 20;
+/// Delimiters are counted in records that are longer than this; shorter ones have no more than a parser may remember.
+const SHORT_BYTES: usize = 1 << 20;
+
 /// Hands a file to a parser that keeps whole records in memory.
 pub(super) struct Guard {
     inner: Box<dyn Read + Send>,
+    delimiter: u8,
     limit_bytes: usize,
     since_record: usize,
+    delimiters: usize,
     content_bytes: u64,
     /// What was handed out last: the parser does not tell which byte it stopped at.
     last_part: Vec<u8>,
@@ -23,13 +30,33 @@ pub(super) struct Guard {
 }
 
 impl Guard {
-    pub(super) fn new(inner: Box<dyn Read + Send>, limit_bytes: usize) -> Self {
-        Self { inner, limit_bytes, since_record: 0, content_bytes: 0, last_part: Vec::new(), ending: None }
+    pub(super) fn new(inner: Box<dyn Read + Send>, delimiter: u8, limit_bytes: usize) -> Self {
+        let last_part = Vec::new();
+        Self {
+            inner,
+            delimiter,
+            limit_bytes,
+            since_record: 0,
+            delimiters: 0,
+            content_bytes: 0,
+            last_part,
+            ending: None,
+        }
     }
 
     /// A record is complete.
     pub(super) fn record_ended(&mut self) {
-        self.since_record = 0;
+        (self.since_record, self.delimiters) = (0, 0);
+    }
+
+    fn count_delimiters(&mut self, part: &[u8]) -> Result<(), DecodeError> {
+        if self.since_record > SHORT_BYTES {
+            self.delimiters += part.iter().filter(|&&byte| byte == self.delimiter).count();
+        }
+        if self.delimiters <= MAX_DELIMITERS {
+            return Ok(());
+        }
+        Err(DecodeError::malformed(Format::Csv, format!("the record has more than {MAX_DELIMITERS} delimiters")))
     }
 
     /// Whether a record that reaches up to this byte swallowed the ending.
@@ -65,6 +92,7 @@ impl Read for Guard {
             return self.ending.insert(ENDING).read(buffer);
         }
         self.since_record += count;
+        self.count_delimiters(&buffer[..count])?;
         self.content_bytes += count as u64;
         self.last_part.clear();
         self.last_part.extend_from_slice(&buffer[..count]);

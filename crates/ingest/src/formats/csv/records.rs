@@ -43,7 +43,7 @@ impl Records {
         };
         let source = super::super::without_byte_order_mark(source)?;
         let mut records = Self {
-            reader: builder.from_reader(Guard::new(source, limits.record_bytes)),
+            reader: builder.from_reader(Guard::new(source, options.delimiter, limits.record_bytes)),
             record: ByteRecord::new(),
             names: Vec::new(),
             record_bytes: limits.record_bytes,

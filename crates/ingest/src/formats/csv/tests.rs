@@ -281,3 +281,15 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_record_of_delimiters_is_refused_before_it_is_remembered() {
+    let refused = |bytes: Vec<u8>| {
+        let error = inferred(&CsvOptions::default(), &bytes).unwrap_err();
+        assert!(error.to_string().contains("more than 2097152 delimiters"), "{error}");
+    };
+    refused(vec![b','; 4 << 20]);
+    refused([&b"a,b\n1,\""[..], &vec![b','; 4 << 20], b"\"\n"].concat());
+    let many = [&b"a,b\n1,\""[..], &b"12345678,".repeat(100_000), b"\"\n"].concat();
+    assert_eq!(inferred(&CsvOptions::default(), &many).unwrap().rows, 1);
+}

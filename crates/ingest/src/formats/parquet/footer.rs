@@ -92,6 +92,10 @@ impl<'f> Walk<'f> {
             if let Some(left) = open.last_mut() {
                 *left -= 1;
             }
+            // Readers take memory for as many children as are told of.
+            if usize::try_from(children).is_ok_and(|children| children > count) {
+                return Err(damaged());
+            }
             if children > 0 {
                 open.push(children);
             } else {
