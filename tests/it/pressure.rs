@@ -1,6 +1,10 @@
 //! More work than the server takes on, and what stays quick meanwhile.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use axum::http::Method;
 use futures::future::join_all;
@@ -37,12 +41,18 @@ async fn one_upload_more_than_there_are_places_is_told_at_once_to_come_again() {
     assert_eq!(lake.count("a.t").await, 2 * MANY as u64);
 }
 
-/// How many scratch files this process has open in the lake: each decode has one for what it writes.
+/// How many scratch files this process has open in the lake at one moment: each decode has one for what it writes.
 fn scratch_files(lake: &TestLake) -> usize {
+    // A look takes its time: what was open all the while between two looks was open at once.
+    let (before, after) = (open_scratch_files(lake), open_scratch_files(lake));
+    before.intersection(&after).count()
+}
+
+fn open_scratch_files(lake: &TestLake) -> BTreeSet<PathBuf> {
     let scratch = lake.data_dir().canonicalize().unwrap().join("scratch");
     let open = std::fs::read_dir("/proc/self/fd").unwrap().map(Result::unwrap);
     // A file may be closed while it is looked at.
-    open.filter_map(|entry| std::fs::read_link(entry.path()).ok()).filter(|file| file.starts_with(&scratch)).count()
+    open.filter_map(|entry| std::fs::read_link(entry.path()).ok()).filter(|file| file.starts_with(&scratch)).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

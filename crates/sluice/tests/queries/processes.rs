@@ -19,11 +19,15 @@ pub(crate) fn is_alive(pid: u32) -> bool {
     stat(pid).is_some_and(|fields| fields[0] != "Z" && fields[0] != "X")
 }
 
-/// The processes that a process has started and that run.
+/// The processes for queries that a process has started and that run.
 pub(crate) fn children(parent: u32) -> Vec<u32> {
     let entries = fs::read_dir("/proc").unwrap();
     let pids = entries.filter_map(|entry| entry.unwrap().file_name().to_str()?.parse::<u32>().ok());
-    pids.filter(|pid| stat(*pid).is_some_and(|fields| fields[1] == parent.to_string()) && is_alive(*pid)).collect()
+    let is_child = |pid: &u32| stat(*pid).is_some_and(|fields| fields[1] == parent.to_string()) && is_alive(*pid);
+    // The server has processes that decode files, too.
+    let is_worker =
+        |pid: &u32| fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.contains("query-worker"));
+    pids.filter(is_child).filter(is_worker).collect()
 }
 
 /// How long a process has computed, in ticks of a hundredth of a second.
