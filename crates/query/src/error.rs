@@ -123,6 +123,9 @@ impl QueryError {
     }
 }
 
+/// What the scan says where a condition that was pushed into it cannot be evaluated.
+const FILTER_FAILED: &str = "Error evaluating filter predicate";
+
 enum Blame {
     Caller,
     Limits,
@@ -130,7 +133,12 @@ enum Blame {
 }
 
 fn blame(error: &DataFusionError) -> Blame {
-    if is_of_storage(error) { Blame::Server } else { blame_of_engine(error) }
+    match blame_of_engine(error) {
+        _ if is_of_storage(error) => Blame::Server,
+        // What a condition says of a value comes out of the scan that it was pushed into as a text.
+        Blame::Server if error.to_string().contains(FILTER_FAILED) => Blame::Caller,
+        blame => blame,
+    }
 }
 
 fn blame_of_engine(error: &DataFusionError) -> Blame {
