@@ -12,7 +12,7 @@ pub(crate) const COLUMN_DEPTH: usize = 16;
 pub struct DecodeLimits {
     /// Bytes after decompression; for Parquet, bytes of the values in memory.
     pub decoded_bytes: u64,
-    /// How many bytes one compressed byte may become, once the first 16 MiB are decoded.
+    /// How many bytes one compressed byte may become, once the first 16 MiB are decoded; in Parquet, the first GiB.
     pub ratio: u64,
     /// Columns of a file, fields within objects counted too.
     pub columns: usize,

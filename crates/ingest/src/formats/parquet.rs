@@ -8,7 +8,7 @@ use std::{io, sync::Arc};
 
 use arrow::{
     array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array},
-    datatypes::{Field, Schema, SchemaRef},
+    datatypes::{DataType, Field, Schema, SchemaRef},
 };
 use parquet::{
     arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder},
@@ -38,6 +38,8 @@ pub(super) const DECODER: Decoder = Decoder { infer, decode };
 /// How much the fixed-size values of one batch take in memory: wide files are read in shorter batches.
 const BATCH_BYTES: usize = 8 << 20;
 const VALUE_BYTES: usize = 8;
+/// How many decoded bytes a file may have whatever its own length: columns of one value take next to none of it.
+const RATIO_FREE_BYTES: u64 = 1 << 30;
 
 fn infer(reading: &Reading, source: Source) -> Result<Inferred, DecodeError> {
     let Opened { metadata, .. } = open(source, reading.limits)?;
@@ -64,10 +66,14 @@ fn decode<'s>(
     sink: &'s mut Sink<'s>,
 ) -> Result<u64, DecodeError> {
     let Opened { file, metadata, row_bytes } = open(source, reading.limits)?;
+    let limit_bytes = allowance(file.size_bytes(), reading.limits);
     for field in metadata.schema().fields() {
         storable_field(field)?;
     }
     let promised = promised_rows(&metadata);
+    if promised.saturating_mul(least_row_bytes(metadata.schema())) > limit_bytes {
+        return Err(DecodeError::TooLarge { limit_bytes });
+    }
     let sources = sources(metadata.schema(), schema)?;
     let row_bytes = row_bytes.max(VALUE_BYTES * schema.fields().len()).max(1);
     let batch_rows = reading.limits.batch_rows.min(BATCH_BYTES / row_bytes).max(1);
@@ -76,8 +82,8 @@ fn decode<'s>(
     for batch in builder.build().map_err(refusal)? {
         let batch = batch.map_err(|error| DecodeError::malformed(Format::Parquet, error.to_string()))?;
         decoded_bytes = decoded_bytes.saturating_add(slices::batch_bytes(&batch, 0, batch.num_rows()));
-        if decoded_bytes > reading.limits.decoded_bytes {
-            return Err(DecodeError::TooLarge { limit_bytes: reading.limits.decoded_bytes });
+        if decoded_bytes > limit_bytes {
+            return Err(DecodeError::TooLarge { limit_bytes });
         }
         for slice in slices::slices(&batch) {
             check_row(&slice, rows, reading.limits)?;
@@ -91,6 +97,20 @@ fn decode<'s>(
         return Err(DecodeError::malformed(Format::Parquet, reason));
     }
     Ok(rows)
+}
+
+/// How many bytes the values of a file of this length may have in memory.
+fn allowance(size_bytes: u64, limits: &DecodeLimits) -> u64 {
+    size_bytes.saturating_mul(limits.ratio).max(RATIO_FREE_BYTES).min(limits.decoded_bytes)
+}
+
+/// What the values of a row take in memory at the least, as [`slices::batch_bytes`] counts them.
+fn least_row_bytes(schema: &Schema) -> u64 {
+    let least = |field: &Arc<Field>| match field.data_type() {
+        DataType::Utf8View | DataType::BinaryView => size_of::<i32>(),
+        other => other.primitive_width().unwrap_or(0),
+    };
+    schema.fields().iter().map(least).sum::<usize>() as u64
 }
 
 /// Check that a piece that cannot be cut, being one row, is no longer than a record may be.

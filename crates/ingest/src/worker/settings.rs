@@ -40,7 +40,7 @@ impl Default for WorkerSettings {
         Self {
             executable: None,
             spare: 1,
-            address_space_bytes: 2 << 30,
+            address_space_bytes: 1 << 30,
             cpu_seconds: 3600,
             fruitless_cpu_seconds: 6,
             min_bytes_per_cpu_second: 4 << 20,

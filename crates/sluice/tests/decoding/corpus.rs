@@ -23,6 +23,7 @@ pub(crate) fn hostile() -> Vec<Hostile> {
         Hostile { name: "prefixes-in-few-rows", bytes: prefixes(64 << 20, 100) },
         Hostile { name: "list-of-one-row", bytes: long_list(1 << 30) },
         Hostile { name: "list-of-two-billion", bytes: long_list((1 << 31) - 1) },
+        Hostile { name: "rows-of-one-number", bytes: same(1 << 30) },
         Hostile { name: "nothing", bytes: Vec::new() },
         Hostile { name: "magic-only", bytes: MAGIC.into() },
         Hostile { name: "magic-twice", bytes: [MAGIC, MAGIC].concat() },

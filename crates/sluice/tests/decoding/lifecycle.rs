@@ -25,7 +25,7 @@ async fn all_spare(server: &ServerProcess) -> BTreeSet<u32> {
 
 #[tokio::test]
 async fn a_decoder_has_limits_and_nothing_of_the_server() {
-    let server = ServerProcess::start(&[("INGEST__WORKER__ADDRESS_SPACE_BYTES", "1073741824")]);
+    let server = ServerProcess::start(&[("INGEST__WORKER__ADDRESS_SPACE_BYTES", "1234567168")]);
     let process = spare(&server).await;
     let limit = |name: &str| {
         let limits = about(process, "limits");
@@ -35,7 +35,7 @@ async fn a_decoder_has_limits_and_nothing_of_the_server() {
         values[0].clone()
     };
     wait_for("limits", || (limit("Max file size") == "0").then_some(())).await;
-    assert_eq!(limit("Max address space"), "1073741824");
+    assert_eq!(limit("Max address space"), "1234567168");
     assert_eq!(limit("Max cpu time"), "3600");
     assert_eq!(limit("Max core file size"), "0");
     assert_eq!(limit("Max open files"), "0");
@@ -74,6 +74,7 @@ async fn spare_decoders_that_die_cost_no_upload() {
     let server = ServerProcess::start(&[]);
     for process in all_spare(&server).await {
         signal(process, "KILL");
+        wait_for("its end", || (!is_alive(process)).then_some(())).await;
     }
     assert_eq!(server.upload("t", "parquet", sound()).await.status, 201);
     assert_eq!(server.count("t").await, SOUND_ROWS);

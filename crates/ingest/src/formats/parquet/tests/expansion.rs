@@ -112,3 +112,13 @@ fn a_shared_value_is_not_counted_with_its_whole_page_in_every_batch() {
     let outcome = decode(&options(), source(&bytes), &schema, &limits, &mut |_| Ok(()));
     assert_eq!(outcome.unwrap(), 50_000);
 }
+
+#[rstest]
+#[case(1000, 10 << 30, 1 << 30)]
+#[case(1000, 5000, 5000)]
+#[case(10 << 20, 10 << 30, 2000 << 20)]
+#[case(u64::MAX, 10 << 30, 10 << 30)]
+fn a_file_may_become_so_much(#[case] size_bytes: u64, #[case] decoded_bytes: u64, #[case] allowed: u64) {
+    let limits = DecodeLimits { decoded_bytes, ..DecodeLimits::default() };
+    assert_eq!(super::super::allowance(size_bytes, &limits), allowed);
+}
