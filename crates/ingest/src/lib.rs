@@ -41,4 +41,6 @@ pub use metrics::IngestMetrics;
 pub use settings::IngestSettings;
 pub use upkeep::UpkeepSettings;
 pub use upload::{Ingest, Lake, Outcome, UploadRequest};
-pub use worker::{ADDRESS_SPACE_ARGUMENT, CPU_ARGUMENT, DECODE_COMMAND, Isolation, WorkerSettings, serve_decoding};
+pub use worker::{
+    ADDRESS_SPACE_ARGUMENT, CPU_ARGUMENT, DECODE_COMMAND, Isolation, MEMORY_ARGUMENT, WorkerSettings, serve_decoding,
+};

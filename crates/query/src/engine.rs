@@ -28,10 +28,11 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    /// Start the threads for this many queries at once.
-    pub(crate) fn start(concurrency: usize) -> io::Result<Self> {
+    /// Start so many threads, for this many queries at once.
+    pub(crate) fn start(concurrency: usize, threads: usize) -> io::Result<Self> {
         let runtime = Builder::new_multi_thread()
             .thread_name("query")
+            .worker_threads(threads.max(1))
             .thread_stack_size(STACK_BYTES)
             .max_blocking_threads(concurrency.saturating_mul(1 + SPILL_THREADS))
             .enable_all()

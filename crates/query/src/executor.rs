@@ -54,7 +54,7 @@ impl Executor {
     /// # Errors
     /// What the system says where it gives no threads.
     pub(crate) fn alone(settings: Arc<QuerySettings>, opener: Arc<dyn TableOpener>) -> io::Result<Self> {
-        let engine = Arc::new(Engine::start(settings.concurrency)?);
+        let engine = Arc::new(Engine::start(settings.concurrency, settings.threads())?);
         Ok(Self::new(engine, settings, opener))
     }
 

@@ -171,7 +171,7 @@ impl QueryService {
 }
 
 fn started(settings: QuerySettings) -> io::Result<(Arc<QuerySettings>, Arc<Engine>)> {
-    let engine = Engine::start(places(&settings))?;
+    let engine = Engine::start(places(&settings), settings.threads())?;
     Ok((Arc::new(settings), Arc::new(engine)))
 }
 

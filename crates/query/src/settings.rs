@@ -29,6 +29,9 @@ pub struct QuerySettings {
     pub default_row_limit: u64,
     /// How many rows a query answers at the most, whatever number the caller says.
     pub max_row_limit: u64,
+    /// How many threads compute in each process. Default: one for each core, and in processes that run queries two for
+    /// each core, shared out among as many as run at once: more would keep the server itself waiting.
+    pub threads: Option<usize>,
     /// Into how many parallel parts one query is split.
     pub target_partitions: usize,
     /// What is between a query and the server.
@@ -48,6 +51,10 @@ pub enum Isolation {
     None,
 }
 
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// What a process needs besides the memory that queries are limited to: code, stacks, buffers of what is read.
 const OVERHEAD_BYTES: u64 = 2 << 30;
 
@@ -63,6 +70,7 @@ impl Default for QuerySettings {
             max_sql_bytes: 65_536,
             default_row_limit: 1_000,
             max_row_limit: 100_000,
+            threads: None,
             target_partitions: 2,
             isolation: Isolation::Process,
             address_space_bytes: None,
@@ -71,6 +79,16 @@ impl Default for QuerySettings {
 }
 
 impl QuerySettings {
+    /// How many threads compute in this process.
+    pub(crate) fn threads(&self) -> usize {
+        self.threads.unwrap_or_else(cores)
+    }
+
+    /// How many threads compute in each of the processes that run queries.
+    pub(crate) fn worker_threads(&self) -> usize {
+        self.threads.unwrap_or_else(|| (2 * cores()).div_ceil(self.concurrency.max(1)))
+    }
+
     /// The address space of a process that runs a query, in bytes.
     pub fn worker_address_space_bytes(&self) -> u64 {
         self.address_space_bytes.unwrap_or_else(|| (self.memory_bytes as u64).saturating_add(OVERHEAD_BYTES))

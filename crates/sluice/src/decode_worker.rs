@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::Context as _;
 use rlimit::{Resource, setrlimit};
-use sluice_ingest::{ADDRESS_SPACE_ARGUMENT, CPU_ARGUMENT, serve_decoding};
+use sluice_ingest::{ADDRESS_SPACE_ARGUMENT, CPU_ARGUMENT, MEMORY_ARGUMENT, serve_decoding};
 
 /// What the process is told on its command line: limits.
 #[derive(clap::Args)]
@@ -18,6 +18,9 @@ pub(crate) struct DecodeWorkerCommand {
     /// The most address space that the process may take, in bytes
     #[arg(long = ADDRESS_SPACE_ARGUMENT)]
     address_space_bytes: u64,
+    /// The most memory of its own that the process may take, in bytes
+    #[arg(long = MEMORY_ARGUMENT)]
+    memory_bytes: u64,
     /// For how long the process may compute, in seconds
     #[arg(long = CPU_ARGUMENT)]
     cpu_seconds: u64,
@@ -30,6 +33,7 @@ pub(crate) fn run(command: &DecodeWorkerCommand) -> anyhow::Result<()> {
     let output = File::from(stdout().as_fd().try_clone_to_owned()?);
     let limits = [
         (Resource::AS, command.address_space_bytes),
+        (Resource::DATA, command.memory_bytes),
         (Resource::CPU, command.cpu_seconds),
         (Resource::CORE, 0),
         // Whatever a file makes of the decoder, it opens no file and no socket, and writes into none.

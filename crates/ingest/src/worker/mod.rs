@@ -20,7 +20,7 @@ use std::{io, path::Path};
 use arrow::datatypes::SchemaRef;
 use sluice_domain::{Format, ReadOptions};
 
-pub use process::{ADDRESS_SPACE_ARGUMENT, CPU_ARGUMENT, DECODE_COMMAND};
+pub use process::{ADDRESS_SPACE_ARGUMENT, CPU_ARGUMENT, DECODE_COMMAND, MEMORY_ARGUMENT};
 pub use serve::serve_decoding;
 pub use settings::{Isolation, WorkerSettings};
 

@@ -22,6 +22,8 @@ use super::{
 pub const DECODE_COMMAND: &str = "decode-worker";
 /// The argument for [`WorkerSettings::address_space_bytes`].
 pub const ADDRESS_SPACE_ARGUMENT: &str = "address-space-bytes";
+/// The argument for [`WorkerSettings::memory_bytes`].
+pub const MEMORY_ARGUMENT: &str = "memory-bytes";
 /// The argument for [`WorkerSettings::cpu_seconds`].
 pub const CPU_ARGUMENT: &str = "cpu-seconds";
 
@@ -35,7 +37,7 @@ const LAST_WORDS_BYTES: u64 = 4 << 10;
 /// How processes that decode are started.
 pub(super) struct Program {
     executable: PathBuf,
-    arguments: [OsString; 5],
+    arguments: [OsString; 7],
 }
 
 impl Program {
@@ -46,9 +48,10 @@ impl Program {
             None => std::env::current_exe()?,
         };
         let limit = |name: &str, value: u64| [format!("--{name}").into(), value.to_string().into()];
-        let [memory, bytes] = limit(ADDRESS_SPACE_ARGUMENT, settings.address_space_bytes);
+        let [space, space_bytes] = limit(ADDRESS_SPACE_ARGUMENT, settings.address_space_bytes);
+        let [memory, bytes] = limit(MEMORY_ARGUMENT, settings.memory_bytes);
         let [cpu, seconds] = limit(CPU_ARGUMENT, settings.cpu_seconds);
-        Ok(Self { executable, arguments: [DECODE_COMMAND.into(), memory, bytes, cpu, seconds] })
+        Ok(Self { executable, arguments: [DECODE_COMMAND.into(), space, space_bytes, memory, bytes, cpu, seconds] })
     }
 
     /// Start one, and wait until it is ready.

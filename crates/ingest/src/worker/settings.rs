@@ -25,6 +25,8 @@ pub struct WorkerSettings {
     pub spare: usize,
     /// The most address space that a process may take, in bytes.
     pub address_space_bytes: u64,
+    /// The most memory of its own that a process may take, its program and its stacks aside, in bytes.
+    pub memory_bytes: u64,
     /// For how long a process may compute at most, in seconds.
     pub cpu_seconds: u64,
     /// For how long a process may compute without giving rows, in seconds.
@@ -41,6 +43,7 @@ impl Default for WorkerSettings {
             executable: None,
             spare: 1,
             address_space_bytes: 1 << 30,
+            memory_bytes: 384 << 20,
             cpu_seconds: 3600,
             fruitless_cpu_seconds: 6,
             min_bytes_per_cpu_second: 4 << 20,

@@ -73,7 +73,12 @@ impl Worker {
     ) -> Result<Self, QueryError> {
         std::fs::create_dir_all(&spill_dir).map_err(QueryError::fault)?;
         let mut worker = Self::spawn(program, spill_dir).map_err(QueryError::fault)?;
-        let settings = QuerySettings { concurrency: 1, spill_dir: Some(worker.spill_dir.clone()), ..settings.clone() };
+        let settings = QuerySettings {
+            concurrency: 1,
+            threads: Some(settings.worker_threads()),
+            spill_dir: Some(worker.spill_dir.clone()),
+            ..settings.clone()
+        };
         let open = Request::Open { settings, lake: program.lake.clone() };
         let ready = async {
             worker.send(&open).await?;
