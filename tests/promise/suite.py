@@ -93,7 +93,7 @@ def arguments():
     parser = argparse.ArgumentParser(description="The figures that prove the promise")
     parser.add_argument("--long", action="store_true", help="all kills, cuts and rounds, not only some")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
-    parser.add_argument("--servers", type=int, default=1, help="how many servers share the lake of F5 and of F7")
+    parser.add_argument("--servers", type=int, default=2, help="how many servers share the lake of F5 and of F7")
     parser.add_argument("figures", nargs="*", metavar="figure", help=" ".join(FIGURES))
     asked = parser.parse_args()
     if unknown := set(asked.figures) - set(FIGURES):

@@ -58,6 +58,11 @@ impl Catalog {
         self.backend.writer()
     }
 
+    /// The place of this server among those that share the catalog, from 0.
+    pub fn node(&self) -> u32 {
+        self.node.number
+    }
+
     /// Whether another server works on this upload.
     pub fn is_foreign(&self, entry: &UploadEntry) -> bool {
         entry.node != self.node.number

@@ -53,7 +53,7 @@ impl Server {
         let listener = TcpListener::bind(settings.listen)
             .await
             .with_context(|| format!("cannot listen at {}", settings.listen))?;
-        // The catalog comes first: its lock keeps a second server from the same folders.
+        // The catalog comes first: it gives this server its place among those that share the folder.
         let catalog = Catalog::open(&data_dir).await?;
         let zones = Arc::new(Zones::open(&settings.storage, &data_dir)?);
         zones.probe().await?;
@@ -159,7 +159,7 @@ fn queries(
     (ingest, catalog, shelf): (&Ingest, &Catalog, &Arc<Shelf>),
 ) -> anyhow::Result<QueryService> {
     let names = Arc::new(LakeNames { catalog: catalog.clone(), ingest: ingest.clone() });
-    let spill_dir = settings.spill_dir.get_or_insert_with(|| data_dir.join("spill"));
+    let spill_dir = settings.spill_dir.get_or_insert_with(|| data_dir.join("spill").join(catalog.node().to_string()));
     std::fs::create_dir_all(&*spill_dir)
         .with_context(|| format!("the folder {} cannot be made", spill_dir.display()))?;
     Ok(match settings.isolation {
