@@ -149,7 +149,7 @@ impl Upkeep {
             Ok::<(), IngestError>(())
         };
         let outcome = lease.hold(work).await;
-        lease.release().await?;
+        release(&lease).await;
         outcome
     }
 
@@ -204,7 +204,7 @@ impl Upkeep {
         }
         let Some(lease) = self.lease(table).await? else { return Ok(()) };
         let outcome = lease.hold(table.delete_orphans(&lease, orphans)).await;
-        lease.release().await?;
+        release(&lease).await;
         let gone: Vec<String> = outcome?.into_iter().map(|orphan| orphan.path).collect();
         tracing::info!(table.name = %entry.name, files = gone.len(), "deleted files of uploads that failed");
         Ok(self.catalog.inventory().forget_files(entry.id, &gone).await?)
@@ -212,6 +212,13 @@ impl Upkeep {
 
     async fn lease(&self, table: &Table) -> Result<Option<Lease>, IngestError> {
         Ok(Lease::acquire(table.folder(), MAINTENANCE, self.catalog.writer(), LEASE_TTL).await?)
+    }
+}
+
+/// Give a lease back; one that cannot be ends with its time.
+async fn release(lease: &Lease) {
+    if let Err(error) = lease.release().await {
+        tracing::warn!(%error, "a lease could not be given back");
     }
 }
 

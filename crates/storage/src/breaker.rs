@@ -170,6 +170,10 @@ impl Admission {
     /// The service answered. That is a success, unless a failure follows.
     fn answered(&mut self) {
         self.was_answered = true;
+        // A trial ends with its first answer: its reader may take as long as it likes over the rest.
+        if std::mem::take(&mut self.is_trial) {
+            self.breaker.succeeded(true);
+        }
     }
 
     fn failed(mut self) {

@@ -80,21 +80,25 @@ impl Integrity {
             findings.into_iter().for_each(|finding| tell(finding.left("a server maintains the table; try again")));
             return Ok(());
         };
-        let bad = table.find_bad_checkpoints().await?;
-        for finding in findings {
-            let path = finding.path.clone().unwrap_or_default();
-            let judged = bad.iter().find(|bad| bad.path == path).cloned();
-            // One that says what the log says, in other bytes than were written, goes too.
-            let reason = finding.detail.clone();
-            let bad = judged.unwrap_or_else(|| BadCheckpoint { version: version_of(&path), path, reason });
-            tell(match table.set_checkpoint_aside(&lease, &bad).await {
-                Ok(()) => {
-                    self.catalog.inventory().forget_files(entry.id, &[bad.path]).await?;
-                    finding.repaired("set aside: the log tells the same")
-                }
-                Err(error) => finding.left(&told(&error)),
-            });
-        }
+        let work = async {
+            let bad = table.find_bad_checkpoints().await?;
+            for finding in findings {
+                let path = finding.path.clone().unwrap_or_default();
+                let judged = bad.iter().find(|bad| bad.path == path).cloned();
+                // One that says what the log says, in other bytes than were written, goes too.
+                let reason = finding.detail.clone();
+                let bad = judged.unwrap_or_else(|| BadCheckpoint { version: version_of(&path), path, reason });
+                tell(match table.set_checkpoint_aside(&lease, &bad).await {
+                    Ok(()) => {
+                        self.catalog.inventory().forget_files(entry.id, &[bad.path]).await?;
+                        finding.repaired("set aside: the log tells the same")
+                    }
+                    Err(error) => finding.left(&told(&error)),
+                });
+            }
+            Ok::<(), IngestError>(())
+        };
+        lease.hold(work).await?;
         lease.release().await?;
         table.forget_snapshot().await;
         Ok(())

@@ -39,14 +39,17 @@ impl Pool {
 
     /// A process that waits for its file.
     pub(super) fn take(&self) -> io::Result<Worker> {
+        let mut last = None;
         for _ in 0..MAX_FOUND_DEAD {
-            let worker = self.next()?;
-            if worker.process.is_alive() {
-                return Ok(worker);
+            match self.next() {
+                Ok(worker) if worker.process.is_alive() => return Ok(worker),
+                Ok(_) => tracing::warn!("a process that waited for a file to decode has ended"),
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => return Err(error),
+                // It may tell of a start that failed long ago.
+                Err(error) => last = Some(error),
             }
-            tracing::warn!("a process that waited for a file to decode has ended");
         }
-        Err(io::Error::other("processes that decode do not live"))
+        Err(last.unwrap_or_else(|| io::Error::other("processes that decode do not live")))
     }
 
     fn next(&self) -> io::Result<Worker> {

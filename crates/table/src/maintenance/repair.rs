@@ -56,7 +56,8 @@ impl Table {
             None => None,
             Some(Err(reason)) => Some(reason),
             Some(Ok(hint)) if is_bad(hint.version) => Some("it points to a damaged checkpoint".to_owned()),
-            Some(Ok(hint)) if !log.has_checkpoint(hint.version) => {
+            // It may have been written since the log was listed.
+            Some(Ok(hint)) if !Log::list(&self.folder().store).await?.has_checkpoint(hint.version) => {
                 Some(format!("there is no checkpoint of version {}", hint.version))
             }
             Some(Ok(_)) => None,
