@@ -51,7 +51,12 @@ def _compare(stored, names, rows, same):
 
 
 def _same_row(row, other, order, types, same):
-    values = [other.get(name) for name in order] if isinstance(other, dict) else other
+    if isinstance(other, dict):
+        # Names of columns are the same whatever their cases.
+        folded = {name.casefold(): value for name, value in other.items()}
+        values = [folded.get(name.casefold()) for name in order]
+    else:
+        values = other
     return len(values) == len(row) and all(same(value, kind, text) for value, kind, text in zip(row, types, values))
 
 
