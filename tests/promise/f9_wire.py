@@ -3,6 +3,7 @@
 Invariant: an exchange ends by its deadline; an answer that comes before the request is sent whole is still read.
 """
 
+import contextlib
 import http.client
 import io
 import json
@@ -73,7 +74,9 @@ def _talk(connection, request, deadline, end_of_request):
             if writable and left:
                 left = left[connection.send(left[:PIECE_BYTES]) :]
                 if not left and end_of_request:
-                    connection.shutdown(socket.SHUT_WR)
+                    # A server that has closed the connection meanwhile needs no word of its end.
+                    with contextlib.suppress(OSError):
+                        connection.shutdown(socket.SHUT_WR)
         except BlockingIOError:
             continue
         except (ConnectionResetError, BrokenPipeError):
