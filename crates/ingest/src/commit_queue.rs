@@ -41,6 +41,8 @@ pub(crate) enum Outcome {
 /// An upload whose files wait for their commit.
 pub(crate) struct Ready {
     pub(crate) table: TableId,
+    /// Whether the catalog does not call the table active yet.
+    pub(crate) is_reserved: bool,
     pub(crate) upload: UploadEntry,
     pub(crate) shape: Shape,
     pub(crate) written: Written,
@@ -146,8 +148,9 @@ impl CommitQueue {
             };
             match outcome {
                 Ok(CreateOutcome::Created(entry)) => {
-                    if new.is_some()
-                        && let Err(error) = self.register(table, id, entry.version, &first.ready.upload).await
+                    // A server that made the table may have ended before it said so.
+                    let is_unsaid = new.is_some() || batch.iter().any(|waiting| waiting.ready.is_reserved);
+                    if is_unsaid && let Err(error) = self.register(table, id, entry.version, &first.ready.upload).await
                     {
                         return fail_all(batch, &error);
                     }

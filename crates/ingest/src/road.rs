@@ -7,8 +7,8 @@ use std::{sync::Arc, time::Duration};
 use chrono::Utc;
 use sluice_catalog::{Catalog, CatalogError, CommittedUpload, CommittedUploads, NewUpload};
 use sluice_domain::{
-    Grant, LogRecord, Receipt, RowCounts, StoredFailure, TableEntry, TableFormat, TableRef, UploadEntry, UploadId,
-    UploadState, ZoneName,
+    Grant, LogRecord, Receipt, RowCounts, StoredFailure, TableEntry, TableFormat, TableRef, TableState, UploadEntry,
+    UploadId, UploadState, ZoneName,
 };
 use sluice_table::{CommittedEntry, NewTable, Shelf, Table, TableError};
 
@@ -170,7 +170,9 @@ impl Road {
     }
 
     async fn commit(&self, entry: &UploadEntry, target: &Target, written: Written) -> Result<Outcome, IngestError> {
-        let ready = Ready { table: target.entry.id, upload: entry.clone(), shape: target.shape.clone(), written };
+        let is_reserved = target.entry.state == TableState::Reserved;
+        let ready =
+            Ready { table: target.entry.id, is_reserved, upload: entry.clone(), shape: target.shape.clone(), written };
         if target.exists {
             return self.queue.append(&target.table, ready).await;
         }

@@ -22,6 +22,8 @@ use crate::IngestError;
 pub(crate) const MAINTENANCE: &str = "maintenance";
 /// How long a lease holds unless it is renewed.
 const LEASE_TTL: Duration = Duration::from_secs(60);
+/// Longer than any server runs; what is far beyond it cannot be added to a time.
+const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 /// How many tables wait for a checkpoint at the most; those beyond are found by the next round.
 const MAX_WAITING: usize = 256;
 /// How many orphans are looked at together.
@@ -78,7 +80,7 @@ impl Upkeep {
     /// Look after tables until the server stops.
     pub(crate) async fn run(self, mut wanted: mpsc::Receiver<TableId>, stopping: CancellationToken) {
         let every = Duration::from_secs(self.settings.every_seconds);
-        let mut round = tokio::time::interval(if every.is_zero() { Duration::MAX } else { every });
+        let mut round = tokio::time::interval(if every.is_zero() { LONGEST } else { every.min(LONGEST) });
         round.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         if every.is_zero() {
             round.tick().await;

@@ -7,12 +7,14 @@ use sluice_catalog::Catalog;
 use sluice_domain::{Action, Caller, Resource, TableRef};
 use sluice_ingest::Ingest;
 use sluice_query::{OpenError, OpenedTable, TableAddress, TableOpener, TableResolver};
+use sluice_storage::Zones;
 use sluice_table::Shelf;
 
 /// Finds a table for a query if the catalog has it and the caller may read it.
 pub(crate) struct LakeNames {
     pub(crate) catalog: Catalog,
     pub(crate) ingest: Ingest,
+    pub(crate) zones: Arc<Zones>,
 }
 
 #[async_trait]
@@ -20,6 +22,8 @@ impl TableResolver for LakeNames {
     async fn resolve(&self, caller: &Caller, name: &TableRef) -> Result<TableAddress, OpenError> {
         caller.require(Action::Read, &Resource::Table(name.clone())).map_err(OpenError::new)?;
         let entry = self.catalog.tables().find(name).await.map_err(OpenError::new)?;
+        // The worker that runs the query would find out for itself, and slowly.
+        self.zones.check_available().map_err(OpenError::new)?;
         // A log that lost its tail reads as a whole one: better no rows than some.
         self.ingest.check_log(&entry).await.map_err(OpenError::new)?;
         Ok(TableAddress { id: entry.id, zone: entry.zone, path: entry.path })

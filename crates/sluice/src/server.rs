@@ -78,7 +78,8 @@ impl Server {
             &scratch_dir,
         )
         .context("the processes that decode files cannot be started")?;
-        let queries = Arc::new(queries(settings.query, &settings.storage, &data_dir, (&ingest, &catalog, &shelf))?);
+        let queries =
+            Arc::new(queries(settings.query, &settings.storage, &data_dir, (&ingest, &catalog), (&zones, &shelf))?);
         let resumed = ingest.resume().await?;
         if resumed > 0 {
             tracing::info!(uploads = resumed, "resuming uploads that were cut off");
@@ -156,9 +157,10 @@ fn queries(
     mut settings: QuerySettings,
     storage: &StorageSettings,
     data_dir: &Path,
-    (ingest, catalog, shelf): (&Ingest, &Catalog, &Arc<Shelf>),
+    (ingest, catalog): (&Ingest, &Catalog),
+    (zones, shelf): (&Arc<Zones>, &Arc<Shelf>),
 ) -> anyhow::Result<QueryService> {
-    let names = Arc::new(LakeNames { catalog: catalog.clone(), ingest: ingest.clone() });
+    let names = Arc::new(LakeNames { catalog: catalog.clone(), ingest: ingest.clone(), zones: Arc::clone(zones) });
     let spill_dir = settings.spill_dir.get_or_insert_with(|| data_dir.join("spill").join(catalog.node().to_string()));
     std::fs::create_dir_all(&*spill_dir)
         .with_context(|| format!("the folder {} cannot be made", spill_dir.display()))?;
