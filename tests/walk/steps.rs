@@ -211,6 +211,8 @@ impl Walk {
         let cleaned = self.table.clean_log(&lease, LogRetention::from_hours(168).unwrap(), now).await.unwrap();
         let vacuumed = self.table.vacuum(&lease, VacuumRetention::from_hours(168).unwrap(), now).await.unwrap();
         lease.release().await?;
-        Ok(json!({"op": "none", "checkpoint": checkpoint, "cleaned": cleaned.versions, "vacuumed": vacuumed.files}))
+        Ok(
+            json!({"op": "none", "checkpoint": checkpoint.map(|written| written.version), "cleaned": cleaned.versions, "vacuumed": vacuumed.files}),
+        )
     }
 }

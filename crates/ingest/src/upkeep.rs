@@ -6,13 +6,13 @@
 use std::{sync::Arc, time::Duration};
 
 use chrono::{TimeDelta, Utc};
-use object_store::{ObjectStoreExt as _, path::Path};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 use sluice_catalog::{Catalog, CatalogError};
 use sluice_domain::{FileRecord, PageRequest, TableEntry, TableId, UploadId, UploadState};
-use sluice_storage::{Lease, StorageError};
-use sluice_table::{LogRetention, MaintenanceSettings, Orphan, OrphanSearch, Shelf, Table, wants_checkpoint};
+use sluice_storage::Lease;
+use sluice_table::{
+    Checkpoint, LogRetention, MaintenanceSettings, Orphan, OrphanSearch, Shelf, Table, wants_checkpoint,
+};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -137,8 +137,9 @@ impl Upkeep {
         }
         let Some(lease) = self.lease(&table).await? else { return Ok(()) };
         let work = async {
-            if let Some(version) = table.checkpoint(&lease).await? {
-                self.enter_checkpoint(entry.id, &table, version).await?;
+            if let Some(Checkpoint { version, path, size_bytes, sha256 }) = table.checkpoint(&lease).await? {
+                let record = FileRecord { path, size_bytes, sha256, rows: 0, upload: None };
+                self.catalog.inventory().enter_files(entry.id, &[record]).await?;
                 tracing::info!(table.name = %entry.name, table.version = version, "wrote a checkpoint");
             }
             let retention = LogRetention::from_hours(settings.log_retention_hours)?;
@@ -146,23 +147,12 @@ impl Upkeep {
             if let Some(newest) = cleaned.versions.last() {
                 self.catalog.inventory().forget_commits(entry.id, newest + 1).await?;
             }
-            let gone: Vec<String> = cleaned.checkpoints.into_iter().map(checkpoint_path).collect();
-            self.catalog.inventory().forget_files(entry.id, &gone).await?;
+            self.catalog.inventory().forget_files(entry.id, &cleaned.checkpoint_paths()).await?;
             Ok::<(), IngestError>(())
         };
         let outcome = lease.hold(work).await;
         release(&lease).await;
         outcome
-    }
-
-    /// Keep the hash of a checkpoint, as of every other file of the table.
-    async fn enter_checkpoint(&self, id: TableId, table: &Table, version: u64) -> Result<(), IngestError> {
-        let path = checkpoint_path(version);
-        let found = table.folder().store.get(&Path::from(path.as_str())).await.map_err(StorageError::from)?;
-        let bytes = found.bytes().await.map_err(StorageError::from)?;
-        let sha256 = hex::encode(Sha256::digest(&bytes));
-        let record = FileRecord { path, size_bytes: bytes.len() as u64, sha256, rows: 0, upload: None };
-        Ok(self.catalog.inventory().enter_files(id, &[record]).await?)
     }
 
     /// Delete the data files of uploads that came to an outcome without them.
@@ -222,8 +212,4 @@ async fn release(lease: &Lease) {
     if let Err(error) = lease.release().await {
         tracing::warn!(%error, "a lease could not be given back");
     }
-}
-
-fn checkpoint_path(version: u64) -> String {
-    format!("_delta_log/{version:020}.checkpoint.parquet")
 }

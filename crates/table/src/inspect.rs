@@ -5,20 +5,24 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use chrono::Utc;
-use futures::TryStreamExt as _;
-use object_store::{ObjectStoreExt as _, path::Path};
+use deltalake::logstore::LogStore as _;
+use object_store::{
+    ObjectStoreExt as _,
+    path::{Path, PathPart},
+};
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use sluice_storage::StorageError;
+use uuid::Uuid;
 
-use crate::{Table, TableError};
+use crate::{
+    MaintenanceError, Table, TableError,
+    maintenance::log::{Log, commit_path},
+};
 
-/// The folder of the log.
-const LOG_FOLDER: &str = "_delta_log";
-/// The folder of what was set aside.
-const ASIDE_FOLDER: &str = "_sluice/aside";
+/// The folder of what was set aside; readers of tables skip names that begin with `_`.
+const ASIDE_FOLDER: [&str; 2] = ["_sluice", "aside"];
 
 /// A data file that a version of the table holds.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -105,10 +109,8 @@ impl Table {
     ///
     /// # Errors
     /// The store's.
-    pub async fn log_versions(&self) -> Result<BTreeSet<u64>, TableError> {
-        let listed = self.folder().store.list(Some(&Path::from(LOG_FOLDER)));
-        let names: Vec<_> = listed.map_ok(|meta| meta.location).try_collect().await.map_err(StorageError::from)?;
-        Ok(names.iter().filter_map(version_of).collect())
+    pub async fn log_versions(&self) -> Result<BTreeSet<u64>, MaintenanceError> {
+        Ok(Log::list(&self.folder().store).await?.commits.into_keys().collect())
     }
 
     /// The bytes of a log entry; none where it is missing.
@@ -116,7 +118,7 @@ impl Table {
     /// # Errors
     /// The store's.
     pub async fn read_entry_bytes(&self, version: u64) -> Result<Option<Bytes>, TableError> {
-        self.read(&entry_path(version)).await
+        Ok(self.log_store.read_commit_entry(version).await?)
     }
 
     /// The data files of the newest version.
@@ -138,14 +140,10 @@ impl Table {
     ///
     /// # Errors
     /// The store's.
-    pub async fn restore_entry(&self, version: u64, content: &str) -> Result<(), TableError> {
-        let path = entry_path(version);
+    pub async fn restore_entry(&self, version: u64, content: &str) -> Result<(), StorageError> {
+        let path = commit_path(version);
         self.copy_aside(&path).await?;
-        self.folder()
-            .store
-            .put(&path, Bytes::copy_from_slice(content.as_bytes()).into())
-            .await
-            .map_err(StorageError::from)?;
+        self.folder().store.put(&path, Bytes::copy_from_slice(content.as_bytes()).into()).await?;
         self.forget_snapshot().await;
         Ok(())
     }
@@ -154,20 +152,12 @@ impl Table {
     ///
     /// # Errors
     /// The store's.
-    pub async fn set_entry_aside(&self, version: u64) -> Result<(), TableError> {
-        self.set_aside(&entry_path(version)).await?;
-        self.forget_snapshot().await;
-        Ok(())
-    }
-
-    /// Move an object of the table's folder out of the way.
-    ///
-    /// # Errors
-    /// The store's.
-    pub async fn set_aside(&self, path: &Path) -> Result<(), TableError> {
-        if self.copy_aside(path).await? {
-            self.folder().store.delete(path).await.map_err(StorageError::from)?;
+    pub async fn set_entry_aside(&self, version: u64) -> Result<(), StorageError> {
+        let path = commit_path(version);
+        if self.copy_aside(&path).await? {
+            self.folder().store.delete(&path).await?;
         }
+        self.forget_snapshot().await;
         Ok(())
     }
 
@@ -175,31 +165,15 @@ impl Table {
     ///
     /// # Errors
     /// The store's.
-    pub async fn copy_aside(&self, path: &Path) -> Result<bool, TableError> {
-        let aside = Path::from(format!("{ASIDE_FOLDER}/{}/{path}", Utc::now().timestamp_micros()));
+    pub async fn copy_aside(&self, path: &Path) -> Result<bool, StorageError> {
+        let moment = Uuid::now_v7().to_string();
+        let aside = ASIDE_FOLDER.into_iter().chain([moment.as_str()]).map(PathPart::from).chain(path.parts()).collect();
         match self.folder().store.copy(path, &aside).await {
             Ok(()) => Ok(true),
             Err(object_store::Error::NotFound { .. }) => Ok(false),
-            Err(error) => Err(StorageError::from(error).into()),
+            Err(error) => Err(error.into()),
         }
     }
-
-    async fn read(&self, path: &Path) -> Result<Option<Bytes>, TableError> {
-        match self.folder().store.get(path).await {
-            Ok(found) => Ok(Some(found.bytes().await.map_err(StorageError::from)?)),
-            Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(StorageError::from(error).into()),
-        }
-    }
-}
-
-fn entry_path(version: u64) -> Path {
-    Path::from(format!("{LOG_FOLDER}/{version:020}.json"))
-}
-
-fn version_of(path: &Path) -> Option<u64> {
-    let (name, extension) = path.filename()?.split_once('.')?;
-    (extension == "json" && name.len() == 20).then(|| name.parse().ok()).flatten()
 }
 
 #[cfg(test)]

@@ -35,8 +35,8 @@ pub use inspect::{EntryFacts, LiveFile, object_path, read_facts};
 pub use live::Scope;
 pub use log::change::{COMMIT_ID_TAG, CommittedEntry, EPOCH_TAG, Provenance, UPLOADS_TAG, UploadPart};
 pub use maintenance::{
-    BadCheckpoint, CleanedLog, LogRetention, MaintenanceError, MaintenanceSettings, Orphan, OrphanPage, OrphanSearch,
-    VacuumRetention, Vacuumed, wants_checkpoint,
+    BadCheckpoint, Checkpoint, CleanedLog, LogRetention, MaintenanceError, MaintenanceSettings, Orphan, OrphanPage,
+    OrphanSearch, VacuumRetention, Vacuumed, wants_checkpoint,
 };
 pub use operations::{
     Applied, Compact, Delete, Matched, Merge, Operation, Overwrite, Rewrite, RowChanges, SchemaChange, Workspace,

@@ -86,8 +86,10 @@ impl Integrity {
                 let path = finding.path.clone().unwrap_or_default();
                 let judged = bad.iter().find(|bad| bad.path == path).cloned();
                 // One that says what the log says, in other bytes than were written, goes too.
-                let reason = finding.detail.clone();
-                let bad = judged.unwrap_or_else(|| BadCheckpoint { version: version_of(&path), path, reason });
+                let Some(bad) = judged.or_else(|| BadCheckpoint::at(&path, &finding.detail)) else {
+                    tell(finding.left("it is no checkpoint"));
+                    continue;
+                };
                 tell(match table.set_checkpoint_aside(&lease, &bad).await {
                     Ok(()) => {
                         self.catalog.inventory().forget_files(entry.id, &[bad.path]).await?;
@@ -199,11 +201,6 @@ impl Finding {
     fn left(self, note: &str) -> Repair {
         Repair { finding: self, repaired: false, note: note.to_owned() }
     }
-}
-
-/// The version of a checkpoint; none for the pointer to one.
-fn version_of(path: &str) -> Option<u64> {
-    path.rsplit('/').next()?.split('.').next()?.parse().ok()
 }
 
 /// Put a file that was made anew in its place; the damaged one is kept aside.

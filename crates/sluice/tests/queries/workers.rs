@@ -82,7 +82,7 @@ async fn a_client_that_hangs_up_ends_its_query() {
     let took = wait_for("the worker's end", || (!is_alive(pid)).then_some(())).await.1;
     assert!(took < SOON, "it computed for {took:?} more");
     assert_eq!(server.rows("SELECT 1 AS x").await, json!([{ "x": 1 }]));
-    let left = std::fs::read_dir(server.data_dir().join("spill")).unwrap();
+    let left = std::fs::read_dir(server.data_dir().join("spill/0")).unwrap();
     let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
     assert!(left.len() <= children(server.pid()).len(), "{left:?} is left of killed workers");
 }

@@ -13,6 +13,7 @@ use deltalake::{
 };
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, prefix::PrefixStore};
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 use sluice_storage::{Folder, Lease};
 use tokio::{runtime::Handle, task::spawn_blocking};
 
@@ -26,6 +27,19 @@ use crate::{Table, TableError};
 
 /// Removals of this age are told in a checkpoint for certain: a little less than the week that writers keep them.
 const TOLD_REMOVALS: TimeDelta = TimeDelta::hours(167);
+
+/// A checkpoint as it stands in the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// Its version.
+    pub version: u64,
+    /// Its place below the table's folder.
+    pub path: String,
+    /// Its size.
+    pub size_bytes: u64,
+    /// Its SHA-256, in lower-case hexadecimal.
+    pub sha256: String,
+}
 
 /// What tells readers where to begin.
 #[derive(Serialize)]
@@ -52,7 +66,7 @@ impl Table {
     ///
     /// # Errors
     /// [`MaintenanceError::NotVerified`] with nothing of the checkpoint left in the log, the lease's, or the store's.
-    pub async fn checkpoint(&self, lease: &Lease) -> Result<Option<u64>, MaintenanceError> {
+    pub async fn checkpoint(&self, lease: &Lease) -> Result<Option<Checkpoint>, MaintenanceError> {
         let log = Log::list(&self.folder().store).await?;
         let Some(version) = log.newest() else { return Ok(None) };
         let is_there = log.checkpoints.contains_key(&version);
@@ -61,14 +75,20 @@ impl Table {
         }
         let expected = Replay::of(&log, version, true).await?.state;
         let left = if is_there { self.take_up(lease, &log, version, &expected).await? } else { None };
-        let hint = match left {
-            Some(hint) => hint,
+        let (bytes, state) = match left {
+            Some(left) => left,
             None => self.write(lease, version, &expected).await?,
         };
+        let hint = hint_of(version, &bytes, &state);
         lease.check().await?;
         let hint = serde_json::to_vec(&hint).map_err(|error| not_verified(version, error.to_string()))?;
         self.folder().store.put(&hint_path(), hint.into()).await?;
-        Ok(Some(version))
+        Ok(Some(Checkpoint {
+            version,
+            path: checkpoint_path(version).to_string(),
+            size_bytes: bytes.len() as u64,
+            sha256: hex::encode(Sha256::digest(&bytes)),
+        }))
     }
 
     /// A crash may have come between a checkpoint and its hint: what it left is judged like a new one.
@@ -78,10 +98,10 @@ impl Table {
         log: &Log,
         version: u64,
         expected: &State,
-    ) -> Result<Option<NewHint>, MaintenanceError> {
+    ) -> Result<Option<(Bytes, State)>, MaintenanceError> {
         let left = log.checkpoint(version).await?;
         match verify(expected, left.clone(), version).await {
-            Ok(found) => Ok(Some(hint_of(version, &left, &found))),
+            Ok(found) => Ok(Some((left, found))),
             Err(error @ MaintenanceError::NotVerified { .. }) => {
                 tracing::warn!(%error, version, "a checkpoint that does not agree with the log is set aside");
                 self.move_aside(lease, &checkpoint_path(version)).await?;
@@ -91,7 +111,7 @@ impl Table {
         }
     }
 
-    async fn write(&self, lease: &Lease, version: u64, expected: &State) -> Result<NewHint, MaintenanceError> {
+    async fn write(&self, lease: &Lease, version: u64, expected: &State) -> Result<(Bytes, State), MaintenanceError> {
         let (store, path) = (&self.folder().store, checkpoint_path(version));
         let draft = draft(self.folder().clone(), version).await?;
         let drafted = verify(expected, draft.clone(), version).await?;
@@ -106,10 +126,10 @@ impl Table {
             return Err(not_verified(version, "the store does not have it".into()));
         };
         if found == draft {
-            return Ok(hint_of(version, &draft, &drafted));
+            return Ok((draft, drafted));
         }
         match verify(expected, found.clone(), version).await {
-            Ok(state) => Ok(hint_of(version, &found, &state)),
+            Ok(state) => Ok((found, state)),
             Err(error) => {
                 self.move_aside(lease, &path).await?;
                 Err(error)

@@ -24,10 +24,10 @@ pub(super) const MAX_FILE_BYTES: u64 = 1 << 30;
 const MAX_HINT_BYTES: u64 = 1 << 16;
 
 /// The versions that are in a log.
-pub(super) struct Log {
+pub(crate) struct Log {
     store: Arc<dyn ObjectStore>,
     /// When the store has each commit from.
-    pub(super) commits: BTreeMap<u64, DateTime<Utc>>,
+    pub(crate) commits: BTreeMap<u64, DateTime<Utc>>,
     /// The versions that have a checkpoint in one file.
     pub(super) checkpoints: BTreeMap<u64, u64>,
     /// Checkpoints of other shapes and files that go with a version.
@@ -48,7 +48,7 @@ pub(super) struct Hint {
 }
 
 impl Log {
-    pub(super) async fn list(store: &Arc<dyn ObjectStore>) -> Result<Self, MaintenanceError> {
+    pub(crate) async fn list(store: &Arc<dyn ObjectStore>) -> Result<Self, MaintenanceError> {
         let mut log = Self {
             store: Arc::clone(store),
             commits: BTreeMap::new(),
@@ -146,7 +146,7 @@ fn is_checkpoint(path: &Path) -> bool {
     path.as_ref().contains(".checkpoint.")
 }
 
-pub(super) fn commit_path(version: u64) -> Path {
+pub(crate) fn commit_path(version: u64) -> Path {
     file(&format!("{version:020}.json"))
 }
 
@@ -156,6 +156,11 @@ pub(super) fn checkpoint_path(version: u64) -> Path {
 
 pub(super) fn hint_path() -> Path {
     file(HINT_NAME)
+}
+
+/// The version of the checkpoint at this place; none where it is none.
+pub(super) fn checkpoint_version(location: &Path) -> Option<u64> {
+    parse(location).and_then(|(version, kind)| matches!(kind, Kind::Checkpoint).then_some(version))
 }
 
 fn file(name: &str) -> Path {

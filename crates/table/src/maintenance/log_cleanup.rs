@@ -35,6 +35,13 @@ pub struct CleanedLog {
     pub more: bool,
 }
 
+impl CleanedLog {
+    /// The places of the checkpoints below the table's folder.
+    pub fn checkpoint_paths(&self) -> Vec<String> {
+        self.checkpoints.iter().map(|version| checkpoint_path(*version).to_string()).collect()
+    }
+}
+
 /// What a version leaves in the log.
 struct Remains {
     version: u64,

@@ -10,7 +10,7 @@ mod error;
 mod settings;
 
 mod actions;
-mod log;
+pub(crate) mod log;
 mod replay;
 
 mod checkpoint;
@@ -27,6 +27,7 @@ mod vacuum;
 #[cfg(test)]
 mod tests;
 
+pub use checkpoint::Checkpoint;
 pub use error::MaintenanceError;
 pub use log_cleanup::CleanedLog;
 pub use orphans::{Orphan, OrphanPage, OrphanSearch};

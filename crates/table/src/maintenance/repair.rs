@@ -6,18 +6,14 @@
 
 use object_store::{Error, ObjectStoreExt, path::Path};
 use sluice_storage::Lease;
-use uuid::Uuid;
 
 use super::{
     MaintenanceError,
     checkpoint::verify,
-    log::{Log, checkpoint_path, find_hint, hint_path},
+    log::{Log, checkpoint_path, checkpoint_version, find_hint, hint_path},
     replay::Replay,
 };
 use crate::Table;
-
-/// Where damaged files are kept; readers of tables skip names that begin with `_`.
-const ASIDE_FOLDER: [&str; 2] = ["_sluice", "aside"];
 
 /// A checkpoint, or the hint to one, that readers stumble over.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +24,16 @@ pub struct BadCheckpoint {
     pub path: String,
     /// What is wrong with it.
     pub reason: String,
+}
+
+impl BadCheckpoint {
+    /// The checkpoint or the hint at this place below the table's folder; none where it is neither.
+    pub fn at(path: &str, reason: &str) -> Option<Self> {
+        let location = Path::from(path);
+        let version = checkpoint_version(&location);
+        let is_either = version.is_some() || location == hint_path();
+        is_either.then(|| Self { version, path: path.to_owned(), reason: reason.to_owned() })
+    }
 }
 
 impl Table {
@@ -88,11 +94,8 @@ impl Table {
         let hint = hint_path();
         for path in if *path == hint { vec![&hint] } else { vec![&hint, path] } {
             lease.check().await?;
-            let name = format!("{}-{}", Uuid::now_v7(), path.filename().unwrap_or_default());
-            match store.copy(path, &ASIDE_FOLDER.into_iter().chain([name.as_str()]).collect()).await {
-                Ok(()) => {}
-                Err(Error::NotFound { .. }) => continue,
-                Err(error) => return Err(error.into()),
+            if !self.copy_aside(path).await? {
+                continue;
             }
             lease.check().await?;
             match store.delete(path).await {

@@ -35,7 +35,7 @@ async fn a_checkpoint_stands_for_every_commit_before_it(#[case] local: bool) {
     let before = table.read().await.unwrap();
     assert_eq!(before, (14, 11, 11 * ROWS));
     let lease = table.lease().await;
-    assert_eq!(table.open().checkpoint(&lease).await.unwrap(), Some(14));
+    assert_eq!(table.open().checkpoint(&lease).await.unwrap().map(|written| written.version), Some(14));
     assert_eq!(table.open().last_checkpoint().await.unwrap(), Some(14));
     assert_eq!(table.open().checkpoint(&lease).await.unwrap(), None);
     assert_eq!(table.open().find_bad_checkpoints().await.unwrap(), []);
@@ -45,14 +45,18 @@ async fn a_checkpoint_stands_for_every_commit_before_it(#[case] local: bool) {
     assert_eq!(table.read().await.unwrap(), before);
     table.commit(&[table.removal(&name(4), 0)]).await;
     assert_eq!(table.read().await.unwrap(), (15, 10, 10 * ROWS));
-    assert_eq!(table.open().checkpoint(&lease).await.unwrap(), Some(15), "a checkpoint on top of a checkpoint");
+    assert_eq!(
+        table.open().checkpoint(&lease).await.unwrap().map(|written| written.version),
+        Some(15),
+        "a checkpoint on top of a checkpoint"
+    );
     assert_eq!(table.read().await.unwrap(), (15, 10, 10 * ROWS));
 }
 
 #[tokio::test]
 async fn a_checkpoint_is_written_on_one_thread_too() {
     let table = HandMade::grown(false, 4).await;
-    assert_eq!(table.open().checkpoint(&table.lease().await).await.unwrap(), Some(3));
+    assert_eq!(table.open().checkpoint(&table.lease().await).await.unwrap().map(|written| written.version), Some(3));
     assert_eq!(table.read().await.unwrap(), (3, 2, 2 * ROWS));
 }
 
@@ -107,7 +111,7 @@ async fn a_power_cut_that_tore_a_checkpoint_is_mended(#[case] local: bool) {
         table.store().delete(&hint_path()).await.unwrap();
         // An empty checkpoint is passed over where no hint points to it.
         assert_eq!(table.read().await.is_err(), kept_bytes > 0, "{kept_bytes}");
-        assert_eq!(table.open().checkpoint(&lease).await.unwrap(), Some(7));
+        assert_eq!(table.open().checkpoint(&lease).await.unwrap().map(|written| written.version), Some(7));
         assert_eq!(table.read().await.unwrap(), before);
         assert_eq!(table.names("_sluice/aside").await.len(), 1);
     }
