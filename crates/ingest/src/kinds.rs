@@ -14,6 +14,10 @@ pub(crate) const MAX_DECIMAL_DIGITS: u8 = 38;
 /// Digits that every whole number below [`MAX_EXACT_IN_FLOAT`] may have.
 const SHORT_DIGITS: usize = 15;
 
+/// As many as there are decimals in a number of [`SHORT_DIGITS`], each exact as a float.
+const POWERS_OF_TEN: [f64; SHORT_DIGITS] =
+    [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14];
+
 /// What kind of values a column holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
@@ -141,6 +145,49 @@ fn is_short_whole(text: &[u8]) -> bool {
     }
 }
 
+/// A number of few digits, with a point among them perhaps: what most numbers are, and quickly read.
+struct Plain {
+    /// Its digits as a whole number, which is exact as a float.
+    number: i64,
+    decimals: usize,
+    is_negative: bool,
+}
+
+impl Plain {
+    fn of(text: &str) -> Option<Self> {
+        let bytes = text.as_bytes();
+        let is_negative = bytes.first() == Some(&b'-');
+        let digits = bytes.get(usize::from(is_negative)..)?;
+        if digits.len() > SHORT_DIGITS || matches!(digits, [] | [b'0', b'0'..=b'9', ..] | [b'.', ..] | [.., b'.']) {
+            return None;
+        }
+        let (mut number, mut point) = (0, None);
+        for (at, &byte) in digits.iter().enumerate() {
+            let digit = byte.wrapping_sub(b'0');
+            if digit < 10 {
+                number = number * 10 + i64::from(digit);
+            } else if byte == b'.' && point.is_none() {
+                point = Some(at);
+            } else {
+                return None;
+            }
+        }
+        let decimals = point.map_or(0, |at| digits.len() - at - 1);
+        Some(Self { number, decimals, is_negative })
+    }
+
+    /// Of two floats that are exact, a quotient is rounded once, as the number itself would be.
+    fn float(&self) -> f64 {
+        let float = self.number as f64 / POWERS_OF_TEN[self.decimals];
+        if self.is_negative { -float } else { float }
+    }
+}
+
+/// A number that is exact as a float, where that is seen at once.
+pub(crate) fn plain_float(text: &str) -> Option<f64> {
+    Plain::of(text).map(|plain| plain.float())
+}
+
 /// Whether a sign or zeros lead that a number would not keep: codes, telephone numbers.
 fn is_coded(text: &str) -> bool {
     let digits = text.strip_prefix('-').unwrap_or(text).as_bytes();
@@ -149,11 +196,17 @@ fn is_coded(text: &str) -> bool {
 
 /// A whole number of 64 bits.
 pub(crate) fn parse_integer(text: &str) -> Option<i64> {
+    if let Some(Plain { number, decimals: 0, is_negative }) = Plain::of(text) {
+        return Some(if is_negative { -number } else { number });
+    }
     text.parse().ok().filter(|_| !is_coded(text))
 }
 
 /// A decimal floating-point number; not one that overflows to infinity unless it says so.
 pub(crate) fn parse_float(text: &str) -> Option<f64> {
+    if let Some(float) = plain_float(text) {
+        return Some(float);
+    }
     let number = text.parse::<f64>().ok().filter(|_| !is_coded(text))?;
     let spelled = text.bytes().any(|byte| matches!(byte, b'n' | b'N'));
     (number.is_finite() || spelled).then_some(number)
@@ -267,6 +320,18 @@ mod tests {
             text in prop_oneof!["-?[0-9]{1,20}", " ?[0-9tTrueE.:-]{0,20} ?", "2024-0[1-9]-1[0-9]([ T]1[0-9]:00Z?)?"],
         ) {
             prop_assert_eq!(kind.widened(&text), kind.join(Kind::of_text(&text)));
+        }
+
+        #[test]
+        fn plain_numbers_are_read_as_all_others_are(text in "-?[0-9]{0,9}\\.?[0-9]{0,9}") {
+            if let Some(plain) = Plain::of(&text) {
+                prop_assert!(!is_coded(&text));
+                let float: f64 = text.parse().unwrap();
+                prop_assert_eq!(plain.float().to_bits(), float.to_bits());
+                if plain.decimals == 0 {
+                    prop_assert_eq!(parse_integer(&text), text.parse().ok());
+                }
+            }
         }
 
         #[test]

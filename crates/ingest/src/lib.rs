@@ -16,6 +16,7 @@ mod moments;
 
 mod columns;
 mod formats;
+mod in_order;
 
 mod commit_queue;
 mod in_flight;

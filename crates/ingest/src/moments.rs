@@ -4,6 +4,10 @@ use chrono::{Datelike as _, NaiveDate};
 
 /// Days from 0001-01-01 (day 1) to 1970-01-01.
 const EPOCH_FROM_CE: i32 = 719_163;
+/// How long a day is that is written as such.
+const DAY_BYTES: usize = 10;
+/// Days from the last of February of the year 0 to 1970-01-01.
+const DAYS_TO_EPOCH: i32 = 719_469;
 const MICROS_PER_SECOND: i64 = 1_000_000;
 
 /// A point in time as text gives it.
@@ -49,6 +53,9 @@ impl Moment {
 /// More than six digits of a second are accepted only where the rest is zero: nothing is cut off.
 pub(crate) fn parse_moment(text: &str) -> Option<Moment> {
     let mut rest = text.as_bytes();
+    if let Some(day) = rest.first_chunk().filter(|_| rest.len() == DAY_BYTES) {
+        return plain_day(day).map(Moment::Date);
+    }
     let year = digits(&mut rest, 4)?;
     skip(&mut rest, b"-")?;
     let month = digits(&mut rest, 2)?;
@@ -67,6 +74,28 @@ pub(crate) fn parse_moment(text: &str) -> Option<Moment> {
     }
     let offset = offset_seconds(rest)?;
     Some(Moment::Zoned(local - i64::from(offset) * MICROS_PER_SECOND))
+}
+
+/// A day with nothing after it, in days from 1970-01-01.
+fn plain_day(text: &[u8; DAY_BYTES]) -> Option<i32> {
+    let [y1, y2, y3, y4, dash, m1, m2, other_dash, d1, d2] = text.map(|byte| i32::from(byte) - i32::from(b'0'));
+    let are_digits = [y1, y2, y3, y4, m1, m2, d1, d2].iter().all(|digit| (0..10).contains(digit));
+    let (year, month, day) = (y1 * 1000 + y2 * 100 + y3 * 10 + y4, m1 * 10 + m2, d1 * 10 + d2);
+    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let month_days = match month {
+        2 => 28 + i32::from(is_leap),
+        4 | 6 | 9 | 11 => 30,
+        1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
+        _ => return None,
+    };
+    let dashes = [dash, other_dash] == [i32::from(b'-') - i32::from(b'0'); 2];
+    if !are_digits || !dashes || year == 0 || day == 0 || day > month_days {
+        return None;
+    }
+    // Years that begin in March have their leap day at their end.
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let years_days = 365 * year + year / 4 - year / 100 + year / 400;
+    Some(years_days + (153 * month + 2) / 5 + day - DAYS_TO_EPOCH)
 }
 
 fn time_of_day(rest: &mut &[u8]) -> Option<i64> {
@@ -167,6 +196,13 @@ mod tests {
         fn any_instant_reads_back_as_itself(micros in -62_135_596_800_000_000_i64..253_402_300_799_999_999) {
             let text = chrono::DateTime::from_timestamp_micros(micros).unwrap().to_rfc3339();
             prop_assert_eq!(parse_moment(&text), Some(Moment::Zoned(micros)));
+        }
+
+        #[test]
+        fn a_day_is_one_of_the_calendar_or_none(year in 0..10_000_u32, month in 0..14_u32, day in 0..33_u32) {
+            let expected = NaiveDate::from_ymd_opt(year as i32, month, day).filter(|_| year > 0);
+            let days = expected.map(|date| Moment::Date(date.num_days_from_ce() - EPOCH_FROM_CE));
+            prop_assert_eq!(parse_moment(&format!("{year:04}-{month:02}-{day:02}")), days);
         }
 
         #[test]

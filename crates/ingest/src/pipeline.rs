@@ -5,7 +5,7 @@
 use std::{error::Error as _, io, path::PathBuf, sync::Arc};
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
-use sluice_domain::{Format, UploadEntry, ZoneName};
+use sluice_domain::{Format, ReadOptions, UploadEntry, ZoneName};
 use sluice_storage::{Folder, StorageError, Zones, free_bytes, is_full};
 use sluice_table::{DataFile, StagedFiles, TableError, TableWriter};
 use tokio::{
@@ -14,6 +14,10 @@ use tokio::{
 };
 
 use crate::{DecodeError, IngestError, IngestSettings, formats::Inferred, source, worker::Wall};
+
+mod one_pass;
+
+pub(crate) use one_pass::Staged;
 
 /// How many batches wait for the writer.
 const BATCHES_AHEAD: usize = 2;
@@ -24,7 +28,7 @@ pub(crate) struct Pipeline {
     pub(crate) zones: Arc<Zones>,
     pub(crate) scratch_dir: PathBuf,
     wall: Arc<Wall>,
-    slots: Semaphore,
+    slots: Arc<Semaphore>,
 }
 
 /// What the rows of a table look like.
@@ -42,7 +46,7 @@ pub(crate) struct Written {
 
 impl Pipeline {
     pub(crate) fn new(settings: IngestSettings, zones: Arc<Zones>, scratch_dir: PathBuf) -> io::Result<Self> {
-        let slots = Semaphore::new(settings.concurrent_decodes.max(1));
+        let slots = Arc::new(Semaphore::new(settings.concurrent_decodes.max(1)));
         let wall = Arc::new(Wall::open(&settings)?);
         Ok(Self { settings, zones, scratch_dir, wall, slots })
     }
@@ -67,13 +71,7 @@ impl Pipeline {
         if schema.fields().is_empty() || rows == 0 && entry.options.format != Format::Parquet {
             return Err(DecodeError::Empty.into());
         }
-        sluice_table::columns_of(&schema, &[]).map_err(|error| {
-            let reason = error.source().map_or_else(|| error.to_string(), ToString::to_string);
-            DecodeError::malformed(entry.options.format, format!("its columns cannot be those of a table: {reason}"))
-        })?;
-        let partition_by = partition_columns(&schema, &entry.options.partition_by);
-        sluice_table::check_partition_columns(&schema, &partition_by)?;
-        Ok(Shape { schema, partition_by })
+        shape_of_new(&schema, &entry.options)
     }
 
     /// Write the upload's rows as files below a folder.
@@ -126,6 +124,17 @@ impl Pipeline {
             })
         })
     }
+}
+
+/// The shape of a new table of these columns.
+fn shape_of_new(schema: &SchemaRef, options: &ReadOptions) -> Result<Shape, IngestError> {
+    sluice_table::columns_of(schema, &[]).map_err(|error| {
+        let reason = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+        DecodeError::malformed(options.format, format!("its columns cannot be those of a table: {reason}"))
+    })?;
+    let partition_by = partition_columns(schema, &options.partition_by);
+    sluice_table::check_partition_columns(schema, &partition_by)?;
+    Ok(Shape { schema: SchemaRef::clone(schema), partition_by })
 }
 
 /// A writer that is not told of the decoder's failure closes its files for nothing; no commit will name them.

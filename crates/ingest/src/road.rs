@@ -16,7 +16,7 @@ use crate::{
     IngestError, IngestMetrics, TailCheck, UploadFailure, UploadRequest,
     commit_queue::{CommitQueue, Outcome, Ready},
     land::Intake,
-    pipeline::{Pipeline, Shape, Written},
+    pipeline::{Pipeline, Shape, Staged, Written},
 };
 
 /// How often an upload starts over because another one made the table first.
@@ -39,6 +39,8 @@ struct Target {
     shape: Shape,
     /// Whether the table has a version already.
     exists: bool,
+    /// The rows, where they were read already to find out what they look like.
+    staged: Option<Staged>,
 }
 
 impl Road {
@@ -108,8 +110,12 @@ impl Road {
             return self.settle(&entry, &table, found).await;
         }
         for _ in 0..MAX_ROUNDS {
-            let target = self.find_target(&entry).await?;
-            let written = self.pipeline.write(&entry, &target.shape, target.table.folder()).await?;
+            let mut target = self.find_target(&entry).await?;
+            let folder = target.table.folder();
+            let written = match target.staged.take() {
+                Some(staged) => self.pipeline.put(staged, folder).await?,
+                None => self.pipeline.write(&entry, &target.shape, folder).await?,
+            };
             match self.commit(&entry, &target, written).await? {
                 Outcome::Committed(entry) => {
                     return self.receipt(&entry).ok_or_else(|| IngestError::lost_task("receipt"));
@@ -133,7 +139,7 @@ impl Road {
             Err(error) => return Err(error.into()),
         }
         // What cannot be read takes no name.
-        let shape = self.pipeline.infer(upload).await?;
+        let (shape, staged) = self.pipeline.prepare(upload).await?;
         let wanted = sluice_catalog::NewTable {
             name: upload.table.clone(),
             zone: ZoneName::Raw,
@@ -144,14 +150,14 @@ impl Road {
         let entry = self.catalog.tables().reserve(&wanted).await?;
         match self.find_existing(upload, entry.clone()).await? {
             Some(target) => Ok(target),
-            None => Ok(Target { table: self.shelf.get(&entry), entry, shape, exists: false }),
+            None => Ok(Target { table: self.shelf.get(&entry), entry, shape, exists: false, staged }),
         }
     }
 
     async fn find_existing(&self, upload: &UploadEntry, entry: TableEntry) -> Result<Option<Target>, IngestError> {
         let table = self.shelf.get(&entry);
         let shape = self.existing_shape(upload, &table).await?;
-        Ok(shape.map(|shape| Target { entry, table, shape, exists: true }))
+        Ok(shape.map(|shape| Target { entry, table, shape, exists: true, staged: None }))
     }
 
     /// The shape of the table as it is, checked against what the upload asks for; none if there is no version yet.

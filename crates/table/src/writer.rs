@@ -38,6 +38,7 @@ use crate::{
     stats::file_stats,
 };
 
+mod encoder;
 mod open_file;
 
 use open_file::OpenFile;

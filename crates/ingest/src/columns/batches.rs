@@ -14,9 +14,9 @@ use crate::{decode_error::DecodeError, limits::DecodeLimits};
 pub(crate) type Sink<'s> = dyn FnMut(RecordBatch) -> Result<(), DecodeError> + 's;
 
 /// How much text and how many values a batch holds before it is handed on.
-const BATCH_BYTES: usize = 8 << 20;
+pub(crate) const BATCH_BYTES: usize = 8 << 20;
 /// What a place in an array counts for.
-const CELL_BYTES: usize = 8;
+pub(crate) const CELL_BYTES: usize = 8;
 
 /// The batch under construction, and where finished ones go.
 pub(crate) struct Batches<'s> {
@@ -47,6 +47,12 @@ impl<'s> Batches<'s> {
         }
     }
 
+    /// The same after as many rows of the file.
+    pub(crate) fn after(mut self, rows: u64) -> Self {
+        self.rows_before = rows;
+        self
+    }
+
     /// The columns, for the fields of a row to be added one by one.
     pub(crate) fn columns(&mut self) -> &mut [ColumnBuilder] {
         &mut self.fields.columns
@@ -71,7 +77,7 @@ impl<'s> Batches<'s> {
         if self.rows >= self.batch_rows || self.bytes >= BATCH_BYTES { self.hand_on() } else { Ok(()) }
     }
 
-    /// Hand on what is left; how many rows there were in all.
+    /// Hand on what is left; how many rows of the file there were in all.
     pub(crate) fn finish(mut self) -> Result<u64, DecodeError> {
         if self.rows > 0 {
             self.hand_on()?;

@@ -15,9 +15,11 @@ use arrow::{
 use super::{fields::Fields, nested, value::Value};
 use crate::{
     decode_error::shortened,
-    kinds::{MAX_EXACT_IN_FLOAT, is_whole, parse_boolean, parse_decimal, parse_float, parse_integer},
+    kinds::{MAX_EXACT_IN_FLOAT, is_whole, parse_boolean, parse_decimal, parse_float, parse_integer, plain_float},
     moments::{Moment, parse_moment},
 };
+
+mod texts;
 
 /// The largest whole number up to which floats of 32 bits are exact.
 const MAX_EXACT_IN_SINGLE: u64 = 1 << 24;
@@ -312,7 +314,7 @@ fn is_exact(text: &str, largest: u64) -> bool {
 }
 
 fn exact_double(text: &str) -> Option<f64> {
-    parse_float(text).filter(|_| is_exact(text, MAX_EXACT_IN_FLOAT))
+    plain_float(text).or_else(|| parse_float(text).filter(|_| is_exact(text, MAX_EXACT_IN_FLOAT)))
 }
 
 fn exact_single(text: &str) -> Option<f64> {

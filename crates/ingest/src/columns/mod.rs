@@ -9,7 +9,7 @@ mod fields;
 mod nested;
 mod value;
 
-pub(crate) use batches::{Batches, Sink};
-pub(crate) use fields::FieldIndex;
+pub(crate) use batches::{BATCH_BYTES, Batches, CELL_BYTES, Sink};
+pub(crate) use fields::{FieldIndex, Fields};
 pub(crate) use nested::{list, object};
 pub(crate) use value::Value;

@@ -6,10 +6,12 @@
 //! Invariant: no input makes a decoder panic past this module, loop without end or take memory without bound.
 
 mod blob;
+mod blocks;
 mod csv;
 mod decompress;
 mod json;
 mod parquet;
+mod parts;
 
 use std::{
     io::{Cursor, Read},
@@ -48,6 +50,11 @@ pub(crate) fn is_read_from_its_end(format: Format) -> bool {
     format == Format::Parquet
 }
 
+/// Whether a file of which nothing is known can be read in one pass.
+pub(crate) fn is_read_once(format: Format) -> bool {
+    format == Format::Csv
+}
+
 /// What a file turned out to hold.
 #[derive(Debug)]
 pub(crate) struct Inferred {
@@ -55,6 +62,15 @@ pub(crate) struct Inferred {
     pub(crate) schema: SchemaRef,
     /// How many rows it has.
     pub(crate) rows: u64,
+}
+
+/// What came of reading a file once, with types that its beginning tells.
+#[derive(Debug)]
+pub(crate) enum OnePass {
+    /// The file has these columns, and all of its rows were handed on.
+    Read(Inferred),
+    /// What was handed on is of no use: the types did not hold what followed, or the file is not read in this way.
+    Unfit,
 }
 
 /// What a decoder needs to know besides the bytes.
@@ -99,6 +115,24 @@ pub(crate) fn decode(
 ) -> Result<u64, DecodeError> {
     let mut sink = sink;
     caught(options.format, || (decoder(options.format).decode)(&Reading { options, limits }, source, schema, &mut sink))
+}
+
+/// Read a file of which nothing is known into batches of the schema that [`infer`] finds, without reading it twice.
+///
+/// # Errors
+/// What is wrong with the file, naming the place; and the errors of `sink`.
+pub(crate) fn decode_guessing(
+    options: &ReadOptions,
+    source: Source,
+    limits: &DecodeLimits,
+    sink: &mut dyn FnMut(RecordBatch) -> Result<(), DecodeError>,
+) -> Result<OnePass, DecodeError> {
+    let mut sink = sink;
+    let reading = Reading { options, limits };
+    caught(options.format, || match options.format {
+        Format::Csv => csv::decode_guessing(&reading, source, &mut sink),
+        _ => Ok(OnePass::Unfit),
+    })
 }
 
 /// A decoder that panics has met a file that its authors did not think of; the file is at fault, not the server.

@@ -32,7 +32,7 @@ use self::{
 use crate::{
     DecodeError, DecodeLimits, IngestSettings,
     columns::Sink,
-    formats::{self, Inferred},
+    formats::{self, Inferred, OnePass},
     source::Unread,
 };
 
@@ -83,6 +83,20 @@ impl Wall {
             }
             Some(worker) => self.start(worker, options, unread, (scratch_dir, Some(schema)))?.decode(schema, sink),
         }
+    }
+
+    /// Read a file of which nothing is known, once, where its format allows that and needs no wall.
+    pub(crate) fn decode_guessing(
+        &self,
+        options: &ReadOptions,
+        unread: Unread,
+        scratch_dir: &Path,
+        sink: &mut Sink<'_>,
+    ) -> Result<OnePass, DecodeError> {
+        if is_isolated(options.format) {
+            return Ok(OnePass::Unfit);
+        }
+        formats::decode_guessing(options, unread.into_source(&self.limits, scratch_dir)?, &self.limits, sink)
     }
 
     /// A process for a file of this format, if it needs one.

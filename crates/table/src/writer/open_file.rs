@@ -2,12 +2,12 @@
 //!
 //! Invariant: a file has no scratch file and no encoders before rows go to them, and one descriptor from then on.
 
-use std::{fs::File, path::Path};
+use std::path::Path;
 
 use arrow::{array::RecordBatch, compute::concat_batches};
-use parquet::{arrow::ArrowWriter, file::properties::WriterProperties};
+use parquet::file::properties::WriterProperties;
 
-use super::StagedFile;
+use super::{StagedFile, encoder::Encoder};
 use crate::{TableError, partition::PartitionValues};
 
 /// How many rows wait before they are encoded together.
@@ -18,7 +18,7 @@ const MAX_WAITING_BYTES: usize = 256 << 10;
 const MAX_WAITING_PARTS: usize = 16;
 
 pub(super) struct OpenFile {
-    writer: Option<ArrowWriter<File>>,
+    encoder: Option<Encoder>,
     waiting: Vec<RecordBatch>,
     waiting_rows: usize,
     waiting_bytes: usize,
@@ -28,7 +28,7 @@ pub(super) struct OpenFile {
 
 impl OpenFile {
     pub(super) fn new(values: PartitionValues, path: String) -> Self {
-        Self { writer: None, waiting: Vec::new(), waiting_rows: 0, waiting_bytes: 0, values, path }
+        Self { encoder: None, waiting: Vec::new(), waiting_rows: 0, waiting_bytes: 0, values, path }
     }
 
     /// Add rows; whether so many wait now that they should be encoded.
@@ -48,7 +48,7 @@ impl OpenFile {
     }
 
     pub(super) fn has_begun(&self) -> bool {
-        self.writer.is_some()
+        self.encoder.is_some()
     }
 
     /// Encode the rows that wait, beginning the file with these properties.
@@ -61,36 +61,35 @@ impl OpenFile {
         };
         self.waiting = Vec::new();
         (self.waiting_rows, self.waiting_bytes) = (0, 0);
-        let writer = match &mut self.writer {
-            Some(writer) => writer,
+        let encoder = match &mut self.encoder {
+            Some(encoder) => encoder,
             none => {
                 let scratch = tempfile::tempfile_in(scratch_dir)?;
-                none.insert(ArrowWriter::try_new(scratch, schema, Some(properties.clone()))?)
+                none.insert(Encoder::open(scratch, schema, properties.clone())?)
             }
         };
-        Ok(writer.write(&rows)?)
+        Ok(encoder.write(&rows)?)
     }
 
     /// End the row group, which empties the memory of the encoders.
     pub(super) fn end_row_group(&mut self) -> Result<(), TableError> {
-        Ok(self.writer.as_mut().map_or(Ok(()), ArrowWriter::flush)?)
+        Ok(self.encoder.as_mut().map_or(Ok(()), Encoder::flush)?)
     }
 
     /// What the rows take that are not in the scratch file.
     pub(super) fn memory_bytes(&self) -> usize {
-        self.waiting_bytes + self.writer.as_ref().map_or(0, ArrowWriter::memory_size)
+        self.waiting_bytes + self.encoder.as_ref().map_or(0, Encoder::memory_bytes)
     }
 
     /// How large the file would be if it ended here, without the rows that wait.
     pub(super) fn file_bytes(&self) -> usize {
-        self.writer.as_ref().map_or(0, |writer| writer.bytes_written() + writer.in_progress_size())
+        self.encoder.as_ref().map_or(0, Encoder::file_bytes)
     }
 
     /// The finished file; none where no row was ever encoded.
     pub(super) fn close(self) -> Result<Option<StagedFile>, TableError> {
-        let Some(mut writer) = self.writer else { return Ok(None) };
-        let metadata = writer.finish()?;
-        let scratch = writer.inner().try_clone()?;
+        let Some(encoder) = self.encoder else { return Ok(None) };
+        let (scratch, metadata) = encoder.finish()?;
         Ok(Some(StagedFile { scratch, metadata, values: self.values, path: self.path }))
     }
 }

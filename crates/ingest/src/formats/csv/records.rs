@@ -20,6 +20,8 @@ pub(super) struct Records {
     record_bytes: usize,
     /// Whether the first record, which gave its length alone, is a row too.
     first_is_row: bool,
+    /// How many lines end before the source begins.
+    lines_before: u64,
 }
 
 /// One record, checked to be text.
@@ -29,26 +31,14 @@ pub(super) struct Record<'r> {
 }
 
 impl Records {
-    /// Begin to read, with the header where there is one.
-    pub(super) fn open(
+    /// Begin to read, with the header where there is one; without a byte order mark.
+    pub(super) fn begin(
         options: &CsvOptions,
         source: Box<dyn Read + Send>,
         limits: &DecodeLimits,
     ) -> Result<Self, DecodeError> {
-        let mut builder = ReaderBuilder::new();
-        builder.has_headers(false).delimiter(options.delimiter).buffer_capacity(BUFFER_BYTES);
-        match options.quote {
-            Some(quote) => builder.quote(quote),
-            None => builder.quoting(false),
-        };
-        let source = super::super::without_byte_order_mark(source)?;
-        let mut records = Self {
-            reader: builder.from_reader(Guard::new(source, options.delimiter, limits.record_bytes)),
-            record: ByteRecord::new(),
-            names: Vec::new(),
-            record_bytes: limits.record_bytes,
-            first_is_row: !options.header,
-        };
+        let mut records = Self::resume(options, source, limits, (&[], 0));
+        records.first_is_row = !options.header;
         if !records.read()? {
             return Err(DecodeError::Empty);
         }
@@ -57,6 +47,35 @@ impl Records {
         }
         records.names = header::names(&records.record, options.header)?;
         Ok(records)
+    }
+
+    /// Go on in the midst of a file of these columns, after as many lines.
+    pub(super) fn resume(
+        options: &CsvOptions,
+        source: Box<dyn Read + Send>,
+        limits: &DecodeLimits,
+        (names, lines_before): (&[String], u64),
+    ) -> Self {
+        let mut builder = ReaderBuilder::new();
+        builder.has_headers(false).flexible(true).delimiter(options.delimiter).buffer_capacity(BUFFER_BYTES);
+        match options.quote {
+            Some(quote) => builder.quote(quote),
+            None => builder.quoting(false),
+        };
+        Self {
+            reader: builder.from_reader(Guard::new(source, options.delimiter, limits.record_bytes)),
+            record: ByteRecord::new(),
+            names: names.to_vec(),
+            record_bytes: limits.record_bytes,
+            first_is_row: false,
+            lines_before,
+        }
+    }
+
+    /// How many bytes were taken, and how many lines ended in them.
+    pub(super) fn taken(&self) -> (usize, u64) {
+        let position = self.reader.position();
+        (position.byte() as usize, position.line() - 1)
     }
 
     /// The names of the columns.
@@ -81,8 +100,13 @@ impl Records {
         let start = self.reader.position().clone();
         let is_there = match self.reader.read_byte_record(&mut self.record) {
             Ok(is_there) => is_there,
-            Err(error) => return Err(self.refusal(error, start.line())),
+            Err(error) => return Err(self.refusal(error, self.lines_before + start.line())),
         };
+        if is_there && !self.names.is_empty() && self.record.len() != self.names.len() {
+            let (found, expected) = (self.record.len(), self.names.len());
+            let reason = format!("the record has {found} fields, the first one has {expected}");
+            return Err(malformed(self.line(), None, reason));
+        }
         let end_byte = self.reader.position().byte();
         if is_there && self.reader.get_ref().is_unclosed(end_byte) {
             let line = self.line_before(0);
@@ -104,7 +128,8 @@ impl Records {
     /// The line that the record begins in, if this many line ends were taken after it.
     fn line_before(&self, line_ends_after: u64) -> u64 {
         let within = self.record.as_slice().iter().filter(|&&byte| byte == b'\n').count() as u64;
-        self.reader.position().line().saturating_sub(within + line_ends_after).max(1)
+        let line = self.lines_before + self.reader.position().line();
+        line.saturating_sub(within + line_ends_after).max(1)
     }
 
     /// The error for a record with a field that is not UTF-8.
@@ -117,9 +142,6 @@ impl Records {
         let text = error.to_string();
         match error.into_kind() {
             csv::ErrorKind::Io(error) => at_line(DecodeError::from(error), start_line),
-            csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-                malformed(self.line(), None, format!("the record has {len} fields, the first one has {expected_len}"))
-            }
             _ => malformed(start_line, None, text),
         }
     }

@@ -1,0 +1,118 @@
+//! One block of delimited text to rows, column by column.
+//!
+//! Invariant: what comes of a block is what comes of its records one by one, or nothing does: an unusual block, and
+//! above all one with something wrong in it, is left to whoever reads records and names places.
+
+use std::ops::Range;
+
+use arrow::{
+    array::{RecordBatch, RecordBatchOptions},
+    datatypes::SchemaRef,
+};
+use sluice_domain::CsvOptions;
+
+use super::{
+    fields::{Fields, Marks},
+    is_null,
+};
+use crate::{
+    columns::{self, BATCH_BYTES, CELL_BYTES},
+    formats::blocks::BLOCK_BYTES,
+    kinds::Kind,
+    limits::DecodeLimits,
+};
+
+/// A longer block holds a record that is read by itself.
+const LONG_BLOCK_BYTES: usize = 2 * BLOCK_BYTES;
+/// How much the rows of one block may take; few bytes can be many missing values.
+const MAX_ROWS_BYTES: usize = 4 * BATCH_BYTES;
+
+/// How the blocks of one file are read.
+pub(super) struct Plan {
+    pub(super) options: CsvOptions,
+    pub(super) limits: DecodeLimits,
+    pub(super) schema: SchemaRef,
+    /// Which column of the table each column of the file goes into.
+    pub(super) targets: Vec<usize>,
+    /// The columns of the table that the file does not have.
+    pub(super) missing: Vec<usize>,
+    /// What each column of the file is taken for; empty where the table says it.
+    pub(super) guess: Vec<Kind>,
+}
+
+/// What came of a block.
+pub(super) enum Decoded {
+    Rows(Vec<RecordBatch>),
+    /// There is a value in it that is not of the kind that its column was taken for.
+    Unfit,
+}
+
+impl Plan {
+    /// The rows of a block.
+    pub(super) fn decode(&self, block: &[u8]) -> Option<Decoded> {
+        let fields = find(block, &self.options, &self.limits, self.targets.len())?;
+        let mut built = columns::Fields::new(self.schema.fields());
+        let row_bytes = CELL_BYTES * built.width().max(1);
+        let rows = fields.rows();
+        if rows.saturating_mul(row_bytes) > MAX_ROWS_BYTES {
+            return None;
+        }
+        let step = self.limits.batch_rows.min(BATCH_BYTES / row_bytes).max(1);
+        let mut batches = Vec::with_capacity(rows.div_ceil(step));
+        for start in (0..rows).step_by(step) {
+            match self.batch(&fields, start..rows.min(start + step), &mut built) {
+                Some(batch) => batches.push(batch),
+                None if self.guess.is_empty() => return None,
+                None => return Some(Decoded::Unfit),
+            }
+        }
+        Some(Decoded::Rows(batches))
+    }
+
+    fn batch(&self, fields: &Fields, rows: Range<usize>, built: &mut columns::Fields) -> Option<RecordBatch> {
+        for (from, &to) in self.targets.iter().enumerate() {
+            let texts =
+                || fields.column(from, rows.clone()).map(|text| (!is_null(&self.options, text)).then_some(text));
+            if !self.is_as_guessed(from, texts()) {
+                return None;
+            }
+            built.columns.get_mut(to)?.append_texts(texts()).ok()?;
+        }
+        for &at in &self.missing {
+            built.columns.get_mut(at)?.append_nulls(rows.len()).ok()?;
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
+        RecordBatch::try_new_with_options(SchemaRef::clone(&self.schema), built.finish().ok()?, &options).ok()
+    }
+
+    /// Whether the values are of the kind that was guessed, as far as storing them does not tell.
+    fn is_as_guessed<'t>(&self, column: usize, texts: impl Iterator<Item = Option<&'t str>>) -> bool {
+        match self.guess.get(column) {
+            // Texts take everything, and decimals what is written with a point too.
+            Some(&kind @ (Kind::Null | Kind::BigInteger)) => {
+                texts.flatten().fold(kind, Kind::widened).data_type() == kind.data_type()
+            }
+            _ => true,
+        }
+    }
+}
+
+/// The narrowest kinds that hold these and every value of a block; how many rows it has.
+pub(super) fn observe(
+    block: &[u8],
+    options: &CsvOptions,
+    limits: &DecodeLimits,
+    mut kinds: Vec<Kind>,
+) -> Option<(Vec<Kind>, u64)> {
+    let fields = find(block, options, limits, kinds.len())?;
+    for (column, kind) in kinds.iter_mut().enumerate() {
+        let texts = fields.column(column, 0..fields.rows());
+        *kind = texts.filter(|text| !is_null(options, text)).fold(*kind, Kind::widened);
+    }
+    Some((kinds, fields.rows() as u64))
+}
+
+fn find<'b>(block: &'b [u8], options: &CsvOptions, limits: &DecodeLimits, columns: usize) -> Option<Fields<'b>> {
+    let is_ordinary = block.len() <= LONG_BLOCK_BYTES;
+    is_ordinary.then(|| Fields::find(block, Marks::of(options), columns, limits.record_bytes))?
+}

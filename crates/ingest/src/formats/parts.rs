@@ -1,0 +1,73 @@
+//! The blocks of a text, worked on by all cores.
+//!
+//! Invariant: what is taken of the blocks is taken in their order, whichever core is done with its block first.
+
+use std::io::Read;
+
+use super::blocks::{Blocks, Next, line_ends};
+use crate::{decode_error::DecodeError, in_order::InOrder};
+
+/// A text of which the first block was cut.
+pub(super) struct Parts<F> {
+    /// What is to be read of the first block.
+    pub(super) first: Vec<u8>,
+    /// Those after it.
+    pub(super) blocks: Blocks<F>,
+    /// How many lines are before the first one.
+    pub(super) lines_before: u64,
+}
+
+/// A part of a text whose turn has come.
+pub(super) enum Part<T> {
+    /// What a job made of a block.
+    Done(T),
+    /// A text that no job made anything of, and how many lines are before it.
+    Undone(Box<dyn Read + Send>, u64),
+}
+
+/// What came of a block.
+struct Finished<T> {
+    block: Vec<u8>,
+    result: Option<T>,
+    lines: u64,
+}
+
+impl<F: Fn(&[u8]) -> Option<usize>> Parts<F> {
+    /// Give every block to `job`, on all cores, and what comes of them to `take`, in order.
+    pub(super) fn each<T: Send + 'static>(
+        mut self,
+        job: impl Fn(&[u8]) -> Option<T> + Clone + Send + 'static,
+        mut take: impl FnMut(Part<T>) -> Result<(), DecodeError>,
+    ) -> Result<(), DecodeError> {
+        let mut jobs = InOrder::new();
+        let mut lines_before = self.lines_before;
+        let mut hand_on = |Finished { block, result, lines }| {
+            let undone = || Part::Undone(Box::new(std::io::Cursor::new(block)), lines_before);
+            let part = result.map_or_else(undone, Part::Done);
+            lines_before += lines;
+            take(part)
+        };
+        let mut next = Ok(Next::Block(std::mem::take(&mut self.first)));
+        while let Ok(Next::Block(block)) = next {
+            if jobs.is_full() {
+                jobs.pop().map_or(Ok(()), &mut hand_on)?;
+            }
+            let job = job.clone();
+            jobs.push(move || {
+                let (result, lines) = (job(&block), line_ends(&block));
+                // A block that is done with gives its memory back at once.
+                let block = if result.is_none() { block } else { Vec::new() };
+                Finished { block, result, lines }
+            });
+            next = self.blocks.next();
+        }
+        // What is wrong with earlier records is said first.
+        while let Some(finished) = jobs.pop() {
+            hand_on(finished)?;
+        }
+        match next? {
+            Next::Uncut(rest) => take(Part::Undone(rest, lines_before)),
+            Next::Block(_) | Next::End => Ok(()),
+        }
+    }
+}
