@@ -10,7 +10,7 @@ use super::{
 };
 
 /// Where a column of a name is: of exactly that name first, of another case else.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct FieldIndex {
     exact: HashMap<String, usize>,
     folded: HashMap<String, usize>,

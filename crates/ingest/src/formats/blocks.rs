@@ -7,8 +7,8 @@ use std::io::{Cursor, Read};
 
 use crate::decode_error::DecodeError;
 
-/// The least size of a block, but for the last.
-pub(super) const BLOCK_BYTES: usize = 1 << 20;
+/// The least size of a block, but for the last. Small in tests, so that every file of theirs has many.
+pub(super) const BLOCK_BYTES: usize = if cfg!(test) { 256 } else { 1 << 20 };
 
 /// What comes next of a text.
 pub(super) enum Next {
@@ -26,6 +26,8 @@ pub(super) struct Blocks<F> {
     /// The beginning of the next block.
     rest: Vec<u8>,
     has_ended: bool,
+    /// What was not cut and is still to be had.
+    uncut: Option<Box<dyn Read + Send>>,
     /// Where the last record ends in bytes that begin with a record.
     end_of_records: F,
     max_bytes: usize,
@@ -35,11 +37,14 @@ impl<F: Fn(&[u8]) -> Option<usize>> Blocks<F> {
     /// Records longer than `record_bytes` are not looked for.
     pub(super) fn new(source: Box<dyn Read + Send>, record_bytes: usize, end_of_records: F) -> Self {
         let max_bytes = record_bytes.saturating_add(2 * BLOCK_BYTES);
-        Self { source, rest: Vec::new(), has_ended: false, end_of_records, max_bytes }
+        Self { source, rest: Vec::new(), has_ended: false, uncut: None, end_of_records, max_bytes }
     }
 
     /// The next block.
     pub(super) fn next(&mut self) -> Result<Next, DecodeError> {
+        if let Some(uncut) = self.uncut.take() {
+            return Ok(Next::Uncut(uncut));
+        }
         let mut block = std::mem::take(&mut self.rest);
         loop {
             self.fill(&mut block)?;
@@ -69,6 +74,12 @@ impl<F: Fn(&[u8]) -> Option<usize>> Blocks<F> {
         let count = self.source.by_ref().take(missing as u64).read_to_end(block)?;
         self.has_ended = count < missing;
         Ok(())
+    }
+
+    /// Give back what was not cut, to be had again as it is.
+    pub(super) fn put_back(mut self, uncut: Box<dyn Read + Send>) -> Self {
+        self.uncut = Some(uncut);
+        self
     }
 
     /// What is left of the text after `start`, which was taken from it.
@@ -116,32 +127,31 @@ mod tests {
 
     #[test]
     fn blocks_are_the_text_whatever_the_pieces_it_comes_in() {
-        let line = |number: usize| format!("{number:0width$}\n", width = number % 5000 + 1);
+        let line = |number: usize| format!("{number:0width$}\n", width = number % 150 + 1);
         let text: String = (0..2000).map(line).collect();
-        let (blocks, rest) = cut(text.as_bytes(), 100_000, 1 << 20);
-        assert!(rest.is_empty() && blocks.len() > 3);
+        let (blocks, rest) = cut(text.as_bytes(), 1000, 1 << 20);
+        assert!(rest.is_empty() && blocks.len() > 100);
         assert_eq!(blocks.concat(), text.as_bytes());
         assert!(blocks.iter().all(|block| block.ends_with(b"\n") && block.len() <= BLOCK_BYTES));
-        assert_eq!(cut(text.as_bytes(), 7777, 1 << 20).0, blocks);
+        assert_eq!(cut(text.as_bytes(), 7, 1 << 20).0, blocks);
     }
 
     #[test]
     fn a_record_longer_than_a_block_makes_it_longer_and_one_beyond_the_limit_ends_the_cutting() {
-        let text = [vec![b'x'; 3 << 20], b"\ny\n".to_vec()].concat();
-        let (blocks, rest) = cut(&text, 1 << 16, 4 << 20);
+        let text = [vec![b'x'; 20 * BLOCK_BYTES], b"\ny\n".to_vec()].concat();
+        let (blocks, rest) = cut(&text, 50, 30 * BLOCK_BYTES);
         assert!(rest.is_empty());
         assert_eq!(blocks.concat(), text);
-        let (blocks, rest) = cut(&text, 1 << 16, 1000);
+        let (blocks, rest) = cut(&text, 50, 1000);
         assert!(blocks.is_empty());
         assert_eq!(rest, text);
     }
 
     #[test]
     fn a_block_that_was_taken_can_be_put_back() {
-        let text = b"a\nb\nc".repeat(1 << 19);
-        let mut blocks = Blocks::new(Box::new(Cursor::new(text.clone())), 100, |bytes: &[u8]| {
-            memchr::memrchr(b'\n', bytes).map(|at| at + 1)
-        });
+        let text = b"a\nb\nc".repeat(BLOCK_BYTES);
+        let source = Box::new(Cursor::new(text.clone()));
+        let mut blocks = Blocks::new(source, 100, |bytes: &[u8]| memchr::memrchr(b'\n', bytes).map(|at| at + 1));
         let Next::Block(first) = blocks.next().unwrap() else { panic!("no block") };
         let mut whole = Vec::new();
         blocks.uncut(first).read_to_end(&mut whole).unwrap();

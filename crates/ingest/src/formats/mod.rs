@@ -52,7 +52,7 @@ pub(crate) fn is_read_from_its_end(format: Format) -> bool {
 
 /// Whether a file of which nothing is known can be read in one pass.
 pub(crate) fn is_read_once(format: Format) -> bool {
-    format == Format::Csv
+    matches!(format, Format::Csv | Format::Ndjson)
 }
 
 /// What a file turned out to hold.
@@ -131,6 +131,7 @@ pub(crate) fn decode_guessing(
     let reading = Reading { options, limits };
     caught(options.format, || match options.format {
         Format::Csv => csv::decode_guessing(&reading, source, &mut sink),
+        Format::Ndjson => json::decode_guessing(&reading, source, &mut sink),
         _ => Ok(OnePass::Unfit),
     })
 }

@@ -33,6 +33,16 @@ struct Finished<T> {
 }
 
 impl<F: Fn(&[u8]) -> Option<usize>> Parts<F> {
+    /// The parts of a text from its start.
+    pub(super) fn begin(mut blocks: Blocks<F>) -> Result<Self, DecodeError> {
+        let (first, blocks) = match blocks.next()? {
+            Next::Block(block) => (block, blocks),
+            Next::End => (Vec::new(), blocks),
+            Next::Uncut(rest) => (Vec::new(), blocks.put_back(rest)),
+        };
+        Ok(Self { first, blocks, lines_before: 0 })
+    }
+
     /// Give every block to `job`, on all cores, and what comes of them to `take`, in order.
     pub(super) fn each<T: Send + 'static>(
         mut self,

@@ -42,22 +42,26 @@ pub(super) struct Records {
 
 impl Records {
     pub(super) fn open(reading: &Reading, source: Box<dyn Read + Send>) -> Result<Self, DecodeError> {
-        let source = super::super::without_byte_order_mark(source)?;
-        let mut records = Self {
-            source: BufReader::with_capacity(BUFFER_BYTES, source),
-            position: Position::Lines,
-            format: reading.options.format,
-            limit_bytes: reading.limits.record_bytes,
-            record: Vec::new(),
-            line: 1,
-            line_now: 1,
-            element: 0,
-        };
+        let mut records = Self::resume(reading, super::super::without_byte_order_mark(source)?, 0);
         let first = records.next_mark()?.ok_or(DecodeError::Empty)?;
         if records.format == Format::Json {
             records.begin(first)?;
         }
         Ok(records)
+    }
+
+    /// Go on in the midst of a file of lines, after as many.
+    pub(super) fn resume(reading: &Reading, source: Box<dyn Read + Send>, lines_before: u64) -> Self {
+        Self {
+            source: BufReader::with_capacity(BUFFER_BYTES, source),
+            position: Position::Lines,
+            format: reading.options.format,
+            limit_bytes: reading.limits.record_bytes,
+            record: Vec::new(),
+            line: lines_before + 1,
+            line_now: lines_before + 1,
+            element: 0,
+        }
     }
 
     /// The bytes of the record.

@@ -14,6 +14,7 @@ use crate::{
 };
 
 /// The shape of the values seen so far.
+#[derive(Clone)]
 enum Shape {
     Scalar(Kind),
     List(Box<Shape>),
@@ -21,24 +22,27 @@ enum Shape {
 }
 
 /// The columns of a file, in the order in which they first appear.
+#[derive(Clone)]
 pub(super) struct Shapes {
     fields: Fields,
     budget: Budget,
 }
 
 /// How many more columns there may be.
+#[derive(Clone)]
 struct Budget {
     left: usize,
     limit: usize,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Fields {
     index: FieldIndex,
     fields: Vec<SeenField>,
     objects: u64,
 }
 
+#[derive(Clone)]
 struct SeenField {
     name: String,
     shape: Shape,
@@ -58,6 +62,14 @@ impl Shapes {
 
     pub(super) fn into_fields(self) -> Vec<Field> {
         self.fields.into_fields()
+    }
+
+    /// What the values of a column are; none where they are lists or structs.
+    pub(super) fn kind(&self, column: usize) -> Option<Kind> {
+        match self.fields.fields.get(column)?.shape {
+            Shape::Scalar(kind) => Some(kind),
+            Shape::List(_) | Shape::Struct(_) => None,
+        }
     }
 }
 
