@@ -2,7 +2,10 @@
 //!
 //! Invariant: the object has its name only when every byte of the body is in it.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use chrono::Utc;
@@ -11,8 +14,9 @@ use object_store::path::Path;
 use sha2::{Digest as _, Sha256};
 use sluice_domain::{ErrorKind, Failure, Landed};
 use sluice_storage::{ObjectWriter, Zone};
+use tokio::sync::mpsc;
 
-use crate::{IngestError, IngestSettings};
+use crate::{IngestError, IngestSettings, source::Arrival};
 
 /// A body as it comes in.
 pub type Body<'a> = BoxStream<'a, Result<Bytes, BodyError>>;
@@ -77,6 +81,11 @@ pub(crate) struct Intake<'a> {
     idle: Duration,
     started: Instant,
     pace: Pace,
+    has_ended: bool,
+    /// What was taken to see how long the body is.
+    held: VecDeque<Bytes>,
+    /// Who reads along.
+    reader: Option<mpsc::Sender<Arrival>>,
 }
 
 /// How fast a body must come.
@@ -113,12 +122,44 @@ impl<'a> Intake<'a> {
                 bytes_per_second: settings.min_bytes_per_second,
                 slow_start: Duration::from_secs(settings.slow_start_seconds),
             },
+            has_ended: false,
+            held: VecDeque::new(),
+            reader: None,
+        }
+    }
+
+    /// Whether the body is at least this long, found out by taking as much of it.
+    pub(crate) async fn is_longer_than(&mut self, size_bytes: u64) -> Result<bool, BodyError> {
+        while self.size_bytes <= size_bytes {
+            match self.next().await? {
+                Some(piece) => self.held.push_back(piece),
+                None => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Hand every piece on to whoever reads along, too. Waits for a reader that is behind: memory is bounded by what
+    /// its channel holds. One that gave up is left alone.
+    pub(crate) fn read_by(&mut self, reader: mpsc::Sender<Arrival>) {
+        self.reader = Some(reader);
+    }
+
+    async fn tell(&mut self, arrival: Arrival) {
+        if let Some(reader) = &self.reader
+            && reader.send(arrival).await.is_err()
+        {
+            self.reader = None;
         }
     }
 
     async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
+        if self.has_ended {
+            return Ok(None);
+        }
         let piece = tokio::time::timeout(self.idle, self.body.next()).await;
         let Some(piece) = piece.map_err(|_| BodyError::TooSlow { seconds: self.idle.as_secs() })? else {
+            self.has_ended = true;
             return if self.size_bytes == 0 { Err(BodyError::Empty) } else { Ok(None) };
         };
         let piece = piece?;
@@ -147,8 +188,15 @@ impl<'a> Intake<'a> {
     pub(crate) async fn land(mut self, zone: &Zone, raw_path: String) -> Result<Landed, IngestError> {
         let mut object = ObjectWriter::open(zone.store(), Path::from(raw_path.as_str())).await?;
         loop {
-            match self.next().await {
-                Ok(Some(piece)) => object.write(piece).await?,
+            let next = match self.held.pop_front() {
+                Some(piece) => Ok(Some(piece)),
+                None => self.next().await,
+            };
+            match next {
+                Ok(Some(piece)) => {
+                    self.tell(Arrival::Piece(Bytes::clone(&piece))).await;
+                    object.write(piece).await?;
+                }
                 Ok(None) => break,
                 Err(error) => {
                     object.abort().await;
@@ -156,6 +204,7 @@ impl<'a> Intake<'a> {
                 }
             }
         }
+        self.tell(Arrival::Whole).await;
         object.finish().await?;
         let Digest { size_bytes, sha256 } = self.finish();
         Ok(Landed { raw_path, size_bytes, sha256, landed_at: Utc::now() })

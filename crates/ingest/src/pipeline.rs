@@ -17,7 +17,7 @@ use crate::{DecodeError, IngestError, IngestSettings, formats::Inferred, source,
 
 mod one_pass;
 
-pub(crate) use one_pass::Staged;
+pub(crate) use one_pass::{LONG_BODY_BYTES, ReadAlong, Staged};
 
 /// How many batches wait for the writer.
 const BATCHES_AHEAD: usize = 2;
@@ -29,6 +29,7 @@ pub(crate) struct Pipeline {
     pub(crate) scratch_dir: PathBuf,
     wall: Arc<Wall>,
     slots: Arc<Semaphore>,
+    slots_along: Arc<Semaphore>,
 }
 
 /// What the rows of a table look like.
@@ -47,8 +48,9 @@ pub(crate) struct Written {
 impl Pipeline {
     pub(crate) fn new(settings: IngestSettings, zones: Arc<Zones>, scratch_dir: PathBuf) -> io::Result<Self> {
         let slots = Arc::new(Semaphore::new(settings.concurrent_decodes.max(1)));
+        let slots_along = Arc::new(Semaphore::new(settings.concurrent_decodes.max(1)));
         let wall = Arc::new(Wall::open(&settings)?);
-        Ok(Self { settings, zones, scratch_dir, wall, slots })
+        Ok(Self { settings, zones, scratch_dir, wall, slots, slots_along })
     }
 
     /// Whether there is space for another upload, before any of it is taken.

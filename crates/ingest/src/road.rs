@@ -11,12 +11,14 @@ use sluice_domain::{
     UploadId, UploadState, ZoneName,
 };
 use sluice_table::{CommittedEntry, NewTable, Shelf, Table, TableError};
+use tokio::sync::mpsc;
 
 use crate::{
     IngestError, IngestMetrics, TailCheck, UploadFailure, UploadRequest,
     commit_queue::{CommitQueue, Outcome, Ready},
     land::Intake,
-    pipeline::{Pipeline, Shape, Staged, Written},
+    pipeline::{LONG_BODY_BYTES, Pipeline, ReadAlong, Shape, Staged, Written},
+    source::Arrival,
 };
 
 /// How often an upload starts over because another one made the table first.
@@ -49,9 +51,19 @@ impl Road {
         id: UploadId,
         grant: &Grant,
         request: &UploadRequest,
-        intake: Intake<'_>,
-    ) -> Result<UploadEntry, IngestError> {
+        mut intake: Intake<'_>,
+    ) -> Result<(UploadEntry, Option<ReadAlong>), IngestError> {
         let started_at = Utc::now();
+        // Who does not wait for the rows is not kept waiting by them.
+        let along = if !request.respond_async && intake.is_longer_than(LONG_BODY_BYTES).await? {
+            self.read_along(id, request).await
+        } else {
+            None
+        };
+        let along = along.map(|(reader, along)| {
+            intake.read_by(reader);
+            along
+        });
         let (TableRef { namespace, table }, options) = (&request.table, &request.options);
         let (format, compression) = (options.format, options.compression.extension());
         let raw_path = format!("uploads/{namespace}/{table}/{id}.{format}{compression}");
@@ -66,15 +78,34 @@ impl Road {
             landed,
             started_at,
         };
-        Ok(self.catalog.uploads().land(&upload).await?)
+        Ok((self.catalog.uploads().land(&upload).await?, along))
+    }
+
+    /// Begin to read an upload for the table as it is now, while its body comes in.
+    async fn read_along(&self, id: UploadId, request: &UploadRequest) -> Option<(mpsc::Sender<Arrival>, ReadAlong)> {
+        let shape = match self.catalog.tables().find(&request.table).await {
+            Ok(entry) => match self.shelf.get(&entry).describe(None).await {
+                Ok(description) => Some(Shape { schema: description.schema, partition_by: description.partition_by }),
+                Err(TableError::NotCreated) => None,
+                Err(_) => return None,
+            },
+            Err(CatalogError::TableNotFound { .. }) => None,
+            Err(_) => return None,
+        };
+        self.pipeline.read_along(id, &request.options, shape)
     }
 
     /// Bring a landed upload to its outcome, and write that down. One that may be asked for again, by its client or
     /// at the next start, stays open where it may still succeed.
-    pub(crate) async fn finish(&self, entry: UploadEntry, asked_again: bool) -> Result<Receipt, UploadFailure> {
+    pub(crate) async fn finish(
+        &self,
+        entry: UploadEntry,
+        asked_again: bool,
+        along: Option<ReadAlong>,
+    ) -> Result<Receipt, UploadFailure> {
         let id = entry.id;
         let table = entry.table.clone();
-        let error = match self.place(entry).await {
+        let error = match self.place(entry, along).await {
             Ok(receipt) => {
                 let taken = Duration::from_millis(receipt.duration_ms);
                 self.metrics.committed(&receipt.table, receipt.format, receipt.landed.size_bytes, taken);
@@ -105,12 +136,12 @@ impl Road {
         Ok(self.catalog.uploads().fail(id, &StoredFailure::from(error)).await?)
     }
 
-    async fn place(&self, entry: UploadEntry) -> Result<Receipt, IngestError> {
+    async fn place(&self, entry: UploadEntry, mut along: Option<ReadAlong>) -> Result<Receipt, IngestError> {
         if let Some((table, found)) = self.find_committed(&entry).await? {
             return self.settle(&entry, &table, found).await;
         }
         for _ in 0..MAX_ROUNDS {
-            let mut target = self.find_target(&entry).await?;
+            let mut target = self.find_target(&entry, along.take()).await?;
             let folder = target.table.folder();
             let written = match target.staged.take() {
                 Some(staged) => self.pipeline.put(staged, folder).await?,
@@ -128,10 +159,15 @@ impl Road {
     }
 
     /// The table of this name, or the place for one that this upload will make.
-    async fn find_target(&self, upload: &UploadEntry) -> Result<Target, IngestError> {
+    async fn find_target(&self, upload: &UploadEntry, mut along: Option<ReadAlong>) -> Result<Target, IngestError> {
         match self.catalog.tables().find(&upload.table).await {
             Ok(entry) => {
-                if let Some(target) = self.find_existing(upload, entry).await? {
+                if let Some(mut target) = self.find_existing(upload, entry).await? {
+                    let read = match along.take() {
+                        Some(along) => along.staged().await,
+                        None => None,
+                    };
+                    target.staged = read.filter(|(shape, _)| *shape == target.shape).map(|(_, staged)| staged);
                     return Ok(target);
                 }
             }
@@ -139,7 +175,7 @@ impl Road {
             Err(error) => return Err(error.into()),
         }
         // What cannot be read takes no name.
-        let (shape, staged) = self.pipeline.prepare(upload).await?;
+        let (shape, staged) = self.pipeline.prepare(upload, along).await?;
         let wanted = sluice_catalog::NewTable {
             name: upload.table.clone(),
             zone: ZoneName::Raw,

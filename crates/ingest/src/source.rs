@@ -11,7 +11,7 @@ use std::{
 
 use bytes::{Buf as _, Bytes};
 use futures::StreamExt as _;
-use sluice_domain::{Compression, Format, UploadEntry};
+use sluice_domain::{Compression, Format, ReadOptions, UploadEntry};
 use sluice_storage::{StorageError, Zone, read_chunks};
 use tokio::sync::mpsc;
 
@@ -65,6 +65,43 @@ fn raw_reader(zone: &Zone, entry: &UploadEntry) -> impl Read + Send + 'static {
 pub(crate) fn open(zone: &Zone, entry: &UploadEntry) -> Unread {
     let options = &entry.options;
     Unread { reader: Box::new(raw_reader(zone, entry)), compression: options.compression, format: options.format }
+}
+
+/// What a body that is still coming in has given so far.
+pub(crate) enum Arrival {
+    /// More of it.
+    Piece(Bytes),
+    /// It is there as a whole.
+    Whole,
+}
+
+/// Reads a body while it comes in.
+struct ArrivingReader {
+    arrivals: mpsc::Receiver<Arrival>,
+    current: Bytes,
+    is_whole: bool,
+}
+
+impl Read for ArrivingReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.current.is_empty() && !self.is_whole {
+            match self.arrivals.blocking_recv() {
+                Some(Arrival::Piece(piece)) => self.current = piece,
+                Some(Arrival::Whole) => self.is_whole = true,
+                // The body broke off, or was too long.
+                None => return Err(io::ErrorKind::UnexpectedEof.into()),
+            }
+        }
+        let length = buffer.len().min(self.current.len());
+        self.current.copy_to_slice(&mut buffer[..length]);
+        Ok(length)
+    }
+}
+
+/// A body of which nothing was read yet, while it comes in.
+pub(crate) fn arriving(options: &ReadOptions, arrivals: mpsc::Receiver<Arrival>) -> Unread {
+    let reader = Box::new(ArrivingReader { arrivals, current: Bytes::new(), is_whole: false });
+    Unread { reader, compression: options.compression, format: options.format }
 }
 
 /// A source of which nothing was read yet.

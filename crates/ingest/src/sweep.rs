@@ -149,7 +149,7 @@ impl Ingest {
         {
             return Ok(());
         }
-        let receipt = self.road.finish(entry, true).await.map_err(|failure| failure.error)?;
+        let receipt = self.road.finish(entry, true, None).await.map_err(|failure| failure.error)?;
         tracing::info!(upload.id = %id, table.version = receipt.version, "finished an upload that had come to a halt");
         Ok(())
     }

@@ -17,7 +17,7 @@ use crate::{
     commit_queue::CommitQueue,
     in_flight::{Claim, InFlight, Subject},
     land::Intake,
-    pipeline::Pipeline,
+    pipeline::{Pipeline, ReadAlong},
     road::Road,
     upkeep::{Bell, Upkeep},
 };
@@ -116,7 +116,7 @@ impl Ingest {
         // Claimed before the ledger knows it: nobody else may take it for one that came to a halt.
         let id = known.as_ref().map_or_else(|| UploadId(Uuid::now_v7()), |entry| entry.id);
         let claim = self.in_flight.claim(Subject::Upload(id)).ok_or(IngestError::KeyInFlight)?;
-        let entry = match known {
+        let (entry, along) = match known {
             None => self.road.land(id, grant, &request, intake).await?,
             Some(entry) => {
                 check_same(&entry, &request, intake).await?;
@@ -128,12 +128,12 @@ impl Ingest {
                 if let Some(receipt) = self.receipt(&entry) {
                     return Ok(Outcome::Replayed(receipt));
                 }
-                self.own(entry).await?
+                (self.own(entry).await?, None)
             }
         };
         let (landed, respond_async) = (entry.clone(), request.respond_async);
         let asked_again = respond_async || request.idempotency_key.is_some();
-        let finishing = self.finish(entry, asked_again, (place, claim));
+        let finishing = self.finish(entry, asked_again, along, (place, claim));
         if respond_async {
             return Ok(Outcome::Landed(Box::new(landed)));
         }
@@ -175,11 +175,12 @@ impl Ingest {
         &self,
         entry: UploadEntry,
         asked_again: bool,
+        along: Option<ReadAlong>,
         held: (OwnedSemaphorePermit, Claim),
     ) -> impl Future<Output = Result<Receipt, UploadFailure>> + use<> {
         let (road, id) = (Arc::clone(&self.road), entry.id);
         let task = self.running.spawn(async move {
-            let outcome = road.finish(entry, asked_again).await;
+            let outcome = road.finish(entry, asked_again, along).await;
             drop(held);
             outcome
         });

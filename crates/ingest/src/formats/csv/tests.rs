@@ -297,8 +297,11 @@ fn a_record_of_delimiters_is_refused_before_it_is_remembered() {
     assert_eq!(inferred(&CsvOptions::default(), &many).unwrap().rows, 1);
 }
 
-/// What a file comes to where its records are read one by one: the schema, and the rows as text.
-fn by_records(csv: &CsvOptions, bytes: &[u8]) -> Result<(SchemaRef, Vec<Vec<String>>), DecodeError> {
+/// A schema, and the rows as text.
+type Read = (SchemaRef, Vec<Vec<String>>);
+
+/// What a file comes to where its records are read one by one.
+fn by_records(csv: &CsvOptions, bytes: &[u8]) -> Result<Read, DecodeError> {
     let (options, limits) = (options(csv.clone()), DecodeLimits::default());
     let open = || Records::begin(csv, without_byte_order_mark(Box::new(Cursor::new(bytes.to_vec())))?, &limits);
     let records = open()?;
@@ -317,7 +320,7 @@ fn by_records(csv: &CsvOptions, bytes: &[u8]) -> Result<(SchemaRef, Vec<Vec<Stri
 }
 
 /// The same where it is read by blocks, in two passes.
-fn by_blocks(csv: &CsvOptions, bytes: &[u8]) -> Result<(SchemaRef, Vec<Vec<String>>), DecodeError> {
+fn by_blocks(csv: &CsvOptions, bytes: &[u8]) -> Result<Read, DecodeError> {
     let found = inferred(csv, bytes)?;
     let rows: Vec<_> = decoded(csv, bytes, &found.schema)?.iter().flat_map(rows_of).collect();
     assert_eq!(rows.len() as u64, found.rows);
@@ -325,7 +328,7 @@ fn by_blocks(csv: &CsvOptions, bytes: &[u8]) -> Result<(SchemaRef, Vec<Vec<Strin
 }
 
 /// The same in one pass; none where its beginning did not tell the types.
-fn by_one_pass(csv: &CsvOptions, bytes: &[u8]) -> Result<Option<(SchemaRef, Vec<Vec<String>>)>, DecodeError> {
+fn by_one_pass(csv: &CsvOptions, bytes: &[u8]) -> Result<Option<Read>, DecodeError> {
     let mut rows = Vec::new();
     let read = decode_guessing(&options(csv.clone()), source(bytes), &DecodeLimits::default(), &mut |batch| {
         rows.extend(rows_of(&batch));
