@@ -33,7 +33,7 @@ RIVALS = ["duckdb", "polars", "deltalake"]
 INPUTS = ["lineitem.csv", "lineitem.ndjson", "flights.csv"]
 SUMS = {
     "lineitem": "count(*), sum(l_orderkey), sum(l_quantity), round(sum(l_extendedprice)), sum(length(l_comment)), "
-    "min(l_shipdate)::VARCHAR, max(l_receiptdate)::VARCHAR",
+    "min(l_shipdate)::DATE::VARCHAR, max(l_receiptdate)::DATE::VARCHAR",
     "flights": "count(*), sum(distance), sum(day), count(DISTINCT tailnum), min(carrier)",
 }
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -168,7 +168,7 @@ def sums(path, folder):
     import duckdb
 
     query = f"SELECT {SUMS[path.stem]} FROM read_parquet('{folder}/**/*.parquet')"
-    return duckdb.sql(query).fetchone()
+    return duckdb.sql(query).fetchall()
 
 
 def measure(options, path, scratch):

@@ -70,6 +70,10 @@ impl ObjectWriter {
                 self.send_part().await?;
                 continue;
             }
+            if self.parts > 0 {
+                // It will be full: growing step by step would copy it over and over.
+                self.buffer.reserve(room);
+            }
             // Copied: a small slice would keep the large buffer alive that it was cut from.
             let taken = bytes.split_to(room.min(bytes.len()));
             self.buffer.extend_from_slice(&taken);

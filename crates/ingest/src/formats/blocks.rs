@@ -10,6 +10,9 @@ use crate::decode_error::DecodeError;
 /// The least size of a block, but for the last. Small in tests, so that every file of theirs has many.
 pub(super) const BLOCK_BYTES: usize = if cfg!(test) { 256 } else { 1 << 20 };
 
+/// How many blocks that are done with are kept for others.
+const MAX_SPARE_BLOCKS: usize = 4;
+
 /// What comes next of a text.
 pub(super) enum Next {
     /// Whole records.
@@ -25,6 +28,8 @@ pub(super) struct Blocks<F> {
     source: Box<dyn Read + Send>,
     /// The beginning of the next block.
     rest: Vec<u8>,
+    /// The memory of blocks that are done with: fresh memory costs more than what is read into it.
+    spare: Vec<Vec<u8>>,
     has_ended: bool,
     /// What was not cut and is still to be had.
     uncut: Option<Box<dyn Read + Send>>,
@@ -37,7 +42,7 @@ impl<F: Fn(&[u8]) -> Option<usize>> Blocks<F> {
     /// Records longer than `record_bytes` are not looked for.
     pub(super) fn new(source: Box<dyn Read + Send>, record_bytes: usize, end_of_records: F) -> Self {
         let max_bytes = record_bytes.saturating_add(2 * BLOCK_BYTES);
-        Self { source, rest: Vec::new(), has_ended: false, uncut: None, end_of_records, max_bytes }
+        Self { source, rest: Vec::new(), spare: Vec::new(), has_ended: false, uncut: None, end_of_records, max_bytes }
     }
 
     /// The next block.
@@ -52,7 +57,9 @@ impl<F: Fn(&[u8]) -> Option<usize>> Blocks<F> {
                 return Ok(if block.is_empty() { Next::End } else { Next::Block(block) });
             }
             if let Some(end) = (self.end_of_records)(&block) {
-                self.rest = block.split_off(end);
+                self.rest = self.spare.pop().unwrap_or_default();
+                self.rest.extend_from_slice(&block[end..]);
+                block.truncate(end);
                 return Ok(Next::Block(block));
             }
             if block.len() >= self.max_bytes {
@@ -74,6 +81,14 @@ impl<F: Fn(&[u8]) -> Option<usize>> Blocks<F> {
         let count = self.source.by_ref().take(missing as u64).read_to_end(block)?;
         self.has_ended = count < missing;
         Ok(())
+    }
+
+    /// Take the memory of a block that is done with, for one to come.
+    pub(super) fn reuse(&mut self, mut block: Vec<u8>) {
+        if block.capacity() <= 2 * BLOCK_BYTES && self.spare.len() < MAX_SPARE_BLOCKS {
+            block.clear();
+            self.spare.push(block);
+        }
     }
 
     /// Give back what was not cut, to be had again as it is.

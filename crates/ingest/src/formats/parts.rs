@@ -52,21 +52,22 @@ impl<F: Fn(&[u8]) -> Option<usize>> Parts<F> {
         let mut jobs = InOrder::new();
         let mut lines_before = self.lines_before;
         let mut hand_on = |Finished { block, result, lines }| {
-            let undone = || Part::Undone(Box::new(std::io::Cursor::new(block)), lines_before);
-            let part = result.map_or_else(undone, Part::Done);
+            let (part, spare) = match result {
+                Some(result) => (Part::Done(result), block),
+                None => (Part::Undone(Box::new(std::io::Cursor::new(block)), lines_before), Vec::new()),
+            };
             lines_before += lines;
-            take(part)
+            take(part).map(|()| spare)
         };
         let mut next = Ok(Next::Block(std::mem::take(&mut self.first)));
         while let Ok(Next::Block(block)) = next {
             if jobs.is_full() {
-                jobs.pop().map_or(Ok(()), &mut hand_on)?;
+                let spare = jobs.pop().map_or(Ok(Vec::new()), &mut hand_on)?;
+                self.blocks.reuse(spare);
             }
             let job = job.clone();
             jobs.push(move || {
                 let (result, lines) = (job(&block), line_ends(&block));
-                // A block that is done with gives its memory back at once.
-                let block = if result.is_none() { block } else { Vec::new() };
                 Finished { block, result, lines }
             });
             next = self.blocks.next();

@@ -99,13 +99,13 @@ impl<'b> Fields<'b> {
 
     /// The texts of one column in these rows.
     pub(super) fn column(&self, column: usize, rows: std::ops::Range<usize>) -> impl Iterator<Item = &str> {
-        let spans = self.spans.get(rows.start * self.columns..rows.end * self.columns).unwrap_or_default();
-        spans.iter().skip(column).step_by(self.columns.max(1)).map(|&(start, end)| {
-            if end & UNESCAPED == 0 {
-                self.text.get(start as usize..end as usize).unwrap_or_default()
-            } else {
-                self.unescaped.get(start as usize..(end ^ UNESCAPED) as usize).unwrap_or_default()
-            }
+        rows.map(move |row| {
+            let (start, end) = self.spans[row * self.columns + column];
+            let (text, end) = match end & UNESCAPED {
+                0 => (self.text, end),
+                _ => (self.unescaped.as_str(), end ^ UNESCAPED),
+            };
+            text.get(start as usize..end as usize).unwrap_or_default()
         })
     }
 

@@ -163,7 +163,7 @@ impl Rows<'_> {
                 column.append_nulls(waiting).ok()?;
                 continue;
             };
-            let spans = || self.spans.iter().skip(position).step_by(stride);
+            let spans = || (0..waiting).filter_map(|row| self.spans.get(row * stride + position));
             let values = || spans().filter(|span| !is_null(span));
             let guess = self.shapes.as_ref().map(|shapes| shapes.kind(at));
             if !takes_strings(field.data_type()) && values().any(|span| span.token == Token::String)
