@@ -118,6 +118,13 @@ fn reads() -> Vec<Row> {
             "/api/v1/tables/nyc/flights/uploads?page=2",
             "bad-parameter",
         ),
+        get(
+            "/api/v1/tables/{namespace}/{table}/quarantine",
+            read,
+            "/api/v1/tables/nyc/flights/quarantine",
+            "/api/v1/tables/nyc/flights/quarantine?page_token=7a",
+            "bad-page-token",
+        ),
         get("/api/v1/uploads/{upload_id}", read, "/api/v1/uploads/{upload_id}", "/api/v1/uploads/7", "illegal-id"),
         get(
             "/api/v1/uploads/{upload_id}/content",
@@ -151,6 +158,38 @@ fn writes() -> Vec<Row> {
             content: Content::Csv("id\n2\n"),
             status: 201,
             bad: bad(Method::POST, "/api/v1/tables/nyc/flights/uploads", Content::Csv("id\nx\n"), 422, "type-mismatch"),
+        },
+        Row {
+            method: Method::POST,
+            path: "/api/v1/tables/{namespace}/{table}/quarantine/replay",
+            access: Access::Hidden(Action::Append),
+            call: "/api/v1/tables/nyc/flights/quarantine/replay",
+            content: Content::Json(
+                r#"{"upload_id": "{upload_id}", "records": [{"row_number": 2, "record": {"id": 5}}]}"#,
+            ),
+            status: 200,
+            bad: bad(
+                Method::POST,
+                "/api/v1/tables/nyc/flights/quarantine/replay",
+                Content::Json(r#"{"upload_id": "{upload_id}", "rows": [9]}"#),
+                404,
+                "nothing-to-replay",
+            ),
+        },
+        Row {
+            method: Method::DELETE,
+            path: "/api/v1/tables/{namespace}/{table}/quarantine",
+            access: manage,
+            call: "/api/v1/tables/nyc/flights/quarantine",
+            content: Content::Nothing,
+            status: 200,
+            bad: bad(
+                Method::DELETE,
+                "/api/v1/tables/nyc/flights/quarantine?upload_id=7",
+                Content::Nothing,
+                400,
+                "bad-parameter",
+            ),
         },
         Row {
             method: Method::PATCH,
@@ -207,7 +246,7 @@ impl Covered {
         let mut upload_id = String::new();
         for table in ["doomed", "gone", "flights"] {
             let path = format!("/api/v1/tables/nyc/{table}/uploads");
-            let call = with(lake.call(Method::POST, &path), Content::Csv("id\n1\n"));
+            let call = with(lake.call(Method::POST, &path), Content::Csv("id\n1\n2,3\n"));
             upload_id = call.key("owner").send().await.expect(201)["upload_id"].as_str().unwrap().to_owned();
         }
         let delete = lake.call(Method::DELETE, "/api/v1/tables/nyc/gone").key("owner");
@@ -216,7 +255,12 @@ impl Covered {
     }
 
     fn call(&self, method: &Method, path: &str, content: Content) -> Call {
-        with(self.lake.call(method.clone(), &path.replace("{upload_id}", &self.upload_id)), content)
+        let named = |text: &str| text.replace("{upload_id}", &self.upload_id);
+        let call = self.lake.call(method.clone(), &named(path));
+        match content {
+            Content::Json(text) => call.header("content-type", "application/json").body(named(text)),
+            other => with(call, other),
+        }
     }
 
     fn good(&self, row: &Row) -> Call {

@@ -8,8 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 use sluice_catalog::{Catalog, CommitTry, NewTable, NewUpload};
 use sluice_domain::{
-    Compression, CsvOptions, Format, IdempotencyKey, JsonOptions, Landed, ReadOptions, TableFormat, TableId, UploadId,
-    UploadState, ZoneName,
+    Format, IdempotencyKey, Landed, Prepared, ReadOptions, TableFormat, TableId, UploadId, UploadState, ZoneName,
 };
 use sluice_tests::{ClosedLake, TestLake, assert_problem, sha256_of};
 
@@ -36,13 +35,7 @@ async fn land_bytes(data_dir: &Path, catalog: &Catalog, key: &str, bytes: &[u8])
             key: key.into(),
         }),
         file_name: None,
-        options: ReadOptions {
-            format: Format::Csv,
-            compression: Compression::Identity,
-            csv: CsvOptions::default(),
-            json: JsonOptions::default(),
-            partition_by: Vec::new(),
-        },
+        options: ReadOptions::of(Format::Csv),
         landed: Landed { raw_path, size_bytes: bytes.len() as u64, sha256: sha256_of(bytes), landed_at: now },
         started_at: now,
     };
@@ -64,7 +57,11 @@ async fn reserve(catalog: &Catalog) -> TableId {
 
 /// Tell the ledger that the upload's commit is about to be tried.
 async fn begin(catalog: &Catalog, upload: UploadId, table: TableId) {
-    catalog.uploads().begin_commits(table, &[CommitTry { upload, files: Vec::new() }]).await.unwrap();
+    catalog
+        .uploads()
+        .begin_commits(table, &[CommitTry { upload, files: Vec::new(), prepared: Prepared::default() }])
+        .await
+        .unwrap();
 }
 
 /// The files of the catalog: those that lie in the data folder itself.

@@ -1,7 +1,7 @@
 //! How an upload's bytes are to be read: from parameters, headers and the file's name, in this order.
 
 use serde::Deserialize;
-use sluice_domain::{ColumnName, Compression, CsvOptions, Format, FormatError, JsonOptions, ReadOptions};
+use sluice_domain::{BadRowLimits, ColumnName, Compression, CsvOptions, Format, FormatError, JsonOptions, ReadOptions};
 use utoipa::IntoParams;
 
 use crate::{body::UploadBody, problem::Problem};
@@ -35,6 +35,12 @@ pub(crate) struct UploadParams {
     /// The columns to partition a new table by, separated by commas.
     #[param(example = "month")]
     partition_by: Option<String>,
+    /// How many rows may be bad: with more, the upload is refused as a whole, with 0 at the first one. Default: any
+    /// number, as long as one row is good. Bad rows go to the table's quarantine.
+    max_bad_rows: Option<u64>,
+    /// What part of the rows may be bad, from 0 to 1.
+    #[param(example = 0.1, minimum = 0, maximum = 1)]
+    max_bad_fraction: Option<f64>,
 }
 
 impl UploadParams {
@@ -71,6 +77,7 @@ impl UploadParams {
             csv: self.csv(null_values.clone(), &file_name, body)?,
             json: JsonOptions { null_values },
             partition_by: self.partition_by()?,
+            bad_rows: self.bad_rows()?,
         })
     }
 
@@ -100,6 +107,12 @@ impl UploadParams {
             null_values,
             empty_as_null: self.empty_as_null.unwrap_or(by_default.empty_as_null),
         })
+    }
+
+    fn bad_rows(&self) -> Result<BadRowLimits, Problem> {
+        let fraction = self.max_bad_fraction.map(|fraction| fraction.to_string().parse());
+        let max_fraction = fraction.transpose().map_err(|reason: String| bad("max_bad_fraction", &reason))?;
+        Ok(BadRowLimits { max_rows: self.max_bad_rows, max_fraction })
     }
 
     fn null_values(&self) -> Result<Vec<String>, Problem> {

@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use sluice_domain::UploadEntry;
 
 use crate::{
-    CatalogError, Inventory, Schemas, Tables, Uploads,
+    CatalogError, Inventory, Replays, Schemas, Tables, Uploads,
     backends::{self, Backend},
     nodes::{self, Node},
 };
@@ -51,6 +51,11 @@ impl Catalog {
     /// What the tables' folders should hold.
     pub fn inventory(&self) -> &dyn Inventory {
         self.backend.inventory()
+    }
+
+    /// The replays of quarantined rows.
+    pub fn replays(&self) -> &dyn Replays {
+        self.backend.replays()
     }
 
     /// The name under which this server commits: no other server of this or another lake has it.

@@ -3,7 +3,7 @@
 //! Invariant: no two tries of a commit to one table have the same sequence, and a later one has a higher.
 
 use async_trait::async_trait;
-use sluice_domain::{FileRecord, TableId, UploadId};
+use sluice_domain::{FileRecord, Prepared, TableId, UploadId};
 
 use crate::CatalogError;
 
@@ -14,6 +14,8 @@ pub struct CommitTry {
     pub upload: UploadId,
     /// The files that hold its rows.
     pub files: Vec<FileRecord>,
+    /// What becomes of its rows.
+    pub prepared: Prepared,
 }
 
 /// The sequences of the tables.

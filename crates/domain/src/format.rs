@@ -4,6 +4,8 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::BadRowLimits;
+
 /// A format or option that is not one that is read here.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FormatError {
@@ -195,6 +197,23 @@ pub struct ReadOptions {
     pub json: JsonOptions,
     /// The columns to partition by, if this upload makes the table; empty where the caller did not say.
     pub partition_by: Vec<String>,
+    /// How many of its rows may be bad.
+    #[serde(default)]
+    pub bad_rows: BadRowLimits,
+}
+
+impl ReadOptions {
+    /// Those of a plain file of this format.
+    pub fn of(format: Format) -> Self {
+        Self {
+            format,
+            compression: Compression::default(),
+            csv: CsvOptions::default(),
+            json: JsonOptions::default(),
+            partition_by: Vec::new(),
+            bad_rows: BadRowLimits::default(),
+        }
+    }
 }
 
 #[cfg(test)]

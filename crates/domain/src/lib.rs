@@ -11,6 +11,7 @@ mod access;
 mod format;
 mod inventory;
 mod page;
+mod quarantine;
 mod table;
 mod upload;
 
@@ -20,5 +21,6 @@ pub use format::{Compression, CsvOptions, Format, FormatError, JsonOptions, Read
 pub use inventory::{FileRecord, LogRecord};
 pub use names::{ColumnName, NameError, NamespaceName, TableName, TableRef};
 pub use page::{Page, PageRequest, PageToken, PageTokenError};
+pub use quarantine::{BadRowLimits, Fraction, Prepared, Replay};
 pub use table::{Namespace, SchemaVersion, TableEntry, TableFormat, TableId, TableState, ZoneName};
 pub use upload::{IdempotencyKey, Landed, Receipt, RowCounts, StoredFailure, UploadEntry, UploadId, UploadState};

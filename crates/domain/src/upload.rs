@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{ErrorKind, Failure, Format, ReadOptions, TableId, TableRef};
+use crate::{ErrorKind, Failure, Format, Prepared, ReadOptions, TableId, TableRef};
 
 /// The id of an upload: time-ordered, given out when its first byte arrives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -74,7 +74,7 @@ impl FromStr for UploadState {
 }
 
 /// What was received, once it is durable.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Landed {
     /// Path of the original bytes below the raw zone.
     pub raw_path: String,
@@ -193,6 +193,8 @@ pub struct UploadEntry {
     pub writer: Option<String>,
     /// Its place in the order of the table's commits, once a commit may have been tried.
     pub sequence: Option<i64>,
+    /// What its files hold, once a commit may have been tried.
+    pub prepared: Option<Prepared>,
     /// The table version that holds its rows.
     pub version: Option<u64>,
     /// What became of the rows.

@@ -9,8 +9,10 @@ use std::{
 };
 
 use chrono::Utc;
-use sluice_catalog::{Catalog, CatalogError, CommitTry, CommittedUpload, CommittedUploads, NewSchemaVersion};
-use sluice_domain::{FileRecord, LogRecord, RowCounts, StoredFailure, TableId, UploadEntry};
+use sluice_catalog::{
+    Catalog, CatalogError, CommitTry, CommittedUpload, CommittedUploads, NewSchemaVersion, NewUpload,
+};
+use sluice_domain::{LogRecord, StoredFailure, TableId, UploadEntry};
 use sluice_table::{
     Commit, CommitFailure, CommittedEntry, CreateOutcome, NewTable, Table, TableError, Transaction, UploadPart,
 };
@@ -19,6 +21,7 @@ use tokio::sync::oneshot;
 use crate::{
     IngestError, TailCheck,
     pipeline::{Shape, Written},
+    quarantine,
     upkeep::Bell,
 };
 
@@ -210,13 +213,14 @@ impl CommitQueue {
     async fn write_down(&self, table: TableId, entry: CommittedEntry, batch: Vec<Waiting>) {
         let committed_at = Utc::now();
         let of = |waiting: &Waiting| {
-            let rows = RowCounts::all_committed(waiting.ready.written.rows);
+            let rows = waiting.ready.written.prepared.rows;
             (waiting.ready.upload.id, CommittedUpload { version: entry.version, rows, committed_at })
         };
         let uploads = batch.iter().map(of).collect();
         let version = entry.version;
         let entry = LogRecord { version, content: entry.text() };
-        match self.catalog.uploads().commit(&CommittedUploads { table, entry, uploads }).await {
+        let quarantined = batch.iter().filter_map(|waiting| waiting.ready.quarantined()).collect();
+        match self.catalog.uploads().commit(&CommittedUploads { table, entry, uploads, quarantined }).await {
             Ok(entries) => {
                 self.bell.committed(table, version);
                 for (waiting, entry) in batch.into_iter().zip(entries) {
@@ -231,20 +235,23 @@ impl CommitQueue {
 
 impl Ready {
     fn as_try(&self) -> CommitTry {
-        let record = |file: &sluice_table::DataFile| FileRecord {
-            path: file.path().to_owned(),
-            size_bytes: file.size_bytes(),
-            sha256: file.sha256().to_owned(),
-            rows: file.rows(),
-            upload: Some(self.upload.id),
-        };
-        CommitTry { upload: self.upload.id, files: self.written.files.iter().map(record).collect() }
+        CommitTry {
+            upload: self.upload.id,
+            files: self.written.files.iter().map(|file| file.record(Some(self.upload.id))).collect(),
+            prepared: self.written.prepared.clone(),
+        }
+    }
+
+    /// The upload of its bad rows.
+    fn quarantined(&self) -> Option<NewUpload> {
+        let prepared = Some(self.written.prepared.clone());
+        quarantine::upload_of(&UploadEntry { prepared, ..self.upload.clone() })
     }
 
     fn as_part(&self) -> UploadPart {
         UploadPart {
             id: self.upload.id.to_string(),
-            rows: self.written.rows,
+            rows: self.written.prepared.rows.committed,
             sha256: self.upload.landed.sha256.clone(),
             principal: self.upload.principal.clone(),
         }

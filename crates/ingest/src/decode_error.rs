@@ -78,6 +78,14 @@ pub enum DecodeError {
         /// The line, in text formats.
         line: Option<u64>,
     },
+    /// Mend the rows, or let more of them be bad.
+    #[error("{count} rows are bad, more than may be; the first of them: {first}")]
+    TooManyBadRows {
+        /// How many were found.
+        count: u64,
+        /// What is wrong with the first one.
+        first: String,
+    },
     /// Nothing: whoever wanted the rows no longer does.
     #[error("the decoding was stopped")]
     #[serde(skip)]
@@ -115,7 +123,8 @@ impl Failure for DecodeError {
             | Self::TooManyColumns { .. }
             | Self::TooDeep { .. }
             | Self::Mismatch { .. }
-            | Self::UnknownColumn { .. } => ErrorKind::Invalid,
+            | Self::UnknownColumn { .. }
+            | Self::TooManyBadRows { .. } => ErrorKind::Invalid,
             Self::BrokenCompression { .. } | Self::Malformed { .. } => ErrorKind::Malformed,
             Self::TooLarge { .. } => ErrorKind::TooLarge,
             Self::Stopped => ErrorKind::Internal,
@@ -133,6 +142,7 @@ impl Failure for DecodeError {
             Self::TooDeep { .. } => "too-deep",
             Self::Mismatch { .. } => "type-mismatch",
             Self::UnknownColumn { .. } => "unknown-column",
+            Self::TooManyBadRows { .. } => "too-many-bad-rows",
             Self::Stopped => "decoding-stopped",
             Self::Read(_) => "content-unreadable",
         }

@@ -1,7 +1,7 @@
 //! What can go wrong on an upload's road.
 
 use sluice_catalog::CatalogError;
-use sluice_domain::{ErrorKind, Failure, StoredFailure, UploadId};
+use sluice_domain::{ErrorKind, Failure, StoredFailure, TableRef, UploadId};
 use sluice_storage::StorageError;
 use sluice_table::{MaintenanceError, TableError};
 
@@ -101,6 +101,15 @@ impl IngestError {
             Self::OtherPartitioning { .. } => true,
             _ => false,
         }
+    }
+
+    /// Rows go into a quarantine from the uploads of its table alone.
+    pub(crate) fn reserved_name(table: &TableRef) -> Self {
+        Self::Stored(StoredFailure {
+            kind: ErrorKind::Invalid,
+            code: "reserved-name".into(),
+            detail: format!("{table} is the quarantine of another table: nothing is uploaded to it"),
+        })
     }
 
     /// A task of this process ended without an answer.

@@ -14,8 +14,12 @@ mod settings;
 mod kinds;
 mod moments;
 
+mod row_sink;
+
 mod columns;
 mod formats;
+
+mod quarantine;
 
 mod commit_queue;
 mod in_flight;
@@ -27,6 +31,7 @@ mod worker;
 
 mod metrics;
 mod pipeline;
+mod replay;
 mod road;
 mod sweep;
 mod upkeep;
@@ -38,6 +43,7 @@ pub use integrity::{Damage, Finding, Integrity, Repair, TailCheck};
 pub use land::{Body, BodyError};
 pub use limits::DecodeLimits;
 pub use metrics::IngestMetrics;
+pub use replay::{ReplayFormat, ReplayRequest};
 pub use settings::IngestSettings;
 pub use upkeep::UpkeepSettings;
 pub use upload::{Ingest, Lake, Outcome, UploadRequest};

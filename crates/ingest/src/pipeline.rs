@@ -5,7 +5,7 @@
 use std::{error::Error as _, io, path::PathBuf, sync::Arc};
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
-use sluice_domain::{Format, UploadEntry, ZoneName};
+use sluice_domain::{Format, Prepared, RowCounts, UploadEntry, ZoneName};
 use sluice_storage::{Folder, StorageError, Zones, free_bytes, is_full};
 use sluice_table::{DataFile, StagedFiles, TableError, TableWriter};
 use tokio::{
@@ -13,7 +13,14 @@ use tokio::{
     task::{JoinHandle, spawn_blocking},
 };
 
-use crate::{DecodeError, IngestError, IngestSettings, formats::Inferred, source, worker::Wall};
+use crate::{
+    DecodeError, IngestError, IngestSettings,
+    formats::{self, Inferred},
+    quarantine::{self, BadRows, Spool},
+    row_sink::{BadRow, RowSink},
+    source,
+    worker::Wall,
+};
 
 /// How many batches wait for the writer.
 const BATCHES_AHEAD: usize = 2;
@@ -37,7 +44,8 @@ pub(crate) struct Shape {
 /// Durable files of an upload that wait for their commit.
 pub(crate) struct Written {
     pub(crate) files: Vec<DataFile>,
-    pub(crate) rows: u64,
+    /// What they hold, and the bad rows that lie beside them.
+    pub(crate) prepared: Prepared,
 }
 
 impl Pipeline {
@@ -63,9 +71,9 @@ impl Pipeline {
         let unread = source::open(self.zones.get(ZoneName::Raw), entry);
         let (options, wall, scratch_dir) = (entry.options.clone(), Arc::clone(&self.wall), self.scratch_dir.clone());
         let inferring = spawn_blocking(move || wall.infer(&options, unread, &scratch_dir));
-        let Inferred { schema, rows } = joined(inferring, "reader").await?.map_err(cause)?;
+        let Inferred { schema, rows, first_bad } = joined(inferring, "reader").await?.map_err(cause)?;
         if schema.fields().is_empty() || rows == 0 && entry.options.format != Format::Parquet {
-            return Err(DecodeError::Empty.into());
+            return Err(first_bad.unwrap_or(DecodeError::Empty).into());
         }
         sluice_table::columns_of(&schema, &[]).map_err(|error| {
             let reason = error.source().map_or_else(|| error.to_string(), ToString::to_string);
@@ -76,21 +84,52 @@ impl Pipeline {
         Ok(Shape { schema, partition_by })
     }
 
-    /// Write the upload's rows as files below a folder.
+    /// The line that names the columns of an upload of delimited text, where it has one.
+    pub(crate) async fn header(&self, entry: &UploadEntry) -> Result<Option<String>, IngestError> {
+        let unread = source::open(self.zones.get(ZoneName::Raw), entry);
+        let (options, limits, scratch_dir) =
+            (entry.options.clone(), self.settings.decode.clone(), self.scratch_dir.clone());
+        let reading = spawn_blocking(move || {
+            let source = unread.into_source(&limits, &scratch_dir)?;
+            formats::csv_header(&options, source, &limits)
+        });
+        joined(reading, "reader").await?.map_err(cause)
+    }
+
+    /// Write the upload's good rows as files below a folder, and its bad ones into the raw zone.
     pub(crate) async fn write(
         &self,
         entry: &UploadEntry,
         shape: &Shape,
         folder: &Folder,
     ) -> Result<Written, IngestError> {
-        // Held until the scratch files are gone: they are what the slots bound, besides memory.
-        let _slot = self.slots.acquire().await;
-        let staged = self.stage(entry, shape).await?;
-        let rows = staged.rows();
-        Ok(Written { files: staged.upload(folder).await?, rows })
+        let (files, bad_rows) = self.write_files(entry, shape, folder).await?;
+        let mut rows = RowCounts::all_committed(files.iter().map(DataFile::rows).sum());
+        let quarantine = match bad_rows {
+            Some((count, spool)) => {
+                rows.quarantined = count;
+                Some(quarantine::land(entry, spool, self.zones.get(ZoneName::Raw)).await?)
+            }
+            None => None,
+        };
+        Ok(Written { files, prepared: Prepared { rows, quarantine } })
     }
 
-    async fn stage(&self, entry: &UploadEntry, shape: &Shape) -> Result<StagedFiles, IngestError> {
+    /// Write the upload's good rows as files below a folder; its bad rows, and how many they are, where it has any.
+    pub(crate) async fn write_files(
+        &self,
+        entry: &UploadEntry,
+        shape: &Shape,
+        folder: &Folder,
+    ) -> Result<(Vec<DataFile>, Option<(u64, Spool)>), IngestError> {
+        // Held until the scratch files are gone: they are what the slots bound, besides memory.
+        let _slot = self.slots.acquire().await;
+        let (staged, bad_rows) = self.stage(entry, shape).await?;
+        let bad_rows = bad_rows.finish(staged.rows())?;
+        Ok((staged.upload(folder).await?, bad_rows))
+    }
+
+    async fn stage(&self, entry: &UploadEntry, shape: &Shape) -> Result<(StagedFiles, BadRows), IngestError> {
         let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
         let decoding = self.decode(entry, shape, sender);
         let writer = TableWriter::open(
@@ -105,10 +144,11 @@ impl Pipeline {
         let written = joined(writing, "writer").await?;
         match decoded {
             // The decoder stops when the writer does, and the writer knows why.
-            Err(DecodeError::Stopped) => {}
-            other => drop(other.map_err(cause)?),
+            Err(DecodeError::Stopped) => {
+                Err(written.err().map_or_else(|| IngestError::lost_task("writer"), Into::into))
+            }
+            other => Ok((written?, other.map_err(cause)?)),
         }
-        Ok(written?)
     }
 
     fn decode(
@@ -116,15 +156,31 @@ impl Pipeline {
         entry: &UploadEntry,
         shape: &Shape,
         sender: mpsc::Sender<RecordBatch>,
-    ) -> JoinHandle<Result<u64, DecodeError>> {
+    ) -> JoinHandle<Result<BadRows, DecodeError>> {
         let unread = source::open(self.zones.get(ZoneName::Raw), entry);
         let (options, wall) = (entry.options.clone(), Arc::clone(&self.wall));
         let (schema, scratch_dir) = (shape.schema.clone(), self.scratch_dir.clone());
+        let mut sink = ToWriter { sender, bad_rows: BadRows::of(entry, &self.scratch_dir) };
         spawn_blocking(move || {
-            wall.decode(&options, unread, (&scratch_dir, &schema), &mut |batch| {
-                sender.blocking_send(batch).map_err(|_| DecodeError::Stopped)
-            })
+            wall.decode(&options, unread, (&scratch_dir, &schema), &mut sink)?;
+            Ok(sink.bad_rows)
         })
+    }
+}
+
+/// Hands good rows to the writer, and keeps bad ones.
+struct ToWriter {
+    sender: mpsc::Sender<RecordBatch>,
+    bad_rows: BadRows,
+}
+
+impl RowSink for ToWriter {
+    fn rows(&mut self, batch: RecordBatch) -> Result<(), DecodeError> {
+        self.sender.blocking_send(batch).map_err(|_| DecodeError::Stopped)
+    }
+
+    fn bad_row(&mut self, row: BadRow) -> Result<(), DecodeError> {
+        self.bad_rows.add(row)
     }
 }
 

@@ -17,6 +17,7 @@ use crate::{
     commit_queue::{CommitQueue, Outcome, Ready},
     land::Intake,
     pipeline::{Pipeline, Shape, Written},
+    quarantine,
 };
 
 /// How often an upload starts over because another one made the table first.
@@ -133,7 +134,10 @@ impl Road {
             Err(error) => return Err(error.into()),
         }
         // What cannot be read takes no name.
-        let shape = self.pipeline.infer(upload).await?;
+        let shape = match upload.table.table.is_quarantine() {
+            true => quarantine::shape(),
+            false => self.pipeline.infer(upload).await?,
+        };
         let wanted = sluice_catalog::NewTable {
             name: upload.table.clone(),
             zone: ZoneName::Raw,
@@ -201,12 +205,15 @@ impl Road {
         found: CommittedEntry,
     ) -> Result<Receipt, IngestError> {
         let id = entry.id.to_string();
-        let rows = found.uploads().iter().find(|part| part.id == id).map_or(0, |part| part.rows);
-        let (version, rows) = (found.version, RowCounts::all_committed(rows));
+        let committed = found.uploads().iter().find(|part| part.id == id).map_or(0, |part| part.rows);
+        let beside = entry.prepared.as_ref().map(|prepared| prepared.rows).unwrap_or_default();
+        let rows = RowCounts { committed, ..beside };
+        let version = found.version;
         let committed = CommittedUploads {
             table: target.id,
             entry: LogRecord { version, content: found.text() },
             uploads: vec![(entry.id, CommittedUpload { version, rows, committed_at: Utc::now() })],
+            quarantined: quarantine::upload_of(entry).into_iter().collect(),
         };
         self.queue.register(&self.shelf.get(target), target.id, version, entry).await?;
         let mut entries = self.catalog.uploads().commit(&committed).await?;

@@ -9,7 +9,7 @@ use std::{
 };
 
 use futures::{StreamExt as _, stream};
-use sluice_domain::{ErrorKind, Failure as _, PageRequest, TableEntry, UploadEntry, UploadId, UploadState};
+use sluice_domain::{ErrorKind, Failure as _, PageRequest, Receipt, TableEntry, UploadEntry, UploadId, UploadState};
 use tokio_util::sync::CancellationToken;
 
 use crate::{Ingest, IngestError, in_flight::Subject};
@@ -98,6 +98,9 @@ impl Ingest {
 
     async fn sweep(&self, mut waits: Waits, stopping: CancellationToken) {
         while tokio::time::timeout(self.retry_pause(), stopping.cancelled()).await.is_err() {
+            if let Err(error) = self.remove_all_replayed().await {
+                tracing::warn!(%error, "could not take replayed rows out of quarantine");
+            }
             match self.unfinished().await {
                 Ok(_) if stopping.is_cancelled() => break,
                 Ok(unfinished) => {
@@ -142,6 +145,17 @@ impl Ingest {
         }
     }
 
+    /// Bring the bad rows of a committed upload into quarantine. They are durable and in the ledger: what keeps them
+    /// from it now is made up for later.
+    pub(crate) async fn finish_quarantined(&self, receipt: &Receipt) {
+        let id = receipt.upload_id.of_quarantine();
+        if receipt.rows.quarantined > 0
+            && let Err(error) = Box::pin(self.finish_unclaimed(id)).await
+        {
+            tracing::warn!(upload.id = %id, %error, "could not bring bad rows into quarantine yet");
+        }
+    }
+
     async fn finish_unclaimed(&self, id: UploadId) -> Result<(), IngestError> {
         let Some(_claim) = self.in_flight.claim(Subject::Upload(id)) else { return Ok(()) };
         let entry = self.road.catalog.uploads().find(id).await?;
@@ -150,7 +164,8 @@ impl Ingest {
             return Ok(());
         }
         let receipt = self.road.finish(entry, true).await.map_err(|failure| failure.error)?;
-        tracing::info!(upload.id = %id, table.version = receipt.version, "finished an upload that had come to a halt");
+        tracing::debug!(upload.id = %id, table.version = receipt.version, "finished an upload of the ledger");
+        self.finish_quarantined(&receipt).await;
         Ok(())
     }
 }

@@ -103,10 +103,10 @@ impl Ingest {
         request: UploadRequest,
         body: Body<'_>,
     ) -> Result<Outcome, UploadFailure> {
-        let place = Arc::clone(&self.places)
-            .try_acquire_owned()
-            .map_err(|_| IngestError::TooManyUploads { limit: self.road.pipeline.settings.concurrent_uploads })?;
-        self.road.pipeline.check_space().map_err(IngestError::from)?;
+        if request.table.table.is_quarantine() {
+            return Err(IngestError::reserved_name(&request.table).into());
+        }
+        let place = self.place()?;
         let _key = match &request.idempotency_key {
             Some(key) => Some(self.in_flight.claim(Subject::Key(key.clone())).ok_or(IngestError::KeyInFlight)?),
             None => None,
@@ -140,6 +140,15 @@ impl Ingest {
         finishing.await.map(Outcome::Committed)
     }
 
+    /// A place among those that are worked on at once.
+    pub(crate) fn place(&self) -> Result<OwnedSemaphorePermit, IngestError> {
+        let place = Arc::clone(&self.places)
+            .try_acquire_owned()
+            .map_err(|_| IngestError::TooManyUploads { limit: self.road.pipeline.settings.concurrent_uploads })?;
+        self.road.pipeline.check_space()?;
+        Ok(place)
+    }
+
     /// The receipt of a committed upload.
     pub fn receipt(&self, entry: &UploadEntry) -> Option<Receipt> {
         self.road.receipt(entry)
@@ -171,15 +180,18 @@ impl Ingest {
     }
 
     /// Start to finish a landed upload; the work goes on if nobody waits for it.
-    fn finish(
+    pub(crate) fn finish(
         &self,
         entry: UploadEntry,
         asked_again: bool,
         held: (OwnedSemaphorePermit, Claim),
     ) -> impl Future<Output = Result<Receipt, UploadFailure>> + use<> {
-        let (road, id) = (Arc::clone(&self.road), entry.id);
+        let (ingest, id) = (self.clone(), entry.id);
         let task = self.running.spawn(async move {
-            let outcome = road.finish(entry, asked_again).await;
+            let outcome = ingest.road.finish(entry, asked_again).await;
+            if let Ok(receipt) = &outcome {
+                ingest.finish_quarantined(receipt).await;
+            }
             drop(held);
             outcome
         });

@@ -28,6 +28,7 @@ use parquet::{
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use sluice_domain::{FileRecord, UploadId};
 use sluice_storage::{Folder, ObjectWriter};
 use tokio::io::AsyncReadExt as _;
 
@@ -131,6 +132,17 @@ impl DataFile {
     /// How many rows it holds.
     pub fn rows(&self) -> u64 {
         self.rows
+    }
+
+    /// What the ledger keeps of it.
+    pub fn record(&self, upload: Option<UploadId>) -> FileRecord {
+        FileRecord {
+            path: self.path().to_owned(),
+            size_bytes: self.size_bytes(),
+            sha256: self.sha256.clone(),
+            rows: self.rows,
+            upload,
+        }
     }
 
     /// The hash of its bytes, as they were sent to the store.

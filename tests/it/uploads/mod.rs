@@ -3,6 +3,7 @@
 mod asynchronous;
 mod formats;
 mod limits;
+mod quarantine;
 mod races;
 mod refusals;
 mod replays;

@@ -2,6 +2,7 @@
 
 mod namespaces;
 mod operations;
+mod quarantine;
 mod queries;
 mod tables;
 mod uploads;
@@ -31,6 +32,8 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(uploads::create_upload, uploads::list_uploads))
         .routes(routes!(uploads::get_upload))
         .routes(routes!(uploads::get_upload_content))
+        .routes(routes!(quarantine::list_quarantine, quarantine::purge_quarantine))
+        .routes(routes!(quarantine::replay_quarantine))
         .routes(routes!(queries::run_query))
         .routes(routes!(operations::check_health))
         .routes(routes!(operations::check_readiness))

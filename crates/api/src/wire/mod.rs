@@ -1,9 +1,11 @@
 //! What goes over the wire; every type here is in the OpenAPI document.
 
+mod quarantine;
 mod query;
 mod table;
 mod upload;
 
+pub(crate) use quarantine::{PurgeView, QuarantinePage, QuarantinedRow, ReplayBody, ReplayView};
 pub(crate) use query::{PreviewView, QueryBody, QueryColumn, QueryView};
 pub(crate) use table::{
     NamespacePage, NamespaceView, SchemaPage, SchemaVersionView, TableChangeBody, TablePage, TableSummary, TableView,

@@ -51,12 +51,16 @@ pub(crate) struct ReceiptView {
     rows_received: u64,
     /// Rows that are in the table.
     rows_committed: u64,
-    /// Rows that were set aside with a reason.
+    /// Rows that were set aside with a reason, in the table that `quarantine_table` names.
     rows_quarantined: u64,
     /// Rows that were there already.
     rows_deduplicated: u64,
     /// Rows that were dropped by the caller's own wish.
     rows_rejected: u64,
+    /// Where the rows are that were set aside, under this `upload_id`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "nyc.flights__quarantine")]
+    quarantine_table: Option<String>,
     /// When the original bytes were durable.
     landed_at: DateTime<Utc>,
     /// When the commit was durable.
@@ -69,6 +73,7 @@ pub(crate) struct ReceiptView {
 
 impl From<Receipt> for ReceiptView {
     fn from(receipt: Receipt) -> Self {
+        let quarantine = receipt.table.quarantine().filter(|_| receipt.rows.quarantined > 0);
         Self {
             upload_id: receipt.upload_id.to_string(),
             table: receipt.table.to_string(),
@@ -81,6 +86,7 @@ impl From<Receipt> for ReceiptView {
             rows_quarantined: receipt.rows.quarantined,
             rows_deduplicated: receipt.rows.deduplicated,
             rows_rejected: receipt.rows.rejected,
+            quarantine_table: quarantine.map(|table| table.to_string()),
             landed_at: receipt.landed.landed_at,
             committed_at: receipt.committed_at,
             raw_object: receipt.raw_object,

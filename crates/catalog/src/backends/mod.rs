@@ -6,7 +6,7 @@ use std::{fmt, path::Path, sync::Arc};
 
 use async_trait::async_trait;
 
-use crate::{CatalogError, Inventory, Schemas, Tables, Uploads};
+use crate::{CatalogError, Inventory, Replays, Schemas, Tables, Uploads};
 
 /// A database that holds a catalog.
 #[async_trait]
@@ -15,6 +15,7 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync {
     fn schemas(&self) -> &dyn Schemas;
     fn uploads(&self) -> &dyn Uploads;
     fn inventory(&self) -> &dyn Inventory;
+    fn replays(&self) -> &dyn Replays;
     /// The name under which this server commits.
     fn writer(&self) -> &str;
     /// The places of the servers that have unfinished uploads.

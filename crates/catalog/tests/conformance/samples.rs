@@ -6,8 +6,9 @@ use sluice_catalog::{
 };
 use sluice_domain::IdempotencyKey;
 use sluice_domain::{
-    Compression, CsvOptions, FileRecord, Format, JsonOptions, Landed, LogRecord, NamespaceName, PageRequest, PageToken,
-    ReadOptions, TableEntry, TableFormat, TableId, TableRef, UploadEntry, UploadId, ZoneName,
+    BadRowLimits, Compression, CsvOptions, FileRecord, Format, JsonOptions, Landed, LogRecord, NamespaceName,
+    PageRequest, PageToken, Prepared, ReadOptions, TableEntry, TableFormat, TableId, TableRef, UploadEntry, UploadId,
+    ZoneName,
 };
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -93,6 +94,7 @@ fn read_options() -> ReadOptions {
         csv: CsvOptions { delimiter: b'\t', quote: None, null_values: vec!["NA".into()], ..CsvOptions::default() },
         json: JsonOptions { null_values: vec!["-".into()] },
         partition_by: vec!["year".into()],
+        bad_rows: BadRowLimits { max_rows: Some(7), max_fraction: "0.5".parse().ok() },
     }
 }
 
@@ -106,7 +108,8 @@ pub(crate) fn page(size: u32, token: Option<PageToken>) -> PageRequest {
 
 /// Begin a commit of one upload without files.
 pub(crate) async fn begin(uploads: &dyn Uploads, upload: UploadId, table: TableId) -> Result<i64, CatalogError> {
-    let sequences = uploads.begin_commits(table, &[CommitTry { upload, files: Vec::new() }]).await?;
+    let sequences =
+        uploads.begin_commits(table, &[CommitTry { upload, files: Vec::new(), prepared: Prepared::default() }]).await?;
     Ok(sequences[0])
 }
 
@@ -118,7 +121,7 @@ pub(crate) async fn commit(
     committed: CommittedUpload,
 ) -> Result<UploadEntry, CatalogError> {
     let entry = LogRecord { version: committed.version, content: format!("{{\"version\":{}}}\n", committed.version) };
-    let all = CommittedUploads { table, entry, uploads: vec![(upload, committed)] };
+    let all = CommittedUploads { table, entry, uploads: vec![(upload, committed)], quarantined: Vec::new() };
     Ok(uploads.commit(&all).await?.remove(0))
 }
 

@@ -1,6 +1,10 @@
 //! Rows gathered into batches, each handed on as soon as it is large enough.
 
-use arrow::{array::RecordBatch, array::RecordBatchOptions, datatypes::SchemaRef};
+use arrow::{
+    array::{BooleanArray, RecordBatch, RecordBatchOptions},
+    compute::filter_record_batch,
+    datatypes::SchemaRef,
+};
 use sluice_domain::Format;
 
 use super::{
@@ -8,10 +12,11 @@ use super::{
     fields::Fields,
     value::Value,
 };
-use crate::{decode_error::DecodeError, limits::DecodeLimits};
-
-/// Where batches go.
-pub(crate) type Sink<'s> = dyn FnMut(RecordBatch) -> Result<(), DecodeError> + 's;
+use crate::{
+    decode_error::DecodeError,
+    limits::DecodeLimits,
+    row_sink::{BadRow, RowSink, SourceRecord},
+};
 
 /// How much text and how many values a batch holds before it is handed on.
 const BATCH_BYTES: usize = 8 << 20;
@@ -27,12 +32,16 @@ pub(crate) struct Batches<'s> {
     batch_rows: usize,
     rows: usize,
     bytes: usize,
-    rows_before: u64,
-    sink: &'s mut Sink<'s>,
+    /// Which of the rows of this batch are none.
+    dead: Vec<usize>,
+    /// How many records were seen before this batch.
+    records_before: u64,
+    handed_on: u64,
+    sink: &'s mut dyn RowSink,
 }
 
 impl<'s> Batches<'s> {
-    pub(crate) fn new(format: Format, schema: &SchemaRef, limits: &DecodeLimits, sink: &'s mut Sink<'s>) -> Self {
+    pub(crate) fn new(format: Format, schema: &SchemaRef, limits: &DecodeLimits, sink: &'s mut dyn RowSink) -> Self {
         let fields = Fields::new(schema.fields());
         Self {
             format,
@@ -42,7 +51,9 @@ impl<'s> Batches<'s> {
             batch_rows: limits.batch_rows.max(1),
             rows: 0,
             bytes: 0,
-            rows_before: 0,
+            dead: Vec::new(),
+            records_before: 0,
+            handed_on: 0,
             sink,
         }
     }
@@ -52,16 +63,11 @@ impl<'s> Batches<'s> {
         &mut self.fields.columns
     }
 
-    /// Add a row that is a JSON object.
-    pub(crate) fn append(
-        &mut self,
-        entries: &[(std::borrow::Cow<str>, Value)],
-        record_bytes: usize,
-        line: u64,
-    ) -> Result<(), DecodeError> {
+    /// Add the values of a row that is a JSON object; how many bytes they take beyond those of the record.
+    pub(crate) fn append(&mut self, entries: &[(std::borrow::Cow<str>, Value)]) -> Result<usize, Refused> {
         let mut cells = Cells::of_one_record();
-        self.fields.append(entries, &mut cells).map_err(|refused| self.refusal(refused, line))?;
-        self.end_row(record_bytes + cells.spent() * CELL_BYTES)
+        self.fields.append(entries, &mut cells)?;
+        Ok(cells.spent() * CELL_BYTES)
     }
 
     /// Every column has its value; the record was this long.
@@ -71,12 +77,37 @@ impl<'s> Batches<'s> {
         if self.rows >= self.batch_rows || self.bytes >= BATCH_BYTES { self.hand_on() } else { Ok(()) }
     }
 
+    /// The record is no row: what columns took of it already is left out of the batch.
+    pub(crate) fn end_bad_row(&mut self, source: SourceRecord, error: DecodeError) -> Result<(), DecodeError> {
+        self.sink.bad_row(BadRow { number: self.number(), source, error })?;
+        self.fields.end_at(self.rows + 1);
+        self.dead.push(self.rows);
+        self.end_row(0)
+    }
+
+    /// The number of the record under construction.
+    fn number(&self) -> u64 {
+        self.records_before + self.rows as u64 + 1
+    }
+
+    fn without_dead(&mut self, batch: RecordBatch) -> Result<RecordBatch, DecodeError> {
+        if self.dead.is_empty() {
+            return Ok(batch);
+        }
+        let mut living = vec![true; batch.num_rows()];
+        for row in self.dead.drain(..) {
+            living[row] = false;
+        }
+        filter_record_batch(&batch, &BooleanArray::from(living))
+            .map_err(|error| DecodeError::malformed(self.format, error.to_string()))
+    }
+
     /// Hand on what is left; how many rows there were in all.
     pub(crate) fn finish(mut self) -> Result<u64, DecodeError> {
         if self.rows > 0 {
             self.hand_on()?;
         }
-        Ok(self.rows_before)
+        Ok(self.handed_on)
     }
 
     fn hand_on(&mut self) -> Result<(), DecodeError> {
@@ -86,9 +117,11 @@ impl<'s> Batches<'s> {
             .finish()
             .and_then(|columns| RecordBatch::try_new_with_options(SchemaRef::clone(&self.schema), columns, &options))
             .map_err(|error| DecodeError::malformed(self.format, error.to_string()))?;
-        self.rows_before += self.rows as u64;
+        let batch = self.without_dead(batch)?;
+        self.records_before += self.rows as u64;
         (self.rows, self.bytes) = (0, 0);
-        (self.sink)(batch)
+        self.handed_on += batch.num_rows() as u64;
+        if batch.num_rows() > 0 { self.sink.rows(batch) } else { Ok(()) }
     }
 
     /// The refusal of a value of the row under construction.
@@ -102,7 +135,7 @@ impl<'s> Batches<'s> {
         };
         match refused {
             Refused::Mismatch { path: column, value, expected } => {
-                let row = Some(self.rows_before + self.rows as u64 + 1);
+                let row = Some(self.number());
                 DecodeError::Mismatch { row, line, column, value, expected }
             }
             Refused::Unknown { path: column } => DecodeError::UnknownColumn { column, line },

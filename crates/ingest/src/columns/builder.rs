@@ -86,6 +86,8 @@ enum Values {
     List {
         item: Box<ColumnBuilder>,
         offsets: OffsetBufferBuilder<i32>,
+        /// How many items the offsets tell of.
+        covered: usize,
         validity: NullBufferBuilder,
     },
     Struct {
@@ -121,6 +123,7 @@ impl Values {
             T::List(item) => Self::List {
                 item: Box::new(ColumnBuilder::new(item)),
                 offsets: OffsetBufferBuilder::new(0),
+                covered: 0,
                 validity: NullBufferBuilder::new(0),
             },
             T::Struct(fields) => Self::Struct { fields: Fields::new(fields), validity: NullBufferBuilder::new(0) },
@@ -196,6 +199,38 @@ impl ColumnBuilder {
         }
     }
 
+    /// Make it this long, or leave it so: a value that broke off becomes a gap, with whatever lies below it.
+    pub(super) fn end_at(&mut self, length: usize) {
+        if self.length >= length {
+            return;
+        }
+        match &mut self.values {
+            Values::List { item, offsets, covered, validity } => {
+                let items = item.longest();
+                item.end_at(items);
+                offsets.push_length(items - *covered);
+                *covered = items;
+                validity.append_null();
+            }
+            Values::Struct { fields, validity } => {
+                fields.end_at(length);
+                validity.append_null();
+            }
+            _ => return self.append_gap(),
+        }
+        self.length = length;
+    }
+
+    /// How many values there are, one that broke off counted too.
+    pub(super) fn longest(&self) -> usize {
+        let begun = match &self.values {
+            Values::List { item, covered, .. } => usize::from(item.longest() > *covered),
+            Values::Struct { fields, .. } => usize::from(fields.longest() > self.length),
+            _ => 0,
+        };
+        self.length + begun
+    }
+
     /// Add the value that a text stands for. Spaces around it belong to texts alone.
     pub(crate) fn append_text(&mut self, text: &str) -> Result<(), Refused> {
         let bare = text.trim_matches(' ');
@@ -261,9 +296,10 @@ impl ColumnBuilder {
 
     fn append_nested(&mut self, value: &Value, cells: &mut Cells) -> Result<(), Refused> {
         match (value, &mut self.values) {
-            (Value::Array(members), Values::List { item, offsets, validity }) => {
+            (Value::Array(members), Values::List { item, offsets, covered, validity }) => {
                 members.iter().try_for_each(|member| item.append_value(member, cells))?;
                 offsets.push_length(members.len());
+                *covered += members.len();
                 validity.append_non_null();
             }
             (Value::Object(entries), Values::Struct { fields, validity }) => {
@@ -287,7 +323,8 @@ impl ColumnBuilder {
             Values::Date(values) => Arc::new(values.finish()),
             Values::Timestamp { values, .. } => Arc::new(values.finish()),
             Values::Text(values) => Arc::new(values.finish()),
-            Values::List { item, offsets, validity } => {
+            Values::List { item, offsets, covered, validity } => {
+                *covered = 0;
                 let offsets = mem::replace(offsets, OffsetBufferBuilder::new(0)).finish();
                 nested::list(&self.data_type, offsets, item.finish()?, validity.finish())?
             }

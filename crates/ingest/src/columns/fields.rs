@@ -80,6 +80,16 @@ impl Fields {
         self.columns.iter_mut().for_each(ColumnBuilder::append_gap);
     }
 
+    /// Give every column this many values, whatever a row that broke off left in them.
+    pub(crate) fn end_at(&mut self, length: usize) {
+        self.columns.iter_mut().for_each(|column| column.end_at(length));
+    }
+
+    /// How many values the longest column has.
+    pub(super) fn longest(&self) -> usize {
+        self.columns.iter().map(ColumnBuilder::longest).max().unwrap_or_default()
+    }
+
     pub(crate) fn finish(&mut self) -> Result<Vec<ArrayRef>, ArrowError> {
         self.columns.iter_mut().map(ColumnBuilder::finish).collect()
     }

@@ -9,7 +9,8 @@ mod fields;
 mod nested;
 mod value;
 
-pub(crate) use batches::{Batches, Sink};
+pub(crate) use batches::Batches;
+pub(crate) use builder::Refused;
 pub(crate) use fields::FieldIndex;
 pub(crate) use nested::{list, object};
 pub(crate) use value::Value;

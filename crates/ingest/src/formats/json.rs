@@ -9,8 +9,9 @@ use arrow::datatypes::{Schema, SchemaRef};
 use self::{records::Records, shape::Shapes};
 use super::{Decoder, Inferred, Reading, Source};
 use crate::{
-    columns::{Batches, Sink, Value},
+    columns::{Batches, Value},
     decode_error::DecodeError,
+    row_sink::RowSink,
 };
 
 mod parse;
@@ -24,30 +25,33 @@ type Entries<'r> = Vec<(Cow<'r, str>, Value<'r>)>;
 fn infer(reading: &Reading, source: Source) -> Result<Inferred, DecodeError> {
     let mut records = Records::open(reading, source.into_reader())?;
     let mut shapes = Shapes::new(reading.limits.columns);
-    let mut rows = 0;
+    let (mut rows, mut first_bad) = (0, None);
     while records.advance()? {
-        let entries = object(reading, &records)?;
-        shapes.observe(&entries).map_err(|refused| refused.at(&records))?;
-        rows += 1;
+        let observed = object(reading, &records)
+            .and_then(|entries| shapes.observe(&entries).map_err(|refused| refused.at(&records)));
+        match observed {
+            Ok(()) => rows += 1,
+            Err(error @ DecodeError::TooManyColumns { .. }) => return Err(error),
+            Err(error) => first_bad = first_bad.or(Some(error)),
+        }
     }
     let fields = shapes.into_fields();
     if fields.is_empty() {
-        return Err(DecodeError::Empty);
+        return Err(first_bad.unwrap_or(DecodeError::Empty));
     }
-    Ok(Inferred { schema: Arc::new(Schema::new(fields)), rows })
+    Ok(Inferred { schema: Arc::new(Schema::new(fields)), rows, first_bad })
 }
 
-fn decode<'s>(
-    reading: &Reading,
-    source: Source,
-    schema: &SchemaRef,
-    sink: &'s mut Sink<'s>,
-) -> Result<u64, DecodeError> {
+fn decode(reading: &Reading, source: Source, schema: &SchemaRef, sink: &mut dyn RowSink) -> Result<u64, DecodeError> {
     let mut records = Records::open(reading, source.into_reader())?;
     let mut batches = Batches::new(reading.options.format, schema, reading.limits, sink);
     while records.advance()? {
-        let entries = object(reading, &records)?;
-        batches.append(&entries, records.record().len(), records.line())?;
+        let appended = object(reading, &records)
+            .and_then(|entries| batches.append(&entries).map_err(|refused| batches.refusal(refused, records.line())));
+        match appended {
+            Ok(extra_bytes) => batches.end_row(records.record().len() + extra_bytes)?,
+            Err(error) => batches.end_bad_row(records.source(), error)?,
+        }
     }
     batches.finish()
 }

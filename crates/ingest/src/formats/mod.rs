@@ -16,13 +16,13 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-use arrow::{array::RecordBatch, datatypes::SchemaRef};
+use arrow::datatypes::SchemaRef;
 use sluice_domain::{Format, ReadOptions};
 
 pub(crate) use blob::{Blob, ReadAt};
 pub(crate) use decompress::decompressed;
 
-use crate::{columns::Sink, decode_error::DecodeError, limits::DecodeLimits};
+use crate::{decode_error::DecodeError, limits::DecodeLimits, row_sink::RowSink};
 
 const BYTE_ORDER_MARK: [u8; 3] = [0xEF, 0xBB, 0xBF];
 
@@ -53,8 +53,18 @@ pub(crate) fn is_read_from_its_end(format: Format) -> bool {
 pub(crate) struct Inferred {
     /// Its columns.
     pub(crate) schema: SchemaRef,
-    /// How many rows it has.
+    /// How many good rows it has.
     pub(crate) rows: u64,
+    /// What is wrong with the first record that is no row.
+    pub(crate) first_bad: Option<DecodeError>,
+}
+
+#[cfg(test)]
+impl Inferred {
+    /// The same, if every record is a row.
+    fn strictly(self) -> Result<Self, DecodeError> {
+        self.first_bad.map_or(Ok(Self { first_bad: None, ..self }), Err)
+    }
 }
 
 /// What a decoder needs to know besides the bytes.
@@ -66,7 +76,7 @@ struct Reading<'r> {
 /// How one format is read.
 struct Decoder {
     infer: fn(&Reading, Source) -> Result<Inferred, DecodeError>,
-    decode: for<'s> fn(&Reading, Source, &SchemaRef, &'s mut Sink<'s>) -> Result<u64, DecodeError>,
+    decode: fn(&Reading, Source, &SchemaRef, &mut dyn RowSink) -> Result<u64, DecodeError>,
 }
 
 /// Every format's decoder.
@@ -78,7 +88,7 @@ fn decoder(format: Format) -> Decoder {
     }
 }
 
-/// Find the schema of a file and count its rows: the types hold every value that is in it.
+/// Find the schema of a file and count its rows: the types hold every value of the records that are rows.
 ///
 /// # Errors
 /// What is wrong with the file, naming the place.
@@ -86,19 +96,34 @@ pub(crate) fn infer(options: &ReadOptions, source: Source, limits: &DecodeLimits
     caught(options.format, || (decoder(options.format).infer)(&Reading { options, limits }, source))
 }
 
-/// Read a file into batches of exactly `schema`, in order; how many rows there were.
+/// Read a file into batches of exactly `schema`, in order; how many good rows there were. What is wrong with a record
+/// alone goes to the sink.
 ///
 /// # Errors
-/// What is wrong with the file or does not fit the schema, naming the place; and the errors of `sink`.
+/// What is wrong with the file as a whole, naming the place; and the errors of `sink`.
 pub(crate) fn decode(
     options: &ReadOptions,
     source: Source,
     schema: &SchemaRef,
     limits: &DecodeLimits,
-    sink: &mut dyn FnMut(RecordBatch) -> Result<(), DecodeError>,
+    sink: &mut dyn RowSink,
 ) -> Result<u64, DecodeError> {
-    let mut sink = sink;
-    caught(options.format, || (decoder(options.format).decode)(&Reading { options, limits }, source, schema, &mut sink))
+    caught(options.format, || (decoder(options.format).decode)(&Reading { options, limits }, source, schema, sink))
+}
+
+/// The record that names the columns of delimited text, as it would be written; none where the options know of none.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn csv_header(
+    options: &ReadOptions,
+    source: Source,
+    limits: &DecodeLimits,
+) -> Result<Option<String>, DecodeError> {
+    if !options.csv.header {
+        return Ok(None);
+    }
+    caught(options.format, || csv::header_line(&options.csv, source, limits).map(Some))
 }
 
 /// A decoder that panics has met a file that its authors did not think of; the file is at fault, not the server.

@@ -7,7 +7,8 @@
 use std::{io, sync::Arc};
 
 use arrow::{
-    array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array},
+    array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, new_null_array},
+    compute::filter_record_batch,
     datatypes::{DataType, Field, Schema, SchemaRef},
 };
 use parquet::{
@@ -20,9 +21,10 @@ use sluice_table::storable_type;
 
 use super::{Decoder, Inferred, Reading, Source, blob::Blob};
 use crate::{
-    columns::{FieldIndex, Sink},
+    columns::FieldIndex,
     decode_error::DecodeError,
     limits::DecodeLimits,
+    row_sink::{BadRow, RowSink, SourceRecord},
 };
 
 mod convert;
@@ -56,15 +58,10 @@ fn infer(reading: &Reading, source: Source) -> Result<Inferred, DecodeError> {
         index.insert(field.name(), at);
         fields.push(storable_field(field)?);
     }
-    Ok(Inferred { schema: Arc::new(Schema::new(fields)), rows: promised_rows(&metadata) })
+    Ok(Inferred { schema: Arc::new(Schema::new(fields)), rows: promised_rows(&metadata), first_bad: None })
 }
 
-fn decode<'s>(
-    reading: &Reading,
-    source: Source,
-    schema: &SchemaRef,
-    sink: &'s mut Sink<'s>,
-) -> Result<u64, DecodeError> {
+fn decode(reading: &Reading, source: Source, schema: &SchemaRef, sink: &mut dyn RowSink) -> Result<u64, DecodeError> {
     let Opened { file, metadata, row_bytes } = open(source, reading.limits)?;
     let limit_bytes = allowance(file.size_bytes(), reading.limits);
     for field in metadata.schema().fields() {
@@ -78,7 +75,7 @@ fn decode<'s>(
     let row_bytes = row_bytes.max(VALUE_BYTES * schema.fields().len()).max(1);
     let batch_rows = reading.limits.batch_rows.min(BATCH_BYTES / row_bytes).max(1);
     let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata).with_batch_size(batch_rows);
-    let (mut rows, mut decoded_bytes) = (0, 0_u64);
+    let (mut rows, mut handed_on, mut decoded_bytes) = (0, 0, 0_u64);
     for batch in builder.build().map_err(refusal)? {
         let batch = batch.map_err(|error| DecodeError::malformed(Format::Parquet, error.to_string()))?;
         decoded_bytes = decoded_bytes.saturating_add(slices::batch_bytes(&batch, 0, batch.num_rows()));
@@ -87,16 +84,15 @@ fn decode<'s>(
         }
         for slice in slices::slices(&batch) {
             check_row(&slice, rows, reading.limits)?;
-            let converted = converted(&slice.rows, &sources, schema, rows)?;
+            handed_on += hand_on(&slice.rows, &Target { sources: &sources, schema }, rows, sink)?;
             rows += slice.rows.num_rows() as u64;
-            sink(converted)?;
         }
     }
     if rows != promised {
         let reason = format!("the footer tells of {promised} rows, and there are {rows}");
         return Err(DecodeError::malformed(Format::Parquet, reason));
     }
-    Ok(rows)
+    Ok(handed_on)
 }
 
 /// How many bytes the values of a file of this length may have in memory.
@@ -171,12 +167,53 @@ fn sources(from: &Schema, to: &Schema) -> Result<Vec<Option<usize>>, DecodeError
     Ok(sources)
 }
 
-fn converted(
+/// What rows become.
+struct Target<'t> {
+    /// For each column of the table, which one of the file it is filled from.
+    sources: &'t [Option<usize>],
+    schema: &'t SchemaRef,
+}
+
+/// Hand on the rows of a batch that become rows of the table, and name the others; how many good ones there were.
+fn hand_on(batch: &RecordBatch, target: &Target, rows_before: u64, sink: &mut dyn RowSink) -> Result<u64, DecodeError> {
+    match converted(batch, target, rows_before) {
+        Ok(converted) => sink.rows(converted)?,
+        // Of the rows, each by itself, some may still be good.
+        Err(DecodeError::Mismatch { row: Some(_), .. }) => return hand_on_each(batch, target, rows_before, sink),
+        Err(error) => return Err(error),
+    }
+    Ok(batch.num_rows() as u64)
+}
+
+fn hand_on_each(
     batch: &RecordBatch,
-    sources: &[Option<usize>],
-    schema: &SchemaRef,
+    target: &Target,
     rows_before: u64,
-) -> Result<RecordBatch, DecodeError> {
+    sink: &mut dyn RowSink,
+) -> Result<u64, DecodeError> {
+    let mut good = Vec::with_capacity(batch.num_rows());
+    for row in 0..batch.num_rows() {
+        let number = rows_before + row as u64;
+        let error = match converted(&batch.slice(row, 1), target, number) {
+            Ok(_) => None,
+            Err(error @ DecodeError::Mismatch { .. }) => Some(error),
+            Err(error) => return Err(error),
+        };
+        good.push(error.is_none());
+        if let Some(error) = error {
+            sink.bad_row(BadRow { number: number + 1, source: SourceRecord::of_values(batch, row), error })?;
+        }
+    }
+    let good = filter_record_batch(batch, &BooleanArray::from(good))
+        .map_err(|error| DecodeError::malformed(Format::Parquet, error.to_string()))?;
+    if good.num_rows() > 0 {
+        sink.rows(converted(&good, target, rows_before)?)?;
+    }
+    Ok(good.num_rows() as u64)
+}
+
+fn converted(batch: &RecordBatch, target: &Target, rows_before: u64) -> Result<RecordBatch, DecodeError> {
+    let Target { sources, schema } = *target;
     let columns: Result<Vec<ArrayRef>, DecodeError> = schema
         .fields()
         .iter()

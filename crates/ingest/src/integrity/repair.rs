@@ -154,10 +154,10 @@ impl Integrity {
         };
         let place = format!("{}/{REPAIR_FOLDER}/{}", entry.path, upload.id);
         let scratch = self.zones.get(entry.zone).folder(&place);
-        let outcome = match self.pipeline.write(&upload, &shape, &scratch).await {
-            Ok(written) => {
+        let outcome = match self.pipeline.write_files(&upload, &shape, &scratch).await {
+            Ok((made, _)) => {
                 let made: BTreeMap<_, _> =
-                    written.files.iter().map(|file| (file.path().to_owned(), file.sha256().to_owned())).collect();
+                    made.iter().map(|file| (file.path().to_owned(), file.sha256().to_owned())).collect();
                 let mut outcomes = Vec::new();
                 for (finding, record) in files {
                     let is_same = made.get(&record.path) == Some(&record.sha256);

@@ -4,6 +4,7 @@
 //!
 //! Invariant: whatever a file does to the process that decodes it, the server lives and says what is wrong with it.
 
+mod bad_row;
 mod death;
 mod decode;
 mod frame;
@@ -31,8 +32,8 @@ use self::{
 };
 use crate::{
     DecodeError, DecodeLimits, IngestSettings,
-    columns::Sink,
     formats::{self, Inferred},
+    row_sink::RowSink,
     source::Unread,
 };
 
@@ -74,7 +75,7 @@ impl Wall {
         options: &ReadOptions,
         unread: Unread,
         (scratch_dir, schema): (&Path, &SchemaRef),
-        sink: &mut Sink<'_>,
+        sink: &mut dyn RowSink,
     ) -> Result<u64, DecodeError> {
         match self.worker(options.format)? {
             None => {

@@ -11,7 +11,7 @@ use arrow::{
 };
 use parquet::arrow::ArrowWriter;
 use rstest::rstest;
-use sluice_domain::{Compression, CsvOptions, JsonOptions};
+use sluice_domain::Compression;
 use tempfile::TempDir;
 
 use super::*;
@@ -21,11 +21,10 @@ use super::{
     message::{Found, PROTOCOL, Task},
     rows,
 };
-use crate::source::Content;
+use crate::{row_sink::Strict, source::Content};
 
 fn options(format: Format, compression: Compression) -> ReadOptions {
-    let (csv, json) = (CsvOptions::default(), JsonOptions::default());
-    ReadOptions { format, compression, csv, json, partition_by: Vec::new() }
+    ReadOptions { compression, ..ReadOptions::of(format) }
 }
 
 fn parquet_file(rows: i64) -> Vec<u8> {
@@ -85,7 +84,7 @@ fn served(options: &ReadOptions, bytes: &[u8], schema: Option<&SchemaRef>) -> (F
 fn a_file_read_from_its_end_comes_out_as_it_went_in() {
     let (options, bytes) = (options(Format::Parquet, Compression::Identity), parquet_file(100_000));
     let (found, _) = served(&options, &bytes, None);
-    let Inferred { schema, rows } = found.message::<Found>().unwrap().into();
+    let Inferred { schema, rows, .. } = found.message::<Found>().unwrap().into();
     assert_eq!((rows, schema.fields().len()), (100_000, 2));
     let (end, batches) = served(&options, &bytes, Some(&schema));
     assert_eq!((end.tag, end.numbers().unwrap()), (Tag::Decoded, [100_000]));
@@ -93,10 +92,16 @@ fn a_file_read_from_its_end_comes_out_as_it_went_in() {
     let source = content(Format::Parquet, &bytes);
     let Content::File(file) = source else { panic!("a file") };
     let source = formats::Source::Blob(file.try_into().unwrap());
-    formats::decode(&options, source, &schema, &DecodeLimits::default(), &mut |batch| {
-        expected.push(batch);
-        Ok(())
-    })
+    formats::decode(
+        &options,
+        source,
+        &schema,
+        &DecodeLimits::default(),
+        &mut Strict(|batch| {
+            expected.push(batch);
+            Ok(())
+        }),
+    )
     .unwrap();
     assert_eq!(batches, expected);
 }
@@ -108,7 +113,7 @@ fn a_stream_is_decompressed_behind_the_wall() {
     let bytes = zstd::encode_all(text.as_bytes(), 1).unwrap();
     let options = options(Format::Csv, Compression::Zstd);
     let (found, _) = served(&options, &bytes, None);
-    let Inferred { schema, rows } = found.message::<Found>().unwrap().into();
+    let Inferred { schema, rows, .. } = found.message::<Found>().unwrap().into();
     assert_eq!(rows, 50_000);
     let (end, batches) = served(&options, &bytes, Some(&schema));
     assert_eq!(end.numbers().unwrap(), [50_000]);
@@ -141,7 +146,7 @@ fn who_is_not_listened_to_is_told() {
 fn program(script: &str) -> (TempDir, WorkerSettings) {
     let folder = tempfile::tempdir().unwrap();
     let executable = folder.path().join("program");
-    let greeting = r"printf 'H\010\000\000\000\001\000\000\000\000\000\000\000'";
+    let greeting = r"printf 'H\010\000\000\000\002\000\000\000\000\000\000\000'";
     fs::write(&executable, format!("#!/bin/sh\n{greeting}\nhead -c 1 >/dev/null\n{script}\n")).unwrap();
     fs::set_permissions(&executable, fs::Permissions::from_mode(0o700)).unwrap();
     let executable = Some(executable);
@@ -165,7 +170,7 @@ fn outcome_with(settings: WorkerSettings, schema: Option<&SchemaRef>) -> Result<
     let reading = Reading { options: &options, limits: &limits, content: content(Format::Parquet, b"PAR1") };
     let decoding = Decoding::start(worker, &wall.settings, reading, schema)?;
     match schema {
-        Some(schema) => decoding.decode(schema, &mut |_| Ok(())),
+        Some(schema) => decoding.decode(schema, &mut Strict(|_| Ok(()))),
         None => decoding.infer().map(|found| found.rows),
     }
 }
@@ -180,7 +185,7 @@ fn outcome_with(settings: WorkerSettings, schema: Option<&SchemaRef>) -> Result<
 #[case("exit 101", "exit status: 101")]
 #[case("exec >&-; exec sleep 1000", "killed")]
 #[case("while :; do :; done", "computed for long")]
-#[case("printf 'X\\000\\000\\000\\000'; exec sleep 1000", "an unknown tag")]
+#[case("printf 'Z\\000\\000\\000\\000'; exec sleep 1000", "an unknown tag")]
 #[case("printf 'I\\377\\377\\377\\377'; exec sleep 1000", "a frame that is too long")]
 #[case("printf 'B\\377\\377\\377\\377'; exec sleep 1000", "a frame that is too long")]
 #[case("printf 'R\\001\\000\\000\\000x'; exec sleep 1000", "a frame of another length")]

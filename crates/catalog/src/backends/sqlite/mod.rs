@@ -4,6 +4,7 @@
 
 mod inventory;
 mod namespaces;
+mod replays;
 mod schemas;
 mod sequences;
 mod tables;
@@ -23,7 +24,7 @@ use sqlx::{
 
 use uuid::Uuid;
 
-use crate::{CatalogError, Inventory, Schemas, Tables, Uploads, backends::Backend};
+use crate::{CatalogError, Inventory, Replays, Schemas, Tables, Uploads, backends::Backend};
 
 /// How many reads run at a time; further ones wait.
 const READERS: u32 = 4;
@@ -105,6 +106,10 @@ impl Backend for SqliteBackend {
     }
 
     fn inventory(&self) -> &dyn Inventory {
+        self
+    }
+
+    fn replays(&self) -> &dyn Replays {
         self
     }
 

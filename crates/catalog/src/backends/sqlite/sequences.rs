@@ -9,7 +9,7 @@ use super::{
     tables::not_found,
     uploads::{find, wrong_state},
 };
-use crate::{CatalogError, CommitTry, Sequences};
+use crate::{CatalogError, CommitTry, Sequences, columns::json};
 
 #[async_trait]
 impl Sequences for SqliteBackend {
@@ -24,11 +24,13 @@ impl Sequences for SqliteBackend {
             }
             let sequence = next_sequence(&mut write, table).await?;
             sqlx::query(
-                "UPDATE uploads SET state = 'committing', table_id = $1, sequence = $2, writer = $3 WHERE id = $4",
+                "UPDATE uploads SET state = 'committing', table_id = $1, sequence = $2, writer = $3, prepared = $4 \
+                 WHERE id = $5",
             )
             .bind(table.to_string())
             .bind(sequence)
             .bind(&self.writer_name)
+            .bind(json("upload's prepared rows", &attempt.prepared)?)
             .bind(attempt.upload.to_string())
             .execute(&mut *write)
             .await?;

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use sluice_domain::{Page, PageRequest, StoredFailure, TableRef, UploadEntry, UploadId, UploadState};
 use sqlx::{SqliteConnection, SqliteExecutor};
 
-use super::{SqliteBackend, entries, fetch_size, inventory, page_of};
+use super::{SqliteBackend, entries, fetch_size, inventory, page_of, replays};
 use crate::{
     CatalogError, CommittedUpload, CommittedUploads, NewUpload, Uploads,
     columns::{instant, json, number},
@@ -50,6 +50,9 @@ impl Uploads for SqliteBackend {
         for (id, upload) in &committed.uploads {
             entries.push(commit_one(&mut write, *id, upload).await?);
         }
+        for new in &committed.quarantined {
+            insert(&mut write, new, self.node).await?;
+        }
         inventory::enter_commit(&mut write, committed.table, &committed.entry).await?;
         write.commit().await?;
         Ok(entries)
@@ -68,6 +71,7 @@ impl Uploads for SqliteBackend {
             .bind(id.to_string())
             .execute(&mut *write)
             .await?;
+        replays::release(&mut write, id).await?;
         Ok(write.commit().await?)
     }
 
@@ -131,7 +135,7 @@ async fn commit_one(
 }
 
 /// Enter an upload; none where its id or its key is there already.
-async fn insert(
+pub(super) async fn insert(
     connection: &mut SqliteConnection,
     new: &NewUpload,
     node: u32,

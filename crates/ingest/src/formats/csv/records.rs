@@ -2,11 +2,11 @@
 
 use std::{io::Read, str::from_utf8};
 
-use csv::{ByteRecord, Reader, ReaderBuilder};
+use csv::{ByteRecord, Reader, ReaderBuilder, WriterBuilder};
 use sluice_domain::{CsvOptions, Format};
 
 use super::{guard::Guard, header};
-use crate::{decode_error::DecodeError, limits::DecodeLimits};
+use crate::{decode_error::DecodeError, limits::DecodeLimits, row_sink::SourceRecord};
 
 const BUFFER_BYTES: usize = 64 << 10;
 /// What ends a record, and is none of its own bytes.
@@ -18,8 +18,33 @@ pub(super) struct Records {
     record: ByteRecord,
     names: Vec<String>,
     record_bytes: usize,
+    delimiter: u8,
     /// Whether the first record, which gave its length alone, is a row too.
     first_is_row: bool,
+}
+
+/// What comes next in a file.
+pub(super) enum Next<'r> {
+    /// A record that is text, with as many fields as there are columns.
+    Row(Record<'r>),
+    /// A record that is not, behind which reading can go on.
+    Bad(DecodeError),
+    /// Nothing more.
+    End,
+}
+
+/// What a refusal spoils.
+enum Refusal {
+    Record(DecodeError),
+    File(DecodeError),
+}
+
+impl Refusal {
+    fn into_error(self) -> DecodeError {
+        match self {
+            Self::Record(error) | Self::File(error) => error,
+        }
+    }
 }
 
 /// One record, checked to be text.
@@ -47,9 +72,10 @@ impl Records {
             record: ByteRecord::new(),
             names: Vec::new(),
             record_bytes: limits.record_bytes,
+            delimiter: options.delimiter,
             first_is_row: !options.header,
         };
-        if !records.read()? {
+        if !records.read().map_err(Refusal::into_error)? {
             return Err(DecodeError::Empty);
         }
         if records.record.len() > limits.columns {
@@ -64,19 +90,43 @@ impl Records {
         &self.names
     }
 
-    /// The next row; none at the end.
-    pub(super) fn advance(&mut self) -> Result<Option<Record<'_>>, DecodeError> {
-        let is_there = std::mem::take(&mut self.first_is_row) || self.read()?;
-        if !is_there {
-            return Ok(None);
+    /// The next record.
+    ///
+    /// # Errors
+    /// What makes it impossible to read on.
+    pub(super) fn advance(&mut self) -> Result<Next<'_>, DecodeError> {
+        if !std::mem::take(&mut self.first_is_row) {
+            match self.read() {
+                Ok(true) => {}
+                Ok(false) => return Ok(Next::End),
+                Err(Refusal::Record(error)) => return Ok(Next::Bad(error)),
+                Err(Refusal::File(error)) => return Err(error),
+            }
         }
         match from_utf8(self.record.as_slice()) {
-            Ok(text) => Ok(Some(Record { text, file: self })),
-            Err(_) => Err(self.not_text()),
+            // Bytes of two fields may be text together where neither is by itself: then a cut is within a character.
+            Ok(text) if (0..self.record.len()).all(|at| self.is_cut_well(text, at)) => {
+                Ok(Next::Row(Record { text, file: self }))
+            }
+            _ => Ok(Next::Bad(self.not_text())),
         }
     }
 
-    fn read(&mut self) -> Result<bool, DecodeError> {
+    fn is_cut_well(&self, text: &str, column: usize) -> bool {
+        self.record.range(column).is_some_and(|range| text.is_char_boundary(range.start))
+    }
+
+    /// The record that was read last, written anew.
+    pub(super) fn source(&self) -> SourceRecord {
+        let mut writer = WriterBuilder::new().delimiter(self.delimiter).from_writer(Vec::new());
+        let written = writer.write_byte_record(&self.record).ok().and_then(|()| writer.into_inner().ok());
+        let mut bytes = written.unwrap_or_default();
+        bytes.truncate(bytes.trim_ascii_end().len());
+        let byte_offset = self.record.position().map(csv::Position::byte);
+        SourceRecord { line: Some(self.line()), byte_offset, bytes }
+    }
+
+    fn read(&mut self) -> Result<bool, Refusal> {
         self.reader.get_mut().record_ended();
         let start = self.reader.position().clone();
         let is_there = match self.reader.read_byte_record(&mut self.record) {
@@ -86,10 +136,11 @@ impl Records {
         let end_byte = self.reader.position().byte();
         if is_there && self.reader.get_ref().is_unclosed(end_byte) {
             let line = self.line_before(0);
-            return Err(malformed(line, None, "the record begins here, and a quote in it is never closed"));
+            let reason = "the record begins here, and a quote in it is never closed";
+            return Err(Refusal::File(malformed(line, None, reason)));
         }
         if is_there && end_byte - start.byte() > self.record_bytes as u64 + LINE_END_BYTES {
-            return Err(at_line(Guard::too_long(self.record_bytes), self.line()));
+            return Err(Refusal::File(at_line(Guard::too_long(self.record_bytes), self.line())));
         }
         Ok(is_there)
     }
@@ -113,24 +164,28 @@ impl Records {
         malformed(self.line(), column.and_then(|at| self.names.get(at)), "the text is not UTF-8")
     }
 
-    fn refusal(&self, error: csv::Error, start_line: u64) -> DecodeError {
+    fn refusal(&self, error: csv::Error, start_line: u64) -> Refusal {
         let text = error.to_string();
         match error.into_kind() {
-            csv::ErrorKind::Io(error) => at_line(DecodeError::from(error), start_line),
+            csv::ErrorKind::Io(error) => Refusal::File(at_line(DecodeError::from(error), start_line)),
             csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-                malformed(self.line(), None, format!("the record has {len} fields, the first one has {expected_len}"))
+                let reason = format!("the record has {len} fields, the first one has {expected_len}");
+                Refusal::Record(malformed(self.line(), None, reason))
             }
-            _ => malformed(start_line, None, text),
+            _ => Refusal::File(malformed(start_line, None, text)),
         }
     }
 }
 
 impl<'r> Record<'r> {
     /// The text of a field.
-    pub(super) fn field(&self, column: usize) -> Result<&'r str, DecodeError> {
-        // Bytes of two fields may be text together where neither is by itself: then the cut is within a character.
-        let field = self.file.record.range(column).and_then(|range| self.text.get(range));
-        field.ok_or_else(|| self.file.not_text())
+    pub(super) fn field(&self, column: usize) -> &'r str {
+        self.file.record.range(column).and_then(|range| self.text.get(range)).unwrap_or_default()
+    }
+
+    /// The record as it stands in the file.
+    pub(super) fn source(&self) -> SourceRecord {
+        self.file.source()
     }
 
     /// The line that it begins in.

@@ -7,7 +7,7 @@ use std::io::{BufRead as _, BufReader, Read};
 use sluice_domain::Format;
 
 use super::super::Reading;
-use crate::decode_error::DecodeError;
+use crate::{decode_error::DecodeError, row_sink::SourceRecord};
 
 const BUFFER_BYTES: usize = 64 << 10;
 
@@ -63,6 +63,12 @@ impl Records {
     /// The bytes of the record.
     pub(super) fn record(&self) -> &[u8] {
         &self.record
+    }
+
+    /// The record as it stands in the file.
+    pub(super) fn source(&self) -> SourceRecord {
+        let bytes = self.record.trim_ascii().to_vec();
+        SourceRecord { line: Some(self.line), byte_offset: None, bytes }
     }
 
     /// The line that the record begins in.
