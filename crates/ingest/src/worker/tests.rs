@@ -21,7 +21,10 @@ use super::{
     message::{Found, PROTOCOL, Task},
     rows,
 };
-use crate::{row_sink::Strict, source::Content};
+use crate::{
+    row_sink::{BadRow, Strict},
+    source::Content,
+};
 
 fn options(format: Format, compression: Compression) -> ReadOptions {
     ReadOptions { compression, ..ReadOptions::of(format) }
@@ -48,7 +51,7 @@ fn content(format: Format, bytes: &[u8]) -> Content {
 }
 
 /// What a decoder, in a thread of this process, says of a file in the end, and the rows before.
-fn served(options: &ReadOptions, bytes: &[u8], schema: Option<&SchemaRef>) -> (Frame, Vec<RecordBatch>) {
+fn served(options: &ReadOptions, bytes: &[u8], schema: Option<&SchemaRef>) -> (Frame, Vec<RecordBatch>, Vec<BadRow>) {
     let (input, mut to_worker) = std::io::pipe().unwrap();
     let (mut from_worker, output) = std::io::pipe().unwrap();
     let serving = std::thread::spawn(move || serve_decoding(input, output, || {}));
@@ -62,7 +65,7 @@ fn served(options: &ReadOptions, bytes: &[u8], schema: Option<&SchemaRef>) -> (F
         schema: schema.map(|schema| schema.as_ref().clone()),
     };
     frame::write_message(&mut to_worker, Tag::Task, &task).unwrap();
-    let mut batches = Vec::new();
+    let (mut batches, mut bad_rows) = (Vec::new(), Vec::new());
     loop {
         let frame = Frame::read(&mut from_worker, BATCH_BYTES).unwrap();
         match frame.tag {
@@ -72,9 +75,10 @@ fn served(options: &ReadOptions, bytes: &[u8], schema: Option<&SchemaRef>) -> (F
                 frame::write(&mut to_worker, Tag::Piece, &[&piece]).unwrap();
             }
             Tag::Batch => batches.push(rows::decode(&frame.bytes, schema.unwrap()).unwrap()),
+            Tag::BadRow => bad_rows.push(bad_row::decode(&frame.bytes).unwrap()),
             _ => {
                 serving.join().unwrap().unwrap();
-                return (frame, batches);
+                return (frame, batches, bad_rows);
             }
         }
     }
@@ -83,10 +87,10 @@ fn served(options: &ReadOptions, bytes: &[u8], schema: Option<&SchemaRef>) -> (F
 #[test]
 fn a_file_read_from_its_end_comes_out_as_it_went_in() {
     let (options, bytes) = (options(Format::Parquet, Compression::Identity), parquet_file(100_000));
-    let (found, _) = served(&options, &bytes, None);
+    let (found, _, _) = served(&options, &bytes, None);
     let Inferred { schema, rows, .. } = found.message::<Found>().unwrap().into();
     assert_eq!((rows, schema.fields().len()), (100_000, 2));
-    let (end, batches) = served(&options, &bytes, Some(&schema));
+    let (end, batches, _) = served(&options, &bytes, Some(&schema));
     assert_eq!((end.tag, end.numbers().unwrap()), (Tag::Decoded, [100_000]));
     let mut expected = Vec::new();
     let source = content(Format::Parquet, &bytes);
@@ -112,10 +116,10 @@ fn a_stream_is_decompressed_behind_the_wall() {
         std::iter::once("a,b\n".to_owned()).chain((0..50_000).map(|at| format!("{at},x{at}\n"))).collect();
     let bytes = zstd::encode_all(text.as_bytes(), 1).unwrap();
     let options = options(Format::Csv, Compression::Zstd);
-    let (found, _) = served(&options, &bytes, None);
+    let (found, _, _) = served(&options, &bytes, None);
     let Inferred { schema, rows, .. } = found.message::<Found>().unwrap().into();
     assert_eq!(rows, 50_000);
-    let (end, batches) = served(&options, &bytes, Some(&schema));
+    let (end, batches, _) = served(&options, &bytes, Some(&schema));
     assert_eq!(end.numbers().unwrap(), [50_000]);
     assert_eq!(batches.iter().map(RecordBatch::num_rows).sum::<usize>(), 50_000);
 }
@@ -124,9 +128,11 @@ fn a_stream_is_decompressed_behind_the_wall() {
 fn what_is_wrong_with_a_file_keeps_its_place() {
     let options = options(Format::Parquet, Compression::Identity);
     let fields = vec![Field::new("n", DataType::Int8, true), Field::new("t", DataType::Utf8, true)];
-    let (end, _) = served(&options, &parquet_file(1000), Some(&Schema::new(fields).into()));
-    let error: DecodeError = end.message().unwrap();
-    let DecodeError::Mismatch { row: Some(129), column, value, .. } = &error else { panic!("{error:?}") };
+    let (end, batches, bad_rows) = served(&options, &parquet_file(1000), Some(&Schema::new(fields).into()));
+    let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
+    assert_eq!((end.tag, rows, bad_rows.len()), (Tag::Decoded, 128, 872));
+    let error = &bad_rows[0].error;
+    let DecodeError::Mismatch { row: Some(129), column, value, .. } = error else { panic!("{error:?}") };
     assert_eq!((column.as_str(), value.as_str()), ("n", "128"));
 }
 
