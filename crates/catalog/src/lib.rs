@@ -10,6 +10,7 @@ mod catalog;
 mod error;
 mod nodes;
 
+mod contracts;
 mod inventory;
 mod namespaces;
 mod schemas;
@@ -22,6 +23,7 @@ mod columns;
 mod rows;
 
 pub use catalog::Catalog;
+pub use contracts::Contracts;
 pub use error::CatalogError;
 pub use inventory::Inventory;
 pub use namespaces::Namespaces;

@@ -17,6 +17,9 @@ mod moments;
 mod columns;
 mod formats;
 
+mod contract;
+mod quality;
+
 mod commit_queue;
 mod in_flight;
 mod integrity;
@@ -32,12 +35,14 @@ mod sweep;
 mod upkeep;
 mod upload;
 
+pub use contract::{Declaration, DeclaredColumn, FileColumns, Reconciled, SchemaError, TableColumns, reconcile};
 pub use decode_error::DecodeError;
 pub use error::{IngestError, UploadFailure};
 pub use integrity::{Damage, Finding, Integrity, Repair, TailCheck};
 pub use land::{Body, BodyError};
 pub use limits::DecodeLimits;
 pub use metrics::IngestMetrics;
+pub use quality::{BrokenRule, Rules};
 pub use settings::IngestSettings;
 pub use upkeep::UpkeepSettings;
 pub use upload::{Ingest, Lake, Outcome, UploadRequest};

@@ -1,10 +1,12 @@
 //! What goes over the wire; every type here is in the OpenAPI document.
 
 mod query;
+mod schema;
 mod table;
 mod upload;
 
 pub(crate) use query::{PreviewView, QueryBody, QueryColumn, QueryView};
+pub(crate) use schema::{ContractView, SchemaBody, SchemaView};
 pub(crate) use table::{
     NamespacePage, NamespaceView, SchemaPage, SchemaVersionView, TableChangeBody, TablePage, TableSummary, TableView,
     VersionPage,

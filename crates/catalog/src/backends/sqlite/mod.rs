@@ -2,6 +2,7 @@
 //!
 //! Invariant: every transaction that writes goes through the one writing connection and is synced when it commits.
 
+mod contracts;
 mod inventory;
 mod namespaces;
 mod schemas;
@@ -23,7 +24,7 @@ use sqlx::{
 
 use uuid::Uuid;
 
-use crate::{CatalogError, Inventory, Schemas, Tables, Uploads, backends::Backend};
+use crate::{CatalogError, Contracts, Inventory, Schemas, Tables, Uploads, backends::Backend};
 
 /// How many reads run at a time; further ones wait.
 const READERS: u32 = 4;
@@ -97,6 +98,10 @@ impl Backend for SqliteBackend {
     }
 
     fn schemas(&self) -> &dyn Schemas {
+        self
+    }
+
+    fn contracts(&self) -> &dyn Contracts {
         self
     }
 
