@@ -44,7 +44,8 @@ fn decode<'s>(
     sink: &'s mut Sink<'s>,
 ) -> Result<u64, DecodeError> {
     let mut records = Records::open(reading, source.into_reader())?;
-    let mut batches = Batches::new(reading.options.format, schema, reading.limits, sink);
+    let mut batches =
+        Batches::new(reading.options.format, schema, reading.limits, sink).coercing(reading.options.json.coerce);
     while records.advance()? {
         let entries = object(reading, &records)?;
         batches.append(&entries, records.record().len(), records.line())?;

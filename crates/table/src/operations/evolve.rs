@@ -107,6 +107,10 @@ fn check_done(evolve: &Evolve, newest: &DeltaTable, reader: &FileReader) -> Resu
     let layout = Layout::new(&evolve.schema, &reader.partition_by)?;
     let columns = newest.snapshot()?.schema();
     match layout.misfit(&columns, &reader.partition_by) {
+        None if evolve.files.is_empty() => {
+            let reason = "it has other columns than the change was planned for".to_owned();
+            Err(CommitFailure::SchemaChanged { reason }.into())
+        }
         Some(reason) => Err(CommitFailure::SchemaChanged { reason }.into()),
         None => Ok(()),
     }
