@@ -68,11 +68,11 @@ pub struct Terms {
 #[serde(deny_unknown_fields, default)]
 #[derive(Default)]
 struct Draft {
-    columns: ChangePolicy,
-    types: ChangePolicy,
+    columns: Option<ChangePolicy>,
+    types: Option<ChangePolicy>,
     max_bad_rows: Option<u64>,
     max_bad_fraction: Option<f64>,
-    rules: Vec<RowRule>,
+    rules: Option<Vec<RowRule>>,
 }
 
 /// A contract that cannot be.
@@ -107,14 +107,16 @@ impl TryFrom<Draft> for Contract {
         if draft.max_bad_fraction.is_some_and(|fraction| !(0.0..=1.0).contains(&fraction)) {
             return Err(ContractError::BadFraction);
         }
-        if draft.rules.len() > MAX_RULES {
+        let Draft { columns, types, max_bad_rows, max_bad_fraction, rules } = draft;
+        let (columns, types, rules) =
+            (columns.unwrap_or_default(), types.unwrap_or_default(), rules.unwrap_or_default());
+        if rules.len() > MAX_RULES {
             return Err(ContractError::TooManyRules);
         }
         let mut names = std::collections::HashSet::new();
-        if let Some(twice) = draft.rules.iter().find(|rule| !names.insert(rule.name.as_str().to_lowercase())) {
+        if let Some(twice) = rules.iter().find(|rule| !names.insert(rule.name.as_str().to_lowercase())) {
             return Err(ContractError::RuleTwice { name: twice.name.as_str().to_owned() });
         }
-        let Draft { columns, types, max_bad_rows, max_bad_fraction, rules } = draft;
         Ok(Self { columns, types, max_bad_rows, max_bad_fraction, rules })
     }
 }
@@ -152,6 +154,7 @@ mod tests {
         assert_eq!(contract.rules[2].check, RowCheck::Between(RuleValue::Float(-1.5), RuleValue::Text("2".into())));
         assert_eq!(parse(&serde_json::to_string(&contract).unwrap()).unwrap(), contract);
         assert_eq!(parse("{}").unwrap(), Contract::default());
+        assert_eq!(parse(r#"{"columns": null, "types": null, "rules": null}"#).unwrap(), Contract::default());
     }
 
     #[rstest]

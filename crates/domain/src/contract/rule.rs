@@ -154,7 +154,7 @@ struct Draft {
     #[serde(default)]
     message: Option<String>,
     #[serde(default)]
-    action: RuleAction,
+    action: Option<RuleAction>,
 }
 
 impl TryFrom<Draft> for RowRule {
@@ -166,6 +166,6 @@ impl TryFrom<Draft> for RowRule {
         if message.as_ref().is_some_and(|message| message.len() > MAX_TEXT_BYTES) {
             return Err(ContractError::of_rule(&name, too_long("a message")));
         }
-        Ok(Self { name, column, check, message, action })
+        Ok(Self { name, column, check, message, action: action.unwrap_or_default() })
     }
 }
