@@ -227,8 +227,37 @@ fn writes() -> Vec<Row> {
     ]
 }
 
+/// What a table should look like.
+fn schemas() -> Vec<Row> {
+    let (schema, contract) =
+        ("/api/v1/tables/{namespace}/{table}/schema", "/api/v1/tables/{namespace}/{table}/contract");
+    let (read, manage) = (Access::Hidden(Action::Read), Access::Hidden(Action::Manage));
+    let put = |path, call, content, bad_content, code| Row {
+        method: Method::PUT,
+        path,
+        access: manage,
+        call,
+        content: Content::Json(content),
+        status: 200,
+        bad: bad(Method::PUT, call, Content::Json(bad_content), 422, code),
+    };
+    let (its_schema, its_contract) = ("/api/v1/tables/nyc/flights/schema", "/api/v1/tables/nyc/flights/contract");
+    vec![
+        get(schema, read, its_schema, "/api/v1/tables/nyc/%00/schema", "illegal-name"),
+        get(contract, read, its_contract, "/api/v1/tables/nyc/%00/contract", "illegal-name"),
+        put(
+            schema,
+            its_schema,
+            r#"{"columns": [{"name": "id", "type": "long"}]}"#,
+            r#"{"columns": [{"name": "id", "type": "longer"}]}"#,
+            "bad-column",
+        ),
+        put(contract, its_contract, r#"{"max_bad_rows": 5}"#, r#"{"columns": "ignore"}"#, "bad-body"),
+    ]
+}
+
 fn rows() -> Vec<Row> {
-    reads().into_iter().chain(writes()).collect()
+    reads().into_iter().chain(writes()).chain(schemas()).collect()
 }
 
 /// A lake with keys, and tables to read, to delete and to restore in `nyc`.
@@ -365,7 +394,7 @@ async fn what_was_refused_changed_nothing() {
         Value::from(vec![table, tables])
     };
     let before = seen().await;
-    for row in writes() {
+    for row in writes().into_iter().chain(schemas()) {
         covered.good(&row).send().await.expect_status(401);
         covered.good_by(&row, "stranger").await.expect_status(404);
         covered.call(&row.bad.method, row.bad.call, row.bad.content).key("owner").send().await;

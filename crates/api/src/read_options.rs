@@ -75,7 +75,7 @@ impl UploadParams {
             format,
             compression,
             csv: self.csv(null_values.clone(), &file_name, body)?,
-            json: JsonOptions { null_values },
+            json: JsonOptions { null_values, coerce: false },
             partition_by: self.partition_by()?,
             bad_rows: self.bad_rows()?,
         })

@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use sluice_domain::UploadEntry;
 
 use crate::{
-    CatalogError, Inventory, Replays, Schemas, Tables, Uploads,
+    CatalogError, Contracts, Inventory, Replays, Schemas, Tables, Uploads,
     backends::{self, Backend},
     nodes::{self, Node},
 };
@@ -41,6 +41,11 @@ impl Catalog {
     /// The schema versions of tables.
     pub fn schemas(&self) -> &dyn Schemas {
         self.backend.schemas()
+    }
+
+    /// What tables ask of their uploads.
+    pub fn contracts(&self) -> &dyn Contracts {
+        self.backend.contracts()
     }
 
     /// The ledger of uploads.

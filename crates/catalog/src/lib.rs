@@ -10,6 +10,7 @@ mod catalog;
 mod error;
 mod nodes;
 
+mod contracts;
 mod inventory;
 mod namespaces;
 mod replays;
@@ -23,6 +24,7 @@ mod columns;
 mod rows;
 
 pub use catalog::Catalog;
+pub use contracts::Contracts;
 pub use error::CatalogError;
 pub use inventory::Inventory;
 pub use namespaces::Namespaces;

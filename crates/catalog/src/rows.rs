@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, de::IntoDeserializer, de::value::Error as ValueError};
 use sluice_domain::{
-    FileRecord, IdempotencyKey, Landed, LogRecord, Namespace, SchemaVersion, TableEntry, TableFormat, TableId,
+    FileRecord, IdempotencyKey, Landed, LogRecord, Namespace, SchemaVersion, TableEntry, TableFormat, TableId, Terms,
     UploadEntry, UploadId,
 };
 use sqlx::FromRow;
@@ -71,6 +71,19 @@ impl TryFrom<TableRow> for TableEntry {
 fn read_format(text: &str) -> Result<TableFormat, CatalogError> {
     TableFormat::deserialize(text.into_deserializer())
         .map_err(|error: ValueError| CatalogError::corrupt("table format", error))
+}
+
+#[derive(FromRow)]
+pub(crate) struct ContractRow {
+    contract: String,
+    coerces: i64,
+}
+
+impl TryFrom<ContractRow> for Terms {
+    type Error = CatalogError;
+    fn try_from(row: ContractRow) -> Result<Self, CatalogError> {
+        Ok(Self { contract: read_json("contract", &row.contract)?, coerce: row.coerces != 0 })
+    }
 }
 
 #[derive(FromRow)]

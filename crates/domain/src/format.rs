@@ -182,6 +182,9 @@ impl Default for CsvOptions {
 pub struct JsonOptions {
     /// Strings that stand for a missing value, besides `null`.
     pub null_values: Vec<String>,
+    /// Whether strings are taken for the numbers and booleans that the table's columns want.
+    #[serde(default)]
+    pub coerce: bool,
 }
 
 /// Everything that decides how an upload's bytes become rows; kept in the ledger so that it can be done again.

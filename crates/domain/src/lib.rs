@@ -8,14 +8,19 @@ mod error;
 mod names;
 
 mod access;
+mod column_change;
+mod contract;
 mod format;
 mod inventory;
 mod page;
 mod quarantine;
 mod table;
+mod type_name;
 mod upload;
 
 pub use access::{AccessError, Action, Caller, Grant, Resource};
+pub use column_change::{ChangeKind, ColumnChange, column_changes};
+pub use contract::{ChangePolicy, Contract, ContractError, RowCheck, RowRule, RuleAction, RuleValue, Terms};
 pub use error::{CircuitOpen, ErrorKind, Failure};
 pub use format::{Compression, CsvOptions, Format, FormatError, JsonOptions, ReadOptions};
 pub use inventory::{FileRecord, LogRecord};
@@ -23,4 +28,5 @@ pub use names::{ColumnName, NameError, NamespaceName, TableName, TableRef};
 pub use page::{Page, PageRequest, PageToken, PageTokenError};
 pub use quarantine::{BadRowLimits, Fraction, Prepared, Replay};
 pub use table::{Namespace, SchemaVersion, TableEntry, TableFormat, TableId, TableState, ZoneName};
+pub use type_name::{TypeNameError, parse_type, type_name};
 pub use upload::{IdempotencyKey, Landed, Receipt, RowCounts, StoredFailure, UploadEntry, UploadId, UploadState};

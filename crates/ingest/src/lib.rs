@@ -19,6 +19,8 @@ mod row_sink;
 mod columns;
 mod formats;
 
+mod contract;
+mod quality;
 mod quarantine;
 
 mod commit_queue;
@@ -37,12 +39,14 @@ mod sweep;
 mod upkeep;
 mod upload;
 
+pub use contract::{Declaration, DeclaredColumn, FileColumns, Reconciled, SchemaError, TableColumns, reconcile};
 pub use decode_error::DecodeError;
 pub use error::{IngestError, UploadFailure};
 pub use integrity::{Damage, Finding, Integrity, Repair, TailCheck};
 pub use land::{Body, BodyError};
 pub use limits::DecodeLimits;
 pub use metrics::IngestMetrics;
+pub use quality::{BrokenRule, Rules};
 pub use replay::{ReplayFormat, ReplayRequest};
 pub use settings::IngestSettings;
 pub use upkeep::UpkeepSettings;

@@ -38,6 +38,8 @@ pub struct IngestSettings {
     pub isolation: Isolation,
     /// How the processes that decode are run.
     pub worker: WorkerSettings,
+    /// How large a table may be whose files are written anew for a wider type of a column, in bytes.
+    pub max_rewrite_bytes: u64,
     /// How data files are written.
     pub writer: WriterSettings,
 }
@@ -58,6 +60,7 @@ impl Default for IngestSettings {
             decode: DecodeLimits::default(),
             isolation: Isolation::default(),
             worker: WorkerSettings::default(),
+            max_rewrite_bytes: 4 << 30,
             writer: WriterSettings::default(),
         }
     }

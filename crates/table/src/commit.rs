@@ -6,7 +6,7 @@ use arrow::datatypes::SchemaRef;
 use deltalake::kernel::{MetadataExt as _, new_metadata};
 
 use crate::{
-    CommitFailure, CommittedEntry, DataFile, Provenance, Table, TableError, UploadPart,
+    CommitFailure, CommittedEntry, DataFile, Evolve, Operation, Provenance, Table, TableError, UploadPart, Workspace,
     log::{
         change::{Change, Reads, Removes},
         entry::Entry,
@@ -64,13 +64,49 @@ impl Table {
     /// A schema that Delta cannot hold, [`CommitFailure::Unresolved`], or the store's.
     pub async fn create(&self, table: &NewTable, commit: &Commit) -> Result<CreateOutcome, TableError> {
         if self.find_newest().await?.is_none() {
-            let bytes =
-                new_table(table, commit)?.encode(&uuid::Uuid::new_v4().to_string(), &[], &commit.provenance())?;
+            let bytes = new_table(table, &commit.files)?.encode(&commit_id(), &[], &commit.provenance())?;
             if self.put_entry(0, &bytes).await? {
                 return Ok(CreateOutcome::Created(CommittedEntry { version: 0, bytes }));
             }
         }
         Ok(self.find_made(&commit.provenance()).await?.map_or(CreateOutcome::Exists, CreateOutcome::Created))
+    }
+
+    /// Make the table without rows.
+    ///
+    /// # Errors
+    /// A schema that Delta cannot hold, [`CommitFailure::Unresolved`], or the store's.
+    pub async fn create_empty(&self, table: &NewTable) -> Result<CreateOutcome, TableError> {
+        if self.find_newest().await?.is_none() {
+            let bytes = new_table(table, &[])?.encode(&commit_id(), &[], &Provenance::default())?;
+            if self.put_entry(0, &bytes).await? {
+                return Ok(CreateOutcome::Created(CommittedEntry { version: 0, bytes }));
+            }
+        }
+        Ok(CreateOutcome::Exists)
+    }
+
+    /// Add rows to the table, and the columns and wider types that they need, in one commit; gives the entry that holds
+    /// them. `record` sees every file before the commit that names it, those written anew for wider types included.
+    ///
+    /// # Errors
+    /// [`CommitFailure::SchemaChanged`] where the table has other columns than the evolution was planned for: plan it
+    /// and write the files anew. [`TableError::Refused`] where it cannot be; else what [`Table::append`] says.
+    pub async fn append_evolving<R, F>(
+        &self,
+        commit: &Commit,
+        columns: (&SchemaRef, &SchemaRef),
+        workspace: &Workspace,
+        record: R,
+    ) -> Result<CommittedEntry, TableError>
+    where
+        R: Fn(Vec<DataFile>) -> F + Send + Sync,
+        F: Future<Output = Result<(), TableError>> + Send,
+    {
+        let (base, schema) = (SchemaRef::clone(columns.0), SchemaRef::clone(columns.1));
+        let evolve = Operation::Evolve(Evolve { base, schema, files: commit.files.clone() });
+        let applied = Box::pin(self.apply(&evolve, workspace, &commit.provenance(), record)).await?;
+        applied.entry.ok_or(TableError::NotCreated)
     }
 
     /// Add rows to the table; gives the entry that holds them.
@@ -152,7 +188,11 @@ impl Commit {
     }
 }
 
-fn new_table(table: &NewTable, commit: &Commit) -> Result<Change, TableError> {
+fn commit_id() -> String {
+    uuid::Uuid::new_v4().to_string()
+}
+
+fn new_table(table: &NewTable, files: &[DataFile]) -> Result<Change, TableError> {
     let columns = to_delta(&table.schema)?;
     let none: [(&str, &str); 0] = [];
     let metadata = new_metadata(&columns, &table.partition_by, none)
@@ -163,7 +203,8 @@ fn new_table(table: &NewTable, commit: &Commit) -> Result<Change, TableError> {
         parameters: vec![("mode", "ErrorIfExists".to_owned())],
         protocol: Some(protocol_for(&columns)?),
         metadata: Some(metadata),
-        files: commit.files.clone(),
+        columns: None,
+        files: files.to_vec(),
         removes: Removes::Files(Vec::new()),
         data_change: true,
         reads: Reads::Nothing,

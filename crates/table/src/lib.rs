@@ -10,6 +10,7 @@ mod error;
 mod refusal;
 
 mod schema;
+mod widening;
 
 mod partition;
 mod stats;
@@ -39,11 +40,12 @@ pub use maintenance::{
     OrphanSearch, VacuumRetention, Vacuumed, wants_checkpoint,
 };
 pub use operations::{
-    Applied, Compact, Delete, Matched, Merge, Operation, Overwrite, Rewrite, RowChanges, SchemaChange, Workspace,
-    ZOrder,
+    Applied, Compact, Delete, Evolve, Matched, Merge, Operation, Overwrite, Rewrite, RowChanges, SchemaChange,
+    Workspace, ZOrder,
 };
 pub use refusal::{CommitFailure, Refusal};
 pub use schema::{check_partition_columns, columns_of, storable_type};
 pub use shelf::Shelf;
 pub use table::{CommitTurn, Scan, Table};
+pub use widening::{TypeStep, type_step, widens};
 pub use writer::{DataFile, StagedFiles, TableWriter, WriterSettings};

@@ -1,5 +1,7 @@
 //! What a table refuses, and why a commit was not made.
 
+use std::borrow::Cow;
+
 use sluice_domain::ErrorKind;
 
 /// Something asked of a table that it cannot do, whatever the number of tries.
@@ -57,7 +59,7 @@ pub enum Refusal {
         /// The column.
         column: String,
         /// Why it cannot be.
-        reason: &'static str,
+        reason: Cow<'static, str>,
     },
     /// A table property that is not known, or has a value that it cannot have.
     #[error("the property {key} cannot be set so: {reason}")]
@@ -96,6 +98,10 @@ impl Refusal {
             Self::SourceTooLarge { .. } => ErrorKind::TooLarge,
             _ => ErrorKind::Invalid,
         }
+    }
+
+    pub(crate) fn unchangeable(column: &str, reason: impl Into<Cow<'static, str>>) -> Self {
+        Self::Unchangeable { column: column.to_owned(), reason: reason.into() }
     }
 
     pub(crate) fn unknown(column: &str) -> Self {

@@ -119,6 +119,12 @@ pub struct DataFile {
 }
 
 impl DataFile {
+    /// The same as a file whose rows were in the table before, in others.
+    pub(crate) fn into_rearranged(mut self) -> Self {
+        self.add.data_change = false;
+        self
+    }
+
     /// Its path below the table.
     pub fn path(&self) -> &str {
         &self.add.path

@@ -4,6 +4,7 @@ mod namespaces;
 mod operations;
 mod quarantine;
 mod queries;
+mod schemas;
 mod tables;
 mod uploads;
 mod versions;
@@ -27,6 +28,8 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(tables::get_table, tables::change_table, tables::delete_table))
         .routes(routes!(tables::restore_table))
         .routes(routes!(tables::preview_table))
+        .routes(routes!(schemas::get_schema, schemas::declare_schema))
+        .routes(routes!(schemas::get_contract, schemas::set_contract))
         .routes(routes!(versions::list_schemas))
         .routes(routes!(versions::list_versions))
         .routes(routes!(uploads::create_upload, uploads::list_uploads))

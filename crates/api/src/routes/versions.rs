@@ -1,7 +1,7 @@
 //! The history of a table: its versions and those of its schema.
 
 use axum::{Json, extract::State};
-use sluice_domain::{Action, PageToken, Resource};
+use sluice_domain::{Action, PageRequest, PageToken, Resource};
 
 use crate::{
     App,
@@ -23,9 +23,17 @@ pub(super) async fn list_schemas(
 ) -> Result<Json<SchemaPage>, Problem> {
     caller.require(Action::Read, &Resource::Table(name.clone()))?;
     let entry = app.catalog.tables().find(&name).await?;
-    let page = app.catalog.schemas().list(entry.id, &page.request()?).await?;
-    let next_page_token = page.next.map(|token| token.to_string());
-    let items = page.items.into_iter().map(|version| SchemaVersionView::new(version, &entry.partition_by));
+    let schemas = app.catalog.schemas();
+    let page = schemas.list(entry.id, &page.request()?).await?;
+    let next_page_token = page.next.as_ref().map(ToString::to_string);
+    // The last version of the page is told by what came before it, which the next page begins with.
+    let before = match (page.next, page.items.last()) {
+        (Some(token), Some(_)) => schemas.list(entry.id, &PageRequest { size: 1, token: Some(token) }).await?.items,
+        _ => Vec::new(),
+    };
+    let befores = page.items.iter().skip(1).chain(&before).cloned().map(Some).chain([None]).collect::<Vec<_>>();
+    let items = page.items.into_iter().zip(&befores);
+    let items = items.map(|(version, before)| SchemaVersionView::new(version, before.as_ref(), &entry.partition_by));
     Ok(Json(SchemaPage { items: items.collect::<Result<_, _>>()?, next_page_token }))
 }
 

@@ -2,11 +2,13 @@
 
 mod quarantine;
 mod query;
+mod schema;
 mod table;
 mod upload;
 
 pub(crate) use quarantine::{PurgeView, QuarantinePage, QuarantinedRow, ReplayBody, ReplayView};
 pub(crate) use query::{PreviewView, QueryBody, QueryColumn, QueryView};
+pub(crate) use schema::{ContractView, SchemaBody, SchemaView};
 pub(crate) use table::{
     NamespacePage, NamespaceView, SchemaPage, SchemaVersionView, TableChangeBody, TablePage, TableSummary, TableView,
     VersionPage,

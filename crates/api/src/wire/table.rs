@@ -2,9 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use sluice_domain::{Namespace, Page, SchemaVersion, TableEntry};
+use sluice_domain::{Namespace, Page, SchemaVersion, TableEntry, column_changes};
 use sluice_table::{Column, Description, TableError, VersionEntry, columns_of};
 use utoipa::ToSchema;
+
+use super::schema::SchemaChangesView;
 
 /// A namespace.
 #[derive(Serialize, ToSchema)]
@@ -181,6 +183,8 @@ pub(crate) struct SchemaVersionView {
     table_version: u64,
     /// The columns, in order.
     columns: Vec<ColumnView>,
+    /// What is new in it; of the first version, nothing is.
+    changes: SchemaChangesView,
     /// The upload that brought it about.
     upload_id: Option<String>,
     /// Who brought it about.
@@ -190,8 +194,15 @@ pub(crate) struct SchemaVersionView {
 }
 
 impl SchemaVersionView {
-    pub(crate) fn new(version: SchemaVersion, partition_by: &[String]) -> Result<Self, TableError> {
+    /// A version, and the schema before it.
+    pub(crate) fn new(
+        version: SchemaVersion,
+        before: Option<&SchemaVersion>,
+        partition_by: &[String],
+    ) -> Result<Self, TableError> {
+        let changes = before.map(|before| column_changes(&before.schema, &version.schema)).unwrap_or_default();
         Ok(Self {
+            changes: changes.into(),
             number: version.number,
             table_version: version.table_version,
             columns: columns(&version.schema, partition_by)?,

@@ -6,13 +6,14 @@ use std::{fmt, path::Path, sync::Arc};
 
 use async_trait::async_trait;
 
-use crate::{CatalogError, Inventory, Replays, Schemas, Tables, Uploads};
+use crate::{CatalogError, Contracts, Inventory, Replays, Schemas, Tables, Uploads};
 
 /// A database that holds a catalog.
 #[async_trait]
 pub(crate) trait Backend: fmt::Debug + Send + Sync {
     fn tables(&self) -> &dyn Tables;
     fn schemas(&self) -> &dyn Schemas;
+    fn contracts(&self) -> &dyn Contracts;
     fn uploads(&self) -> &dyn Uploads;
     fn inventory(&self) -> &dyn Inventory;
     fn replays(&self) -> &dyn Replays;

@@ -4,6 +4,8 @@
 mod samples;
 
 #[cfg(test)]
+mod contracts;
+#[cfg(test)]
 mod inventory;
 #[cfg(test)]
 mod namespaces;

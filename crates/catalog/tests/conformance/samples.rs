@@ -92,7 +92,7 @@ fn read_options() -> ReadOptions {
         format: Format::Csv,
         compression: Compression::Gzip,
         csv: CsvOptions { delimiter: b'\t', quote: None, null_values: vec!["NA".into()], ..CsvOptions::default() },
-        json: JsonOptions { null_values: vec!["-".into()] },
+        json: JsonOptions { null_values: vec!["-".into()], coerce: true },
         partition_by: vec!["year".into()],
         bad_rows: BadRowLimits { max_rows: Some(7), max_fraction: "0.5".parse().ok() },
     }

@@ -58,6 +58,14 @@ impl<'s> Batches<'s> {
         }
     }
 
+    /// The same with texts taken for what the columns want, if that is wanted.
+    pub(crate) fn coercing(mut self, coerces: bool) -> Self {
+        if coerces {
+            self.fields.coerce();
+        }
+        self
+    }
+
     /// The columns, for the fields of a row to be added one by one.
     pub(crate) fn columns(&mut self) -> &mut [ColumnBuilder] {
         &mut self.fields.columns

@@ -15,7 +15,7 @@ use arrow::{
 use super::{fields::Fields, nested, value::Value};
 use crate::{
     decode_error::shortened,
-    kinds::{MAX_EXACT_IN_FLOAT, is_whole, parse_boolean, parse_decimal, parse_float, parse_integer},
+    kinds::{MAX_EXACT_IN_FLOAT, is_whole, parse_boolean, parse_decimal, parse_flag, parse_float, parse_integer},
     moments::{Moment, parse_moment},
 };
 
@@ -144,6 +144,8 @@ pub(crate) struct ColumnBuilder {
     /// How many arrays there are in it.
     width: usize,
     length: usize,
+    /// Whether texts are taken for the numbers and booleans that they look like.
+    coerces: bool,
     values: Values,
 }
 
@@ -156,7 +158,25 @@ impl ColumnBuilder {
             _ => 1,
         };
         let data_type = field.data_type().clone();
-        Self { name: field.name().clone(), nullable: field.is_nullable(), data_type, width, length: 0, values }
+        Self {
+            name: field.name().clone(),
+            nullable: field.is_nullable(),
+            data_type,
+            width,
+            length: 0,
+            coerces: false,
+            values,
+        }
+    }
+
+    /// Take texts for what the column wants, here and within.
+    pub(crate) fn coerce(&mut self) {
+        self.coerces = true;
+        match &mut self.values {
+            Values::List { item, .. } => item.coerce(),
+            Values::Struct { fields, .. } => fields.coerce(),
+            _ => {}
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -239,7 +259,10 @@ impl ColumnBuilder {
                 values.append_value(text);
                 Some(())
             }
-            Values::Boolean(values) => parse_boolean(bare).map(|value| values.append_value(value)),
+            Values::Boolean(values) => {
+                let flag = parse_boolean(bare).or_else(|| if self.coerces { parse_flag(bare) } else { None });
+                flag.map(|value| values.append_value(value))
+            }
             Values::Integer { values, range } => {
                 parse_integer(bare).filter(|value| range.contains(value)).map(|value| values.append_value(value))
             }
@@ -265,7 +288,8 @@ impl ColumnBuilder {
         Ok(())
     }
 
-    /// Add a JSON value. Numbers and booleans are none in quotes, but for decimals, whose digits JSON cannot promise.
+    /// Add a JSON value. Numbers and booleans are none in quotes where the column does not coerce, but for decimals,
+    /// whose digits JSON cannot promise.
     pub(crate) fn append_value(&mut self, value: &Value, cells: &mut Cells) -> Result<(), Refused> {
         cells.spend(1)?;
         match (value, &mut self.values) {
@@ -285,6 +309,11 @@ impl ColumnBuilder {
                 Ok(())
             }
             (Value::String(text), Values::Decimal { .. } | Values::Date(_) | Values::Timestamp { .. }) => {
+                self.append_text(text)
+            }
+            (Value::String(text), Values::Boolean(_) | Values::Integer { .. } | Values::Float { .. })
+                if self.coerces =>
+            {
                 self.append_text(text)
             }
             (Value::Array(_), Values::List { .. }) | (Value::Object(_), Values::Struct { .. }) => {

@@ -52,6 +52,11 @@ impl Fields {
         }
     }
 
+    /// Take texts for what the columns want.
+    pub(crate) fn coerce(&mut self) {
+        self.columns.iter_mut().for_each(ColumnBuilder::coerce);
+    }
+
     /// How many arrays there are below.
     pub(crate) fn width(&self) -> usize {
         self.columns.iter().map(ColumnBuilder::width).sum()

@@ -44,7 +44,8 @@ fn infer(reading: &Reading, source: Source) -> Result<Inferred, DecodeError> {
 
 fn decode(reading: &Reading, source: Source, schema: &SchemaRef, sink: &mut dyn RowSink) -> Result<u64, DecodeError> {
     let mut records = Records::open(reading, source.into_reader())?;
-    let mut batches = Batches::new(reading.options.format, schema, reading.limits, sink);
+    let mut batches =
+        Batches::new(reading.options.format, schema, reading.limits, sink).coercing(reading.options.json.coerce);
     while records.advance()? {
         let appended = object(reading, &records)
             .and_then(|entries| batches.append(&entries).map_err(|refused| batches.refusal(refused, records.line())));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::Utc;
-use deltalake::kernel::{Add, Metadata, Protocol, Remove};
+use deltalake::kernel::{Add, Metadata, Protocol, Remove, StructType};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -82,6 +82,8 @@ pub(crate) enum Reads {
     Rows(u64),
     /// The table's columns and properties at this version.
     Metadata(u64),
+    /// Rows, columns and properties at this version.
+    All(u64),
     /// Only the files that it removes, as they were at this version.
     Files(u64),
 }
@@ -91,7 +93,7 @@ impl Reads {
     pub(crate) fn base(self) -> Option<u64> {
         match self {
             Self::Nothing => None,
-            Self::Rows(base) | Self::Metadata(base) | Self::Files(base) => Some(base),
+            Self::Rows(base) | Self::Metadata(base) | Self::All(base) | Self::Files(base) => Some(base),
         }
     }
 }
@@ -103,9 +105,12 @@ pub(crate) struct Change {
     pub(crate) parameters: Vec<(&'static str, String)>,
     pub(crate) protocol: Option<Protocol>,
     pub(crate) metadata: Option<Metadata>,
+    /// The columns that the table has afterwards, where its files are written for others than it has.
+    pub(crate) columns: Option<StructType>,
     pub(crate) files: Vec<DataFile>,
     pub(crate) removes: Removes,
-    /// Whether other rows are in the table afterwards; a mere rearrangement leaves them.
+    /// Whether other rows are in the table afterwards; a mere rearrangement leaves them, as do those of its files that
+    /// say so themselves.
     pub(crate) data_change: bool,
     pub(crate) reads: Reads,
 }
@@ -118,6 +123,7 @@ impl Change {
             parameters: vec![("mode", "Append".to_owned())],
             protocol: None,
             metadata: None,
+            columns: None,
             files,
             removes: Removes::Files(Vec::new()),
             data_change: true,
@@ -140,11 +146,13 @@ impl Change {
         lines.extend(transaction.map(|txn| json!({"txn": {"appId": txn.app_id, "version": txn.sequence}})));
         let now = Utc::now().timestamp_millis();
         for remove in removes {
-            let remove = Remove { data_change: self.data_change, deletion_timestamp: Some(now), ..remove.clone() };
+            let data_change = self.data_change && remove.data_change;
+            let remove = Remove { data_change, deletion_timestamp: Some(now), ..remove.clone() };
             lines.push(json!({"remove": remove}));
         }
         for file in &self.files {
-            lines.push(json!({"add": Add { data_change: self.data_change, ..file.add.clone() }}));
+            let data_change = self.data_change && file.add.data_change;
+            lines.push(json!({"add": Add { data_change, ..file.add.clone() }}));
         }
         let mut bytes = Vec::new();
         for line in lines {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use deltalake::DeltaTable;
 
-use super::{Compact, Delete, Merge, Overwrite, SchemaChange, ZOrder};
+use super::{Compact, Delete, Evolve, Merge, Overwrite, SchemaChange, ZOrder};
 use crate::{
     CommittedEntry, DataFile, Provenance, Table, TableError, WriterSettings,
     live::LiveFile,
@@ -32,6 +32,8 @@ pub enum Operation {
     ZOrder(ZOrder),
     /// Change the columns, properties or comments.
     Schema(SchemaChange),
+    /// Add columns and widen types, together with rows that need it.
+    Evolve(Evolve),
 }
 
 /// What operations may use.
@@ -43,6 +45,8 @@ pub struct Workspace {
     pub scratch_dir: PathBuf,
     /// How large the source of a merge may be in memory, in bytes.
     pub max_source_bytes: usize,
+    /// How large a table may be whose types are widened, in bytes: its files are written anew for it.
+    pub max_rewrite_bytes: u64,
     /// How many bytes are sorted in memory before they go to scratch files.
     pub sort_memory_bytes: usize,
 }
@@ -54,6 +58,7 @@ impl Workspace {
             writer: WriterSettings::default(),
             scratch_dir,
             max_source_bytes: 256 << 20,
+            max_rewrite_bytes: 4 << 30,
             sort_memory_bytes: 128 << 20,
         }
     }
@@ -126,6 +131,7 @@ impl Table {
             Operation::Compact(compact) => Box::pin(self.prepare_compact(compact, workspace, &newest)).await,
             Operation::ZOrder(z_order) => Box::pin(self.prepare_z_order(z_order, workspace, &newest)).await,
             Operation::Schema(change) => prepare_schema(change, &newest),
+            Operation::Evolve(evolve) => Box::pin(self.prepare_evolve(evolve, workspace, &newest)).await,
         }
     }
 

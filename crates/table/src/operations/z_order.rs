@@ -45,7 +45,7 @@ pub struct ZOrder {
 
 impl ZOrder {
     fn columns_in(&self, reader: &FileReader) -> Result<Vec<usize>, Refusal> {
-        let refused = |column: &String, reason| Refusal::Unchangeable { column: column.clone(), reason };
+        let refused = |column: &str, reason: &'static str| Refusal::unchangeable(column, reason);
         let columns = self.columns.iter().map(|column| {
             let at = reader.schema.index_of(column).map_err(|_| Refusal::unknown(column))?;
             if reader.partition_by.contains(column) {

@@ -100,10 +100,14 @@ impl Lake {
     }
 
     pub(crate) async fn write_batch(&self, batch: &RecordBatch) -> Vec<DataFile> {
+        self.write_by(batch, &["p".to_owned()]).await
+    }
+
+    pub(crate) async fn write_by(&self, batch: &RecordBatch, partition_by: &[String]) -> Vec<DataFile> {
         let id = uuid::Uuid::new_v4().to_string();
         let scratch = self.scratch.path().to_owned();
         let settings = WriterSettings::default();
-        let mut writer = TableWriter::open(settings, &batch.schema(), &["p".to_owned()], id, scratch).unwrap();
+        let mut writer = TableWriter::open(settings, &batch.schema(), partition_by, id, scratch).unwrap();
         writer.write(batch).unwrap();
         writer.finish().unwrap().upload(&self.folder).await.unwrap()
     }

@@ -7,6 +7,7 @@
 )]
 
 mod appends;
+mod evolution;
 mod fault_store;
 mod faults;
 mod hostile;

@@ -2,6 +2,7 @@
 //!
 //! Invariant: every transaction that writes goes through the one writing connection and is synced when it commits.
 
+mod contracts;
 mod inventory;
 mod namespaces;
 mod replays;
@@ -24,7 +25,7 @@ use sqlx::{
 
 use uuid::Uuid;
 
-use crate::{CatalogError, Inventory, Replays, Schemas, Tables, Uploads, backends::Backend};
+use crate::{CatalogError, Contracts, Inventory, Replays, Schemas, Tables, Uploads, backends::Backend};
 
 /// How many reads run at a time; further ones wait.
 const READERS: u32 = 4;
@@ -98,6 +99,10 @@ impl Backend for SqliteBackend {
     }
 
     fn schemas(&self) -> &dyn Schemas {
+        self
+    }
+
+    fn contracts(&self) -> &dyn Contracts {
         self
     }
 
