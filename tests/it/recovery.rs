@@ -42,6 +42,8 @@ async fn land_bytes(data_dir: &Path, catalog: &Catalog, key: &str, bytes: &[u8])
             csv: CsvOptions::default(),
             json: JsonOptions::default(),
             partition_by: Vec::new(),
+            table_format: None,
+            layout: sluice_domain::TableLayout::default(),
         },
         landed: Landed { raw_path, size_bytes: bytes.len() as u64, sha256: sha256_of(bytes), landed_at: now },
         started_at: now,
@@ -56,6 +58,7 @@ async fn reserve(catalog: &Catalog) -> TableId {
         name: "a.t".parse().unwrap(),
         zone: ZoneName::Raw,
         format: TableFormat::Delta,
+        folder: None,
         partition_by: Vec::new(),
         owner: "anonymous".into(),
     };

@@ -4,6 +4,8 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::{TableFormat, TableLayout};
+
 /// A format or option that is not one that is read here.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FormatError {
@@ -195,6 +197,12 @@ pub struct ReadOptions {
     pub json: JsonOptions,
     /// The columns to partition by, if this upload makes the table; empty where the caller did not say.
     pub partition_by: Vec<String>,
+    /// The format of the table, if this upload makes it; none where the caller did not say.
+    #[serde(default)]
+    pub table_format: Option<TableFormat>,
+    /// How the table's files are laid out, if this upload makes it; empty where the caller did not say.
+    #[serde(default)]
+    pub layout: TableLayout,
 }
 
 #[cfg(test)]

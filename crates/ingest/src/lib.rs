@@ -17,6 +17,7 @@ mod moments;
 mod columns;
 mod formats;
 
+mod asked;
 mod commit_queue;
 mod in_flight;
 mod integrity;
@@ -25,8 +26,10 @@ mod source;
 
 mod worker;
 
+mod derive;
 mod metrics;
 mod pipeline;
+mod plain;
 mod road;
 mod sweep;
 mod upkeep;
@@ -38,7 +41,7 @@ pub use integrity::{Damage, Finding, Integrity, Repair, TailCheck};
 pub use land::{Body, BodyError};
 pub use limits::DecodeLimits;
 pub use metrics::IngestMetrics;
-pub use settings::IngestSettings;
+pub use settings::{IngestSettings, PlainTableSettings};
 pub use upkeep::UpkeepSettings;
 pub use upload::{Ingest, Lake, Outcome, UploadRequest};
 pub use worker::{

@@ -5,15 +5,15 @@
 use std::{error::Error as _, io, path::PathBuf, sync::Arc};
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
-use sluice_domain::{Format, UploadEntry, ZoneName};
+use sluice_domain::{Format, ReadOptions, TableLayout, UploadEntry, ZoneName};
 use sluice_storage::{Folder, StorageError, Zones, free_bytes, is_full};
-use sluice_table::{DataFile, StagedFiles, TableError, TableWriter};
+use sluice_table::{DataFile, Derivations, StagedFiles, TableError, TableWriter, check_layout, derivations_of};
 use tokio::{
-    sync::{Semaphore, mpsc},
+    sync::{Semaphore, SemaphorePermit, mpsc},
     task::{JoinHandle, spawn_blocking},
 };
 
-use crate::{DecodeError, IngestError, IngestSettings, formats::Inferred, source, worker::Wall};
+use crate::{DecodeError, IngestError, IngestSettings, derive::Derive, formats::Inferred, source, worker::Wall};
 
 /// How many batches wait for the writer.
 const BATCHES_AHEAD: usize = 2;
@@ -32,6 +32,7 @@ pub(crate) struct Pipeline {
 pub(crate) struct Shape {
     pub(crate) schema: SchemaRef,
     pub(crate) partition_by: Vec<String>,
+    pub(crate) layout: TableLayout,
 }
 
 /// Durable files of an upload that wait for their commit.
@@ -71,9 +72,12 @@ impl Pipeline {
             let reason = error.source().map_or_else(|| error.to_string(), ToString::to_string);
             DecodeError::malformed(entry.options.format, format!("its columns cannot be those of a table: {reason}"))
         })?;
-        let partition_by = partition_columns(&schema, &entry.options.partition_by);
-        sluice_table::check_partition_columns(&schema, &partition_by)?;
-        Ok(Shape { schema, partition_by })
+        laid_out(&schema, &entry.options)
+    }
+
+    /// A place among the uploads that are decoded.
+    pub(crate) async fn slot(&self) -> Option<SemaphorePermit<'_>> {
+        self.slots.acquire().await.ok()
     }
 
     /// Write the upload's rows as files below a folder.
@@ -90,17 +94,18 @@ impl Pipeline {
         Ok(Written { files: staged.upload(folder).await?, rows })
     }
 
-    async fn stage(&self, entry: &UploadEntry, shape: &Shape) -> Result<StagedFiles, IngestError> {
+    /// Write the upload's rows to scratch files. To be called with a slot.
+    pub(crate) async fn stage(&self, entry: &UploadEntry, shape: &Shape) -> Result<StagedFiles, IngestError> {
         let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
         let decoding = self.decode(entry, shape, sender);
         let writer = TableWriter::open(
-            self.settings.writer.clone(),
+            self.settings.writer.for_table(&shape.layout),
             &shape.schema,
             &shape.partition_by,
             entry.id.to_string(),
             self.scratch_dir.clone(),
         )?;
-        let writing = spawn_blocking(move || write_all(writer, receiver));
+        let writing = writer.feed(receiver);
         let decoded = joined(decoding, "decoder").await?;
         let written = joined(writing, "writer").await?;
         match decoded {
@@ -120,20 +125,13 @@ impl Pipeline {
         let unread = source::open(self.zones.get(ZoneName::Raw), entry);
         let (options, wall) = (entry.options.clone(), Arc::clone(&self.wall));
         let (schema, scratch_dir) = (shape.schema.clone(), self.scratch_dir.clone());
+        let mut derive = Derive::new(&schema, &shape.layout.derived);
         spawn_blocking(move || {
             wall.decode(&options, unread, (&scratch_dir, &schema), &mut |batch| {
-                sender.blocking_send(batch).map_err(|_| DecodeError::Stopped)
+                sender.blocking_send(derive.apply(batch)?).map_err(|_| DecodeError::Stopped)
             })
         })
     }
-}
-
-/// A writer that is not told of the decoder's failure closes its files for nothing; no commit will name them.
-fn write_all(mut writer: TableWriter, mut batches: mpsc::Receiver<RecordBatch>) -> Result<StagedFiles, TableError> {
-    while let Some(batch) = batches.blocking_recv() {
-        writer.write(&batch)?;
-    }
-    writer.finish()
 }
 
 async fn joined<T>(task: JoinHandle<T>, name: &'static str) -> Result<T, IngestError> {
@@ -153,6 +151,17 @@ fn cause(error: DecodeError) -> IngestError {
         },
         error => error.into(),
     }
+}
+
+/// The shape of a table of a file with these columns.
+fn laid_out(file: &SchemaRef, options: &ReadOptions) -> Result<Shape, IngestError> {
+    let partition_by = partition_columns(file, &options.partition_by);
+    let derived = derivations_of(file, &partition_by, &options.layout.derived);
+    let (schema, derived) = Derivations::extend(file, &derived).map_err(TableError::from)?;
+    sluice_table::check_partition_columns(&schema, &partition_by)?;
+    let asked = TableLayout { derived, ..options.layout.clone() };
+    let layout = check_layout(&schema, &partition_by, &asked).map_err(TableError::from)?;
+    Ok(Shape { schema: Arc::new(schema), partition_by, layout })
 }
 
 /// The partition columns as the schema spells them.

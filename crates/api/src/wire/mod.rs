@@ -1,9 +1,11 @@
 //! What goes over the wire; every type here is in the OpenAPI document.
 
+mod layout;
 mod query;
 mod table;
 mod upload;
 
+pub(crate) use layout::LayoutView;
 pub(crate) use query::{PreviewView, QueryBody, QueryColumn, QueryView};
 pub(crate) use table::{
     NamespacePage, NamespaceView, SchemaPage, SchemaVersionView, TableChangeBody, TablePage, TableSummary, TableView,

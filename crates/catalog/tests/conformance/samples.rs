@@ -59,6 +59,7 @@ pub(crate) fn new_table(name: &str) -> NewTable {
         zone: ZoneName::Raw,
         format: TableFormat::Delta,
         partition_by: vec!["year".into()],
+        folder: None,
         owner: "ada".into(),
     }
 }
@@ -93,6 +94,8 @@ fn read_options() -> ReadOptions {
         csv: CsvOptions { delimiter: b'\t', quote: None, null_values: vec!["NA".into()], ..CsvOptions::default() },
         json: JsonOptions { null_values: vec!["-".into()] },
         partition_by: vec!["year".into()],
+        table_format: None,
+        layout: sluice_domain::TableLayout { sort_by: vec!["day".into()], ..Default::default() },
     }
 }
 

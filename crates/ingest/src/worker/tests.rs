@@ -25,7 +25,15 @@ use crate::source::Content;
 
 fn options(format: Format, compression: Compression) -> ReadOptions {
     let (csv, json) = (CsvOptions::default(), JsonOptions::default());
-    ReadOptions { format, compression, csv, json, partition_by: Vec::new() }
+    ReadOptions {
+        format,
+        compression,
+        csv,
+        json,
+        partition_by: Vec::new(),
+        table_format: None,
+        layout: sluice_domain::TableLayout::default(),
+    }
 }
 
 fn parquet_file(rows: i64) -> Vec<u8> {

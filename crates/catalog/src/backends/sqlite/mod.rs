@@ -4,6 +4,7 @@
 
 mod inventory;
 mod namespaces;
+mod plain_commits;
 mod schemas;
 mod sequences;
 mod tables;

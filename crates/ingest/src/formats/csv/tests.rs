@@ -14,7 +14,15 @@ use crate::{decode_error::DecodeError, limits::DecodeLimits};
 
 fn options(csv: CsvOptions) -> ReadOptions {
     let compression = Compression::Identity;
-    ReadOptions { format: Format::Csv, compression, csv, json: JsonOptions::default(), partition_by: Vec::new() }
+    ReadOptions {
+        format: Format::Csv,
+        compression,
+        csv,
+        json: JsonOptions::default(),
+        partition_by: Vec::new(),
+        table_format: None,
+        layout: sluice_domain::TableLayout::default(),
+    }
 }
 
 fn source(bytes: &[u8]) -> Source {

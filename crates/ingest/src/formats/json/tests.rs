@@ -20,6 +20,8 @@ fn options(format: Format) -> ReadOptions {
         csv: CsvOptions::default(),
         json,
         partition_by: Vec::new(),
+        table_format: None,
+        layout: sluice_domain::TableLayout::default(),
     }
 }
 

@@ -33,7 +33,15 @@ use crate::{decode_error::DecodeError, limits::DecodeLimits};
 
 fn options() -> ReadOptions {
     let (csv, json) = (CsvOptions::default(), JsonOptions::default());
-    ReadOptions { format: Format::Parquet, compression: Compression::Identity, csv, json, partition_by: Vec::new() }
+    ReadOptions {
+        format: Format::Parquet,
+        compression: Compression::Identity,
+        csv,
+        json,
+        partition_by: Vec::new(),
+        table_format: None,
+        layout: sluice_domain::TableLayout::default(),
+    }
 }
 
 fn source(bytes: &[u8]) -> Source {
