@@ -136,7 +136,7 @@ async fn a_table_keeps_its_layout() {
             let metadata = footer(&lake, "a.t", &path).await;
             assert_eq!(metadata.num_row_groups(), 5, "{path}");
             let sorted = metadata.row_group(0).sorting_columns().unwrap();
-            let order: Vec<_> = sorted.iter().map(|column| (column.column_idx, column.descending, column.nulls_first));
+            let order = sorted.iter().map(|column| (column.column_idx, column.descending, column.nulls_first));
             assert_eq!(order.collect::<Vec<_>>(), [(1, false, false), (0, false, false)]);
             assert_sorted(&folder(&lake, "a.t").await.join(&path));
             for (column, has_filter) in metadata.row_group(0).columns().iter().zip([true, false]) {

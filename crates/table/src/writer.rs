@@ -50,6 +50,8 @@ const SEND_CHUNK_BYTES: usize = 1024 * 1024;
 const MAX_OPEN_COLUMNS: usize = 100_000;
 /// How many columns may have a dictionary at a time.
 const MAX_DICTIONARY_COLUMNS: usize = 1000;
+/// What the bloom filter of a column takes before it has a value, where it may become of any size.
+const EMPTY_FILTER_BYTES: usize = 2 << 20;
 /// What the dictionary of a column takes before it has a value.
 const EMPTY_DICTIONARY_BYTES: usize = 72 << 10;
 
@@ -229,10 +231,13 @@ impl TableWriter {
         Ok(())
     }
 
-    /// Whether a file that begins now may have dictionaries.
+    /// Whether a file that begins now may have dictionaries, and filters of any size.
     fn affords_dictionaries(&self) -> bool {
         let affordable = MAX_DICTIONARY_COLUMNS.min(self.settings.memory_bytes / 2 / EMPTY_DICTIONARY_BYTES);
-        self.begun == 0 || (self.begun + 1) * self.file_columns <= affordable
+        let filters = self.settings.layout.bloom_filter.len();
+        let affordable_filters = self.settings.memory_bytes / 2 / EMPTY_FILTER_BYTES;
+        let (columns, filters) = ((self.begun + 1) * self.file_columns, (self.begun + 1) * filters);
+        self.begun == 0 || columns <= affordable && filters <= affordable_filters
     }
 
     fn keep_memory_bounded(&mut self) -> Result<(), TableError> {

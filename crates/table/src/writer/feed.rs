@@ -1,12 +1,14 @@
 //! From batches that come one by one to files: in the order they come in, or sorted where the table's layout says so.
 //!
 //! Invariant: rows are sorted in bounded memory; what is more goes to scratch files.
+//! Invariant: rows that are equal in the order stay in the order that they came in, so that doing it again gives the
+//! same files.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::{
-    array::RecordBatch,
-    datatypes::{Schema, SchemaRef},
+    array::{RecordBatch, UInt64Array},
+    datatypes::{DataType, Field, Schema, SchemaRef},
 };
 use deltalake::datafusion::{
     catalog::streaming::StreamingTable,
@@ -34,6 +36,8 @@ use crate::TableError;
 const BATCHES_AHEAD: usize = 2;
 /// How many rows are sorted at a time.
 const BATCH_ROWS: usize = 1024;
+/// The column of the rows' places, which no other column can be called like: names have no control characters.
+const PLACE: &str = "\u{1}place";
 
 impl TableWriter {
     /// Write rows as they come until there are no more; sorted within each partition where the layout says so.
@@ -52,7 +56,8 @@ impl TableWriter {
         let present = |name: &&String| self.schema.field_with_name(name).is_ok();
         let sort_by: Vec<&String> = self.settings.layout.sort_by.iter().filter(present).collect();
         let all = self.partition_by.iter().chain(sort_by.iter().copied());
-        (!sort_by.is_empty()).then(|| all.map(ascending).collect())
+        let place = Expr::Column(PLACE.into()).sort(true, false);
+        (!sort_by.is_empty()).then(|| all.map(ascending).chain([place]).collect())
     }
 
     async fn feed_sorted(
@@ -62,13 +67,14 @@ impl TableWriter {
     ) -> Result<StagedFiles, TableError> {
         let session = bounded_session(self.settings.sort_memory_bytes, &self.scratch_dir)?;
         let schema = SchemaRef::clone(&self.schema);
-        let feed = Feed { schema: relaxed(&schema), rows: Mutex::new(Some(rows)) };
+        let width = schema.fields().len();
+        let feed = Feed { schema: placed_schema(&schema), rows: Mutex::new(Some(rows)) };
         let table = StreamingTable::try_new(SchemaRef::clone(&feed.schema), vec![Arc::new(feed)])?;
         let mut sorted = session.read_table(Arc::new(table))?.sort(order)?.execute_stream().await?;
         let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
         let writing = spawn_blocking(move || write_all(self, receiver));
         while let Some(batch) = sorted.next().await {
-            let batch = RecordBatch::try_new(SchemaRef::clone(&schema), batch?.columns().to_vec())?;
+            let batch = RecordBatch::try_new(SchemaRef::clone(&schema), batch?.columns()[..width].to_vec())?;
             if sender.send(batch).await.is_err() {
                 // The writer stopped, and knows why.
                 break;
@@ -105,10 +111,18 @@ pub(crate) fn bounded_session(
     Ok(SessionContext::new_with_config_rt(config, runtime))
 }
 
-/// What must have values is checked when it is written, not while it is sorted.
-fn relaxed(schema: &Schema) -> SchemaRef {
+/// The columns and the rows' places. What must have values is checked when it is written, not while it is sorted.
+fn placed_schema(schema: &Schema) -> SchemaRef {
     let fields = schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true));
-    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+    Arc::new(Schema::new(fields.chain([Field::new(PLACE, DataType::UInt64, false)]).collect::<Vec<_>>()))
+}
+
+/// The rows with their places, of which the first is given.
+fn placed(schema: SchemaRef, batch: &RecordBatch, first: u64) -> DataFusionResult<RecordBatch> {
+    let places = UInt64Array::from_iter_values(first..first + batch.num_rows() as u64);
+    let mut columns = batch.columns().to_vec();
+    columns.push(Arc::new(places));
+    Ok(RecordBatch::try_new(schema, columns)?)
 }
 
 /// The rows that come, as a table that is read once.
@@ -126,14 +140,13 @@ impl PartitionStream for Feed {
     fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
         let rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner).take();
         let schema = SchemaRef::clone(&self.schema);
-        let batches = stream::unfold(rows, move |rows| {
+        let batches = stream::unfold((rows, 0_u64), move |(rows, first)| {
             let schema = SchemaRef::clone(&schema);
             async move {
                 let mut rows = rows?;
                 let batch = rows.recv().await?;
-                let batch: DataFusionResult<RecordBatch> =
-                    RecordBatch::try_new(schema, batch.columns().to_vec()).map_err(Into::into);
-                Some((batch, Some(rows)))
+                let next = first + batch.num_rows() as u64;
+                Some((placed(schema, &batch, first), (Some(rows), next)))
             }
         });
         Box::pin(RecordBatchStreamAdapter::new(SchemaRef::clone(&self.schema), batches))

@@ -1,5 +1,7 @@
 //! Tables of Parquet files without a log.
 
+mod recovery;
+
 use std::{fs, path::Path, path::PathBuf};
 
 use rstest::rstest;
