@@ -8,6 +8,7 @@ import pyarrow.dataset
 import pyarrow.parquet
 import pytest
 from deltalake import DeltaTable
+from other_readers import duckdb_connection
 from sluice_client import ndjson, table_path
 
 NASTY = [
@@ -55,9 +56,7 @@ def test_nasty_partition_values_reach_every_reader_of_a_delta_table(lake, table)
     assert by_value(lake.query(f"SELECT p, v FROM {table}")["rows"]) == expected
     arrow = DeltaTable(place).to_pyarrow_table()
     assert by_value(arrow.to_pylist()) == expected
-    duck = duckdb.connect()
-    duck.execute("INSTALL delta; LOAD delta")
-    found = duck.execute("SELECT p, v FROM delta_scan(?) ORDER BY v", [place]).fetchall()
+    found = duckdb_connection().execute("SELECT p, v FROM delta_scan(?) ORDER BY v", [place]).fetchall()
     assert found == expected
     for value, number in [(row["p"], row["v"]) for row in rows if row["p"] is not None]:
         quoted = value.replace("'", "''")

@@ -11,6 +11,7 @@ mod fault_store;
 mod faults;
 mod hostile;
 mod lake;
+mod layouts;
 mod matrix;
 mod merges;
 mod rewrites;
