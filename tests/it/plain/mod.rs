@@ -63,6 +63,24 @@ async fn a_missing_partition_value_is_kept_and_read_as_missing() {
 }
 
 #[tokio::test]
+async fn only_files_that_may_hold_an_answer_are_read() {
+    let lake = TestLake::open().await;
+    lake.upload("shop.sales", BY_DAY, SALES).await.expect(201);
+    let cases = [
+        ("month = 1", 2),
+        ("month = 12", 1),
+        ("month BETWEEN 2 AND 11", 0),
+        ("year * 100 + month = 202401 AND day > 5", 1),
+        ("year IS NULL", 0),
+        ("id = 4", 3),
+    ];
+    for (condition, files) in cases {
+        let answer = lake.sql(&format!("SELECT * FROM shop.sales WHERE {condition}")).await.expect(200);
+        assert_eq!(answer["files_scanned"], files, "{condition}: {answer}");
+    }
+}
+
+#[tokio::test]
 async fn a_plain_table_is_described_listed_and_previewed() {
     let lake = TestLake::open().await;
     lake.upload("shop.sales", BY_DAY, SALES).await.expect(201);
