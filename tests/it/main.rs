@@ -11,6 +11,8 @@ mod pressure;
 mod problems;
 
 mod integrity;
+mod layout;
+mod plain;
 mod recovery;
 mod schemas;
 mod tables;

@@ -49,6 +49,7 @@ async fn reserve(catalog: &Catalog) -> TableId {
         name: "a.t".parse().unwrap(),
         zone: ZoneName::Raw,
         format: TableFormat::Delta,
+        folder: None,
         partition_by: Vec::new(),
         owner: "anonymous".into(),
     };

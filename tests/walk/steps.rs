@@ -54,7 +54,12 @@ impl Walk {
 
     /// Make the table, unless another process has.
     async fn create(&mut self) {
-        let new = NewTable { name: "walk".into(), schema: first_schema(), partition_by: vec!["p".into()] };
+        let new = NewTable {
+            name: "walk".into(),
+            schema: first_schema(),
+            partition_by: vec!["p".into()],
+            layout: Default::default(),
+        };
         let commit = self.commit(Vec::new());
         match self.table.create(&new, &commit).await.unwrap() {
             CreateOutcome::Created(_) | CreateOutcome::Exists => {}

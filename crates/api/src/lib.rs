@@ -16,6 +16,7 @@ mod unread_body;
 
 mod body;
 mod extract;
+mod layout_params;
 mod read_options;
 
 mod wire;

@@ -1,13 +1,17 @@
 //! How an upload's bytes are to be read: from parameters, headers and the file's name, in this order.
 
 use serde::Deserialize;
-use sluice_domain::{BadRowLimits, ColumnName, Compression, CsvOptions, Format, FormatError, JsonOptions, ReadOptions};
+use sluice_domain::{
+    BadRowLimits, Compression, CsvOptions, DerivedColumn, Format, FormatError, JsonOptions, ReadOptions, TableLayout,
+};
 use utoipa::IntoParams;
 
-use crate::{body::UploadBody, problem::Problem};
+use crate::{
+    body::UploadBody,
+    layout_params::{BYTES, ROWS, column_list, partitioning, table_format, within},
+    problem::Problem,
+};
 
-/// How many columns a table can be partitioned by.
-const MAX_PARTITION_COLUMNS: usize = 16;
 /// How many texts can stand for a missing value.
 const MAX_NULL_VALUES: usize = 64;
 
@@ -32,7 +36,10 @@ pub(crate) struct UploadParams {
     null_values: Option<String>,
     /// CSV: whether an empty field is a missing value rather than an empty text. Default: true.
     empty_as_null: Option<bool>,
-    /// The columns to partition a new table by, separated by commas.
+    /// The columns to partition a new table by, separated by commas. `year(c)`, `month(c)`, `day(c)`, `hour(c)` and
+    /// `date(c)` add a column that is computed from the dates or timestamps of column `c`, in UTC: called like the
+    /// function, or as in `year(c) as y`. `year`, `month`, `day` and `hour` alone are taken of a column `date` where
+    /// the file has that and not them.
     #[param(example = "month")]
     partition_by: Option<String>,
     /// How many rows may be bad: with more, the upload is refused as a whole, with 0 at the first one. Default: any
@@ -41,6 +48,27 @@ pub(crate) struct UploadParams {
     /// What part of the rows may be bad, from 0 to 1.
     #[param(example = 0.1, minimum = 0, maximum = 1)]
     max_bad_fraction: Option<f64>,
+    /// The format of a new table: `delta`, or `parquet` for Parquet files without a log, in folders of their
+    /// partitions, which takes appends only. Default: `delta`.
+    #[param(example = "delta")]
+    table_format: Option<String>,
+    /// For a new table: the columns that the rows of each file are sorted by, separated by commas.
+    #[param(example = "customer_id")]
+    sort_by: Option<String>,
+    /// For a new table: the columns with bloom filters, separated by commas.
+    #[param(example = "customer_id")]
+    bloom_filter: Option<String>,
+    /// For a new table: the columns with statistics, separated by commas. Default: the first ones.
+    stats_columns: Option<String>,
+    /// For a new table: the size at which a file is closed and another begun, in bytes.
+    #[param(minimum = 65536, maximum = 1099511627776_i64)]
+    target_file_bytes: Option<u64>,
+    /// For a new table: how many rows a row group has at the most.
+    #[param(minimum = 100, maximum = 100000000)]
+    row_group_rows: Option<u64>,
+    /// For a new table: how large a row group is at the most before compression, in bytes.
+    #[param(minimum = 65536, maximum = 1099511627776_i64)]
+    row_group_bytes: Option<u64>,
 }
 
 impl UploadParams {
@@ -71,13 +99,16 @@ impl UploadParams {
         let compression =
             encoding.filter(|found| *found != Compression::Identity).or(compression_by_name).unwrap_or_default();
         let null_values = self.null_values()?;
+        let (partition_by, derived) = partitioning(self.partition_by.as_deref())?;
         Ok(ReadOptions {
             format,
             compression,
             csv: self.csv(null_values.clone(), &file_name, body)?,
             json: JsonOptions { null_values, coerce: false },
-            partition_by: self.partition_by()?,
+            partition_by,
             bad_rows: self.bad_rows()?,
+            table_format: table_format(self.table_format.as_deref())?,
+            layout: self.layout(derived)?,
         })
     }
 
@@ -123,15 +154,16 @@ impl UploadParams {
         Ok(values)
     }
 
-    fn partition_by(&self) -> Result<Vec<String>, Problem> {
-        let names = self.partition_by.as_deref().filter(|text| !text.is_empty());
-        let names: Vec<&str> = names.map(|text| text.split(',').map(str::trim).collect()).unwrap_or_default();
-        if names.len() > MAX_PARTITION_COLUMNS {
-            return Err(bad("partition_by", &format!("there are more than {MAX_PARTITION_COLUMNS} columns")));
-        }
-        let column = |name: &str| name.parse::<ColumnName>().map(|name| name.as_str().to_owned());
-        let columns = names.into_iter().map(column).collect::<Result<_, _>>();
-        columns.map_err(|error| bad("partition_by", &error.to_string()))
+    fn layout(&self, derived: Vec<DerivedColumn>) -> Result<TableLayout, Problem> {
+        Ok(TableLayout {
+            derived,
+            sort_by: column_list("sort_by", self.sort_by.as_deref())?,
+            bloom_filter: column_list("bloom_filter", self.bloom_filter.as_deref())?,
+            stats_columns: column_list("stats_columns", self.stats_columns.as_deref())?,
+            target_file_bytes: within("target_file_bytes", self.target_file_bytes, BYTES)?,
+            row_group_rows: within("row_group_rows", self.row_group_rows, ROWS)?,
+            row_group_bytes: within("row_group_bytes", self.row_group_bytes, BYTES)?,
+        })
     }
 }
 
@@ -143,7 +175,7 @@ fn one_byte(option: &'static str, text: &str) -> Result<u8, Problem> {
     }
 }
 
-fn bad(option: &'static str, reason: &str) -> Problem {
+pub(crate) fn bad(option: &'static str, reason: &str) -> Problem {
     Problem::bad_request("bad-parameter", FormatError::BadOption { option, reason: reason.into() }.to_string())
 }
 

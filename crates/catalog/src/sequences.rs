@@ -5,7 +5,7 @@
 use async_trait::async_trait;
 use sluice_domain::{FileRecord, Prepared, TableId, UploadId};
 
-use crate::CatalogError;
+use crate::{CatalogError, PlainCommits};
 
 /// A commit of an upload that is about to be tried.
 #[derive(Debug, Clone)]
@@ -20,7 +20,7 @@ pub struct CommitTry {
 
 /// The sequences of the tables.
 #[async_trait]
-pub trait Sequences: Send + Sync {
+pub trait Sequences: PlainCommits {
     /// Say, before every try, that one commit of these uploads to the table is about to be tried by this server, and
     /// enter their files. Gives each its place in the order of the table's commits: from 1, growing, never the same
     /// twice. All or none: [`CatalogError::WrongState`] names the first upload that is committed or failed, or that

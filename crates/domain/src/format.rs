@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::BadRowLimits;
+use crate::{BadRowLimits, TableFormat, TableLayout};
 
 /// A format or option that is not one that is read here.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -203,6 +203,12 @@ pub struct ReadOptions {
     /// How many of its rows may be bad.
     #[serde(default)]
     pub bad_rows: BadRowLimits,
+    /// The format of the table, if this upload makes it; none where the caller did not say.
+    #[serde(default)]
+    pub table_format: Option<TableFormat>,
+    /// How the table's files are laid out, if this upload makes it; empty where the caller did not say.
+    #[serde(default)]
+    pub layout: TableLayout,
 }
 
 impl ReadOptions {
@@ -215,6 +221,8 @@ impl ReadOptions {
             json: JsonOptions::default(),
             partition_by: Vec::new(),
             bad_rows: BadRowLimits::default(),
+            table_format: None,
+            layout: TableLayout::default(),
         }
     }
 }

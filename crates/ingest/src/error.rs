@@ -25,12 +25,14 @@ pub enum IngestError {
     /// The key belongs to another upload.
     #[error("this Idempotency-Key was used for {0}")]
     KeyReused(&'static str),
-    /// The upload asks for another partitioning than the table has.
-    #[error("the table is partitioned by [{actual}], not by [{asked}]")]
-    OtherPartitioning {
-        /// The table's partition columns.
+    /// The upload asks for another partitioning, layout or format than the table has.
+    #[error("the table has {option}={actual}, not {asked}")]
+    OtherLayout {
+        /// The upload's parameter.
+        option: &'static str,
+        /// What the table has.
         actual: String,
-        /// Those of the upload.
+        /// What the upload asks for.
         asked: String,
     },
     /// The bytes are not what they were said to be, or do not fit the table.
@@ -66,7 +68,7 @@ impl Failure for IngestError {
             Self::Body(source) => source.kind(),
             Self::TooManyUploads { .. } => ErrorKind::TooMany,
             Self::KeyInFlight => ErrorKind::InProgress,
-            Self::KeyReused(_) | Self::OtherPartitioning { .. } => ErrorKind::Invalid,
+            Self::KeyReused(_) | Self::OtherLayout { .. } => ErrorKind::Invalid,
             Self::Decode(source) => source.kind(),
             Self::Table(source) => source.kind(),
             Self::Catalog(source) => source.kind(),
@@ -81,7 +83,8 @@ impl Failure for IngestError {
             Self::TooManyUploads { .. } => "too-many-uploads",
             Self::KeyInFlight => "idempotency-key-in-flight",
             Self::KeyReused(_) => "idempotency-key-reused",
-            Self::OtherPartitioning { .. } => "other-partitioning",
+            Self::OtherLayout { option: "partition_by", .. } => "other-partitioning",
+            Self::OtherLayout { .. } => "other-layout",
             Self::Decode(source) => source.code(),
             Self::Table(source) => source.code(),
             Self::Catalog(source) => source.code(),
@@ -98,7 +101,7 @@ impl IngestError {
         match self {
             Self::Decode(source) => !matches!(source, DecodeError::Read(_) | DecodeError::Stopped),
             Self::Table(source) => source.kind() == ErrorKind::Invalid,
-            Self::OtherPartitioning { .. } => true,
+            Self::OtherLayout { .. } => true,
             _ => false,
         }
     }

@@ -23,6 +23,7 @@ mod contract;
 mod quality;
 mod quarantine;
 
+mod asked;
 mod commit_queue;
 mod in_flight;
 mod integrity;
@@ -31,8 +32,10 @@ mod source;
 
 mod worker;
 
+mod derive;
 mod metrics;
 mod pipeline;
+mod plain;
 mod replay;
 mod road;
 mod sweep;
@@ -48,7 +51,7 @@ pub use limits::DecodeLimits;
 pub use metrics::IngestMetrics;
 pub use quality::{BrokenRule, Rules};
 pub use replay::{ReplayFormat, ReplayRequest};
-pub use settings::IngestSettings;
+pub use settings::{IngestSettings, PlainTableSettings};
 pub use upkeep::UpkeepSettings;
 pub use upload::{Ingest, Lake, Outcome, UploadRequest};
 pub use worker::{

@@ -5,16 +5,17 @@
 use std::{error::Error as _, io, path::PathBuf, sync::Arc};
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
-use sluice_domain::{Format, Prepared, RowCounts, UploadEntry, ZoneName};
+use sluice_domain::{Format, Prepared, ReadOptions, RowCounts, TableLayout, UploadEntry, ZoneName};
 use sluice_storage::{Folder, StorageError, Zones, free_bytes, is_full};
-use sluice_table::{DataFile, StagedFiles, TableError, TableWriter};
+use sluice_table::{DataFile, Derivations, StagedFiles, TableError, TableWriter, check_layout, derivations_of};
 use tokio::{
-    sync::{Semaphore, mpsc},
+    sync::{Semaphore, SemaphorePermit, mpsc},
     task::{JoinHandle, spawn_blocking},
 };
 
 use crate::{
     DecodeError, IngestError, IngestSettings,
+    derive::Derive,
     formats::{self, Inferred},
     quarantine::{self, BadRows, Spool},
     row_sink::{BadRow, RowSink},
@@ -39,6 +40,7 @@ pub(crate) struct Pipeline {
 pub(crate) struct Shape {
     pub(crate) schema: SchemaRef,
     pub(crate) partition_by: Vec<String>,
+    pub(crate) layout: TableLayout,
 }
 
 /// Durable files of an upload that wait for their commit.
@@ -46,6 +48,13 @@ pub(crate) struct Written {
     pub(crate) files: Vec<DataFile>,
     /// What they hold, and the bad rows that lie beside them.
     pub(crate) prepared: Prepared,
+}
+
+/// What became of an upload's rows, before anything of it is in a store.
+pub(crate) struct Staged {
+    pub(crate) files: StagedFiles,
+    /// How many bad rows there are, and where they lie.
+    pub(crate) bad_rows: Option<(u64, Spool)>,
 }
 
 impl Pipeline {
@@ -79,9 +88,12 @@ impl Pipeline {
             let reason = error.source().map_or_else(|| error.to_string(), ToString::to_string);
             DecodeError::malformed(entry.options.format, format!("its columns cannot be those of a table: {reason}"))
         })?;
-        let partition_by = partition_columns(&schema, &entry.options.partition_by);
-        sluice_table::check_partition_columns(&schema, &partition_by)?;
-        Ok(Shape { schema, partition_by })
+        laid_out(&schema, &entry.options)
+    }
+
+    /// A place among the uploads that are decoded.
+    pub(crate) async fn slot(&self) -> Option<SemaphorePermit<'_>> {
+        self.slots.acquire().await.ok()
     }
 
     /// The line that names the columns of an upload of delimited text, where it has one.
@@ -103,43 +115,40 @@ impl Pipeline {
         shape: &Shape,
         folder: &Folder,
     ) -> Result<Written, IngestError> {
-        let (files, bad_rows) = self.write_files(entry, shape, folder).await?;
-        let mut rows = RowCounts::all_committed(files.iter().map(DataFile::rows).sum());
-        let quarantine = match bad_rows {
-            Some((count, spool)) => {
-                rows.quarantined = count;
-                Some(quarantine::land(entry, spool, self.zones.get(ZoneName::Raw)).await?)
-            }
-            None => None,
-        };
-        Ok(Written { files, prepared: Prepared { rows, quarantine } })
-    }
-
-    /// Write the upload's good rows as files below a folder; its bad rows, and how many they are, where it has any.
-    pub(crate) async fn write_files(
-        &self,
-        entry: &UploadEntry,
-        shape: &Shape,
-        folder: &Folder,
-    ) -> Result<(Vec<DataFile>, Option<(u64, Spool)>), IngestError> {
         // Held until the scratch files are gone: they are what the slots bound, besides memory.
         let _slot = self.slots.acquire().await;
-        let (staged, bad_rows) = self.stage(entry, shape).await?;
-        let bad_rows = bad_rows.finish(staged.rows())?;
-        Ok((staged.upload(folder).await?, bad_rows))
+        let Staged { files, bad_rows } = self.stage(entry, shape).await?;
+        let committed = files.rows();
+        let files = files.upload(folder).await?;
+        Ok(Written { files, prepared: self.prepare(entry, committed, bad_rows).await? })
     }
 
-    async fn stage(&self, entry: &UploadEntry, shape: &Shape) -> Result<(StagedFiles, BadRows), IngestError> {
+    /// Put the bad rows of an upload beside its good ones, durably.
+    pub(crate) async fn prepare(
+        &self,
+        entry: &UploadEntry,
+        committed: u64,
+        bad_rows: Option<(u64, Spool)>,
+    ) -> Result<Prepared, IngestError> {
+        let mut rows = RowCounts::all_committed(committed);
+        let Some((count, spool)) = bad_rows else { return Ok(Prepared { rows, quarantine: None }) };
+        rows.quarantined = count;
+        let quarantine = Some(quarantine::land(entry, spool, self.zones.get(ZoneName::Raw)).await?);
+        Ok(Prepared { rows, quarantine })
+    }
+
+    /// Write the upload's rows to scratch files. To be called with a slot.
+    pub(crate) async fn stage(&self, entry: &UploadEntry, shape: &Shape) -> Result<Staged, IngestError> {
         let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
         let decoding = self.decode(entry, shape, sender);
         let writer = TableWriter::open(
-            self.settings.writer.clone(),
+            self.settings.writer.for_table(&shape.layout),
             &shape.schema,
             &shape.partition_by,
             entry.id.to_string(),
             self.scratch_dir.clone(),
         )?;
-        let writing = spawn_blocking(move || write_all(writer, receiver));
+        let writing = writer.feed(receiver);
         let decoded = joined(decoding, "decoder").await?;
         let written = joined(writing, "writer").await?;
         match decoded {
@@ -147,7 +156,11 @@ impl Pipeline {
             Err(DecodeError::Stopped) => {
                 Err(written.err().map_or_else(|| IngestError::lost_task("writer"), Into::into))
             }
-            other => Ok((written?, other.map_err(cause)?)),
+            other => {
+                let (files, bad_rows) = (written?, other.map_err(cause)?);
+                let bad_rows = bad_rows.finish(files.rows())?;
+                Ok(Staged { files, bad_rows })
+            }
         }
     }
 
@@ -160,7 +173,8 @@ impl Pipeline {
         let unread = source::open(self.zones.get(ZoneName::Raw), entry);
         let (options, wall) = (entry.options.clone(), Arc::clone(&self.wall));
         let (schema, scratch_dir) = (shape.schema.clone(), self.scratch_dir.clone());
-        let mut sink = ToWriter { sender, bad_rows: BadRows::of(entry, &self.scratch_dir) };
+        let derive = Derive::new(&schema, &shape.layout.derived);
+        let mut sink = ToWriter { sender, derive, bad_rows: BadRows::of(entry, &self.scratch_dir) };
         spawn_blocking(move || {
             wall.decode(&options, unread, (&scratch_dir, &schema), &mut sink)?;
             Ok(sink.bad_rows)
@@ -171,25 +185,19 @@ impl Pipeline {
 /// Hands good rows to the writer, and keeps bad ones.
 struct ToWriter {
     sender: mpsc::Sender<RecordBatch>,
+    derive: Derive,
     bad_rows: BadRows,
 }
 
 impl RowSink for ToWriter {
     fn rows(&mut self, batch: RecordBatch) -> Result<(), DecodeError> {
+        let batch = self.derive.apply(batch)?;
         self.sender.blocking_send(batch).map_err(|_| DecodeError::Stopped)
     }
 
     fn bad_row(&mut self, row: BadRow) -> Result<(), DecodeError> {
         self.bad_rows.add(row)
     }
-}
-
-/// A writer that is not told of the decoder's failure closes its files for nothing; no commit will name them.
-fn write_all(mut writer: TableWriter, mut batches: mpsc::Receiver<RecordBatch>) -> Result<StagedFiles, TableError> {
-    while let Some(batch) = batches.blocking_recv() {
-        writer.write(&batch)?;
-    }
-    writer.finish()
 }
 
 async fn joined<T>(task: JoinHandle<T>, name: &'static str) -> Result<T, IngestError> {
@@ -209,6 +217,17 @@ fn cause(error: DecodeError) -> IngestError {
         },
         error => error.into(),
     }
+}
+
+/// The shape of a table of a file with these columns.
+fn laid_out(file: &SchemaRef, options: &ReadOptions) -> Result<Shape, IngestError> {
+    let partition_by = partition_columns(file, &options.partition_by);
+    let derived = derivations_of(file, &partition_by, &options.layout.derived);
+    let (schema, derived) = Derivations::extend(file, &derived).map_err(TableError::from)?;
+    sluice_table::check_partition_columns(&schema, &partition_by)?;
+    let asked = TableLayout { derived, ..options.layout.clone() };
+    let layout = check_layout(&schema, &partition_by, &asked).map_err(TableError::from)?;
+    Ok(Shape { schema: Arc::new(schema), partition_by, layout })
 }
 
 /// The partition columns as the schema spells them.

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use object_store::path::Path;
 use sha2::{Digest as _, Sha256};
 use sluice_catalog::NewUpload;
-use sluice_domain::{Format, Landed, ReadOptions, UploadEntry};
+use sluice_domain::{Format, Landed, ReadOptions, TableLayout, UploadEntry};
 use sluice_storage::{ObjectWriter, Zone};
 
 use crate::{IngestError, pipeline::Shape};
@@ -25,7 +25,7 @@ const SEND_BYTES: usize = 1 << 20;
 
 /// The columns of every quarantine.
 pub(crate) fn shape() -> Shape {
-    Shape { schema: record::schema(), partition_by: Vec::new() }
+    Shape { schema: record::schema(), partition_by: Vec::new(), layout: TableLayout::default() }
 }
 
 /// The upload that brings the bad rows of this one into quarantine, where it has any.

@@ -14,9 +14,11 @@ use sluice_table::{CommittedEntry, NewTable, Shelf, Table, TableError};
 
 use crate::{
     IngestError, IngestMetrics, TailCheck, UploadFailure, UploadRequest,
+    asked::{check_asked, check_format},
     commit_queue::{CommitQueue, Outcome, Ready},
     land::Intake,
     pipeline::{Pipeline, Shape, Written},
+    plain::PlainTables,
     quarantine,
 };
 
@@ -31,13 +33,14 @@ pub(crate) struct Road {
     pub(crate) metrics: IngestMetrics,
     pub(crate) queue: CommitQueue,
     pub(crate) tails: Arc<TailCheck>,
+    pub(crate) plain: PlainTables,
 }
 
 /// Where an upload goes, and what the rows of that table look like.
-struct Target {
-    entry: TableEntry,
-    table: Arc<Table>,
-    shape: Shape,
+pub(crate) struct Target {
+    pub(crate) entry: TableEntry,
+    pub(crate) table: Arc<Table>,
+    pub(crate) shape: Shape,
     /// Whether the table has a version already.
     exists: bool,
 }
@@ -110,8 +113,14 @@ impl Road {
         }
         for _ in 0..MAX_ROUNDS {
             let target = self.find_target(&entry).await?;
-            let written = self.pipeline.write(&entry, &target.shape, target.table.folder()).await?;
-            match self.commit(&entry, &target, written).await? {
+            let outcome = match target.entry.format {
+                TableFormat::Parquet => Box::pin(self.place_plain(&entry, &target)).await?,
+                TableFormat::Delta => {
+                    let written = self.pipeline.write(&entry, &target.shape, target.table.folder()).await?;
+                    self.commit(&entry, &target, written).await?
+                }
+            };
+            match outcome {
                 Outcome::Committed(entry) => {
                     return self.receipt(&entry).ok_or_else(|| IngestError::lost_task("receipt"));
                 }
@@ -138,11 +147,14 @@ impl Road {
             true => quarantine::shape(),
             false => self.pipeline.infer(upload).await?,
         };
+        let format = upload.options.table_format.unwrap_or(TableFormat::Delta);
+        let plain_tables = &self.pipeline.settings.plain_tables;
         let wanted = sluice_catalog::NewTable {
             name: upload.table.clone(),
             zone: ZoneName::Raw,
-            format: TableFormat::Delta,
+            format,
             partition_by: upload.options.partition_by.clone(),
+            folder: (format == TableFormat::Parquet).then(|| plain_tables.folder(&upload.table.table)),
             owner: upload.principal.clone(),
         };
         let entry = self.catalog.tables().reserve(&wanted).await?;
@@ -153,24 +165,33 @@ impl Road {
     }
 
     async fn find_existing(&self, upload: &UploadEntry, entry: TableEntry) -> Result<Option<Target>, IngestError> {
+        check_format(&upload.options, entry.format)?;
         let table = self.shelf.get(&entry);
-        let shape = self.existing_shape(upload, &table).await?;
+        let shape = match entry.format {
+            TableFormat::Delta => self.existing_shape(&table).await?,
+            TableFormat::Parquet => self.plain_shape(&entry).await?,
+        };
+        if let Some(shape) = &shape {
+            check_asked(&upload.options, &shape.partition_by, &shape.layout)?;
+        }
         Ok(shape.map(|shape| Target { entry, table, shape, exists: true }))
     }
 
-    /// The shape of the table as it is, checked against what the upload asks for; none if there is no version yet.
-    async fn existing_shape(&self, entry: &UploadEntry, table: &Table) -> Result<Option<Shape>, IngestError> {
-        let description = match table.describe(None).await {
-            Ok(description) => description,
-            Err(TableError::NotCreated) => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
-        let (actual, asked) = (&description.partition_by, &entry.options.partition_by);
-        let same = actual.len() == asked.len() && actual.iter().zip(asked).all(|(a, b)| a.eq_ignore_ascii_case(b));
-        if !asked.is_empty() && !same {
-            return Err(IngestError::OtherPartitioning { actual: actual.join(", "), asked: asked.join(", ") });
+    /// The shape of the table as it is; none if there is no version yet.
+    async fn existing_shape(&self, table: &Table) -> Result<Option<Shape>, IngestError> {
+        match table.describe(None).await {
+            Ok(found) => {
+                Ok(Some(Shape { schema: found.schema, partition_by: found.partition_by, layout: found.layout }))
+            }
+            Err(TableError::NotCreated) => Ok(None),
+            Err(error) => Err(error.into()),
         }
-        Ok(Some(Shape { schema: description.schema, partition_by: description.partition_by }))
+    }
+
+    /// The same of a plain table, as its files were written.
+    async fn plain_shape(&self, entry: &TableEntry) -> Result<Option<Shape>, IngestError> {
+        let latest = self.catalog.schemas().latest(entry.id).await?;
+        Ok(latest.map(|latest| Shape::of_plain(latest.schema, &entry.partition_by)))
     }
 
     async fn commit(&self, entry: &UploadEntry, target: &Target, written: Written) -> Result<Outcome, IngestError> {
@@ -180,8 +201,8 @@ impl Road {
         if target.exists {
             return self.queue.append(&target.table, ready).await;
         }
-        let Shape { schema, partition_by } = target.shape.clone();
-        let new = NewTable { name: target.entry.name.to_string(), schema, partition_by };
+        let Shape { schema, partition_by, layout } = target.shape.clone();
+        let new = NewTable { name: target.entry.name.to_string(), schema, partition_by, layout };
         self.queue.create(&target.table, new, ready).await
     }
 
@@ -191,6 +212,10 @@ impl Road {
             return Ok(None);
         };
         let target = self.catalog.tables().find_by_id(id).await?;
+        if target.format == TableFormat::Parquet {
+            // Its commits are the catalog's own, which is what the entry says.
+            return Ok(None);
+        }
         let table = self.shelf.get(&target);
         let _turn = table.take_turn().await;
         let found = table.find_committed(writer, sequence, &entry.id.to_string()).await?;

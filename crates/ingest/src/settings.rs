@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use sluice_domain::TableName;
 use sluice_table::WriterSettings;
 
 use crate::{DecodeLimits, Isolation, UpkeepSettings, WorkerSettings};
@@ -42,6 +43,42 @@ pub struct IngestSettings {
     pub max_rewrite_bytes: u64,
     /// How data files are written.
     pub writer: WriterSettings,
+    /// Where tables without a log lie.
+    pub plain_tables: PlainTableSettings,
+}
+
+/// Where plain tables lie: Parquet files without a log, in folders that other programs know.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PlainTableSettings {
+    /// The folder below the raw zone in which each of them has a folder of its name.
+    pub prefix: String,
+}
+
+impl Default for PlainTableSettings {
+    fn default() -> Self {
+        Self { prefix: "data-lake".to_owned() }
+    }
+}
+
+/// The folders of the raw zone that have another use.
+const OTHER_FOLDERS: [&str; 2] = ["uploads", "tables"];
+
+impl PlainTableSettings {
+    /// Whether plain tables can lie there.
+    pub(crate) fn is_usable(&self) -> bool {
+        let plain = |part: &str| {
+            let known = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.=".contains(&byte);
+            !part.is_empty() && !part.starts_with(['.', '_']) && part.bytes().all(known)
+        };
+        let first = self.prefix.split('/').next().unwrap_or_default();
+        self.prefix.split('/').all(plain) && !OTHER_FOLDERS.contains(&first)
+    }
+
+    /// The folder of a table.
+    pub(crate) fn folder(&self, table: &TableName) -> String {
+        format!("{}/{table}", self.prefix)
+    }
 }
 
 impl Default for IngestSettings {
@@ -62,6 +99,27 @@ impl Default for IngestSettings {
             worker: WorkerSettings::default(),
             max_rewrite_bytes: 4 << 30,
             writer: WriterSettings::default(),
+            plain_tables: PlainTableSettings::default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("data-lake", true)]
+    #[case("raw-data/v=1", true)]
+    #[case("", false)]
+    #[case("uploads", false)]
+    #[case("tables/x", false)]
+    #[case("../up", false)]
+    #[case("/abs", false)]
+    #[case("a//b", false)]
+    fn plain_tables_lie_in_a_folder_of_their_own(#[case] prefix: &str, #[case] usable: bool) {
+        assert_eq!(PlainTableSettings { prefix: prefix.into() }.is_usable(), usable);
     }
 }

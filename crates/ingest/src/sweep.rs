@@ -9,7 +9,9 @@ use std::{
 };
 
 use futures::{StreamExt as _, stream};
-use sluice_domain::{ErrorKind, Failure as _, PageRequest, Receipt, TableEntry, UploadEntry, UploadId, UploadState};
+use sluice_domain::{
+    ErrorKind, Failure as _, PageRequest, Receipt, TableEntry, TableFormat, UploadEntry, UploadId, UploadState,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{Ingest, IngestError, in_flight::Subject};
@@ -88,11 +90,14 @@ impl Ingest {
         }
     }
 
-    /// Look whether the newest commit that the ledger knows of this table still stands in its log; once in a process.
+    /// Look whether the newest commit that the ledger knows of this table still stands in its log; once in a process. A plain table has none.
     ///
     /// # Errors
     /// [`sluice_table::TableError::UntrustedLog`]; the catalog's, or the store's.
     pub async fn check_log(&self, entry: &TableEntry) -> Result<(), IngestError> {
+        if entry.format == TableFormat::Parquet {
+            return Ok(());
+        }
         self.road.tails.check(entry.id, &self.road.shelf.get(entry)).await
     }
 

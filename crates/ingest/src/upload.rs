@@ -5,9 +5,12 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use sluice_catalog::Catalog;
-use sluice_domain::{Grant, IdempotencyKey, ReadOptions, Receipt, TableRef, UploadEntry, UploadId};
+use sluice_domain::{
+    Grant, IdempotencyKey, PlainSnapshot, ReadOptions, Receipt, TableEntry, TableFormat, TableRef, UploadEntry,
+    UploadId,
+};
 use sluice_storage::Zones;
-use sluice_table::Shelf;
+use sluice_table::{Description, Shelf, VersionEntry, describe_plain};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
@@ -18,6 +21,7 @@ use crate::{
     in_flight::{Claim, InFlight, Subject},
     land::Intake,
     pipeline::Pipeline,
+    plain::PlainTables,
     road::Road,
     upkeep::{Bell, Upkeep},
 };
@@ -80,6 +84,10 @@ impl Ingest {
         metrics: IngestMetrics,
         scratch_dir: &Path,
     ) -> std::io::Result<Self> {
+        if !settings.plain_tables.is_usable() {
+            let reason = "ingest.plain_tables.prefix names no folder that plain tables can have for themselves";
+            return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, reason));
+        }
         let places = Arc::new(Semaphore::new(settings.concurrent_uploads));
         let Lake { zones, catalog, shelf } = lake;
         let tails = Arc::new(TailCheck::new(catalog.clone()));
@@ -87,7 +95,8 @@ impl Ingest {
         let upkeep = Upkeep { settings: settings.upkeep.clone(), catalog: catalog.clone(), shelf: Arc::clone(&shelf) };
         let queue = CommitQueue::new(catalog.clone(), Arc::clone(&tails), bell);
         let pipeline = Pipeline::new(settings, zones, scratch_dir.to_owned())?;
-        let road = Arc::new(Road { pipeline, catalog, shelf, metrics, queue, tails });
+        let plain = PlainTables::new(catalog.clone());
+        let road = Arc::new(Road { pipeline, catalog, shelf, metrics, queue, tails, plain });
         let (in_flight, running, stopping) = (InFlight::default(), TaskTracker::new(), CancellationToken::new());
         tokio::spawn(upkeep.run(wanted, CancellationToken::clone(&stopping)));
         Ok(Self { road, in_flight, places, running, stopping })
@@ -152,6 +161,44 @@ impl Ingest {
     /// The receipt of a committed upload.
     pub fn receipt(&self, entry: &UploadEntry) -> Option<Receipt> {
         self.road.receipt(entry)
+    }
+
+    /// Describe a table of any format at its newest version.
+    ///
+    /// # Errors
+    /// The table's, the catalog's, or the store's.
+    pub async fn describe(&self, entry: &TableEntry) -> Result<Description, IngestError> {
+        match self.plain_snapshot(entry).await? {
+            Some(snapshot) => Ok(describe_plain(&snapshot, None)?),
+            None => Ok(self.road.shelf.get(entry).describe(None).await?),
+        }
+    }
+
+    /// The versions of a table of any format, those below `before` or the newest, newest first.
+    ///
+    /// # Errors
+    /// The table's, the catalog's, or the store's.
+    pub async fn versions(
+        &self,
+        entry: &TableEntry,
+        before: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<VersionEntry>, IngestError> {
+        match entry.format {
+            TableFormat::Parquet => self.road.plain.versions(entry, before, limit).await,
+            TableFormat::Delta => Ok(self.road.shelf.get(entry).versions(before, limit).await?),
+        }
+    }
+
+    /// What a reader needs to know of a plain table; none of a table with a log, which tells it itself.
+    ///
+    /// # Errors
+    /// The catalog's; a failure of kind [`sluice_domain::ErrorKind::TooLarge`] for a table of too many files.
+    pub async fn plain_snapshot(&self, entry: &TableEntry) -> Result<Option<Arc<PlainSnapshot>>, IngestError> {
+        match entry.format {
+            TableFormat::Parquet => Ok(Some(self.road.plain.snapshot(entry).await?)),
+            TableFormat::Delta => Ok(None),
+        }
     }
 
     /// Wait until every upload under way has an outcome, for as long as the grace allows; says whether all have.

@@ -4,9 +4,11 @@
 
 use arrow::datatypes::SchemaRef;
 use deltalake::kernel::{MetadataExt as _, new_metadata};
+use sluice_domain::TableLayout;
 
 use crate::{
     CommitFailure, CommittedEntry, DataFile, Evolve, Operation, Provenance, Table, TableError, UploadPart, Workspace,
+    layout::layout_properties,
     log::{
         change::{Change, Reads, Removes},
         entry::Entry,
@@ -46,6 +48,8 @@ pub struct NewTable {
     pub schema: SchemaRef,
     /// The columns to partition by.
     pub partition_by: Vec<String>,
+    /// How its files are laid out, now and later.
+    pub layout: TableLayout,
 }
 
 /// What came of an attempt to make a table.
@@ -194,8 +198,7 @@ fn commit_id() -> String {
 
 fn new_table(table: &NewTable, files: &[DataFile]) -> Result<Change, TableError> {
     let columns = to_delta(&table.schema)?;
-    let none: [(&str, &str); 0] = [];
-    let metadata = new_metadata(&columns, &table.partition_by, none)
+    let metadata = new_metadata(&columns, &table.partition_by, layout_properties(&table.layout))
         .and_then(|metadata| metadata.with_name(table.name.clone()))
         .map_err(|error| TableError::Encode(Box::new(error)))?;
     Ok(Change {

@@ -13,9 +13,10 @@ use arrow::{
 use deltalake::DeltaTable;
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
+use sluice_domain::TableLayout;
 use sluice_storage::Folder;
 
-use crate::{TableError, live::LiveFile};
+use crate::{TableError, layout::layout_of, live::LiveFile};
 
 mod convert;
 mod object;
@@ -34,13 +35,16 @@ pub(crate) struct FileReader {
     pub(crate) schema: SchemaRef,
     /// Those that it is partitioned by.
     pub(crate) partition_by: Vec<String>,
+    /// How its files are laid out.
+    pub(crate) layout: TableLayout,
 }
 
 impl FileReader {
     pub(crate) fn new(folder: &Folder, table: &DeltaTable) -> Result<Self, TableError> {
         let state = table.snapshot()?;
         let partition_by = state.metadata().partition_columns().to_vec();
-        Ok(Self { folder: folder.clone(), schema: state.snapshot().arrow_schema(), partition_by })
+        let layout = layout_of(state.metadata().configuration());
+        Ok(Self { folder: folder.clone(), schema: state.snapshot().arrow_schema(), partition_by, layout })
     }
 
     /// A reader of the same files as rows of other columns.

@@ -8,7 +8,7 @@ use deltalake::kernel::{
 };
 use serde_json::json;
 
-use crate::{Refusal, TableError, describe::Column};
+use crate::{Refusal, TableError, describe::Column, stats::StatsScope};
 
 /// The type in which a Delta table holds values of `data_type` without loss, or none if there is none.
 ///
@@ -73,11 +73,13 @@ pub(crate) fn protocol_for(columns: &StructType) -> Result<Protocol, TableError>
 pub(crate) struct Layout {
     columns: StructType,
     partition_by: Vec<String>,
+    /// Which of them have statistics in the log.
+    pub(crate) stats: StatsScope,
 }
 
 impl Layout {
-    pub(crate) fn new(schema: &Schema, partition_by: &[String]) -> Result<Self, TableError> {
-        Ok(Self { columns: to_delta(schema)?, partition_by: partition_by.to_vec() })
+    pub(crate) fn new(schema: &Schema, partition_by: &[String], stats: StatsScope) -> Result<Self, TableError> {
+        Ok(Self { columns: to_delta(schema)?, partition_by: partition_by.to_vec(), stats })
     }
 
     /// Why files of this layout are not files of a table; none if they are. Columns that they lack read as missing.

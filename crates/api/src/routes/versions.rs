@@ -52,7 +52,7 @@ pub(super) async fn list_versions(
     let page = page.request()?;
     let before = page.token.as_ref().map(|token| token.key().parse::<u64>()).transpose();
     let before = before.map_err(|_| Problem::bad_request("bad-page-token", "the page token is not of this listing"))?;
-    let versions = app.shelf.get(&entry).versions(before, page.size).await?;
+    let versions = app.ingest.versions(&entry, before, page.size).await?;
     let last = versions.last().map(|entry| entry.version).filter(|version| *version > 0);
     let more = last.filter(|_| versions.len() == page.size as usize);
     let next_page_token = more.map(|version| PageToken::after(version.to_string()).to_string());

@@ -1,11 +1,13 @@
 //! What goes over the wire; every type here is in the OpenAPI document.
 
+mod layout;
 mod quarantine;
 mod query;
 mod schema;
 mod table;
 mod upload;
 
+pub(crate) use layout::LayoutView;
 pub(crate) use quarantine::{PurgeView, QuarantinePage, QuarantinedRow, ReplayBody, ReplayView};
 pub(crate) use query::{PreviewView, QueryBody, QueryColumn, QueryView};
 pub(crate) use schema::{ContractView, SchemaBody, SchemaView};

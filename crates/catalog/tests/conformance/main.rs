@@ -12,6 +12,8 @@ mod namespaces;
 #[cfg(test)]
 mod opening;
 #[cfg(test)]
+mod plain_commits;
+#[cfg(test)]
 mod schemas;
 #[cfg(test)]
 mod sequences;

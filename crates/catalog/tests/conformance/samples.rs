@@ -60,6 +60,7 @@ pub(crate) fn new_table(name: &str) -> NewTable {
         zone: ZoneName::Raw,
         format: TableFormat::Delta,
         partition_by: vec!["year".into()],
+        folder: None,
         owner: "ada".into(),
     }
 }
@@ -95,6 +96,8 @@ fn read_options() -> ReadOptions {
         json: JsonOptions { null_values: vec!["-".into()], coerce: true },
         partition_by: vec!["year".into()],
         bad_rows: BadRowLimits { max_rows: Some(7), max_fraction: "0.5".parse().ok() },
+        table_format: None,
+        layout: sluice_domain::TableLayout { sort_by: vec!["day".into()], ..Default::default() },
     }
 }
 

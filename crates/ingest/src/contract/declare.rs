@@ -8,7 +8,8 @@ use std::{collections::HashMap, sync::Arc};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema};
 use sluice_catalog::{CatalogError, NewSchemaVersion};
 use sluice_domain::{
-    ColumnName, Contract, FileRecord, Grant, LogRecord, TableEntry, TableFormat, TableRef, ZoneName, type_name,
+    ColumnName, Contract, FileRecord, Grant, LogRecord, TableEntry, TableFormat, TableLayout, TableRef, ZoneName,
+    type_name,
 };
 use sluice_table::{
     CommittedEntry, CreateOutcome, Description, Evolve, NewTable, Operation, Provenance, Table, TableError, TypeStep,
@@ -112,7 +113,8 @@ impl Ingest {
             Err(CatalogError::TableNotFound { .. }) => {
                 let (zone, format) = (ZoneName::Raw, TableFormat::Delta);
                 let owner = grant.principal().to_owned();
-                let new = sluice_catalog::NewTable { name: name.clone(), zone, format, partition_by, owner };
+                let new =
+                    sluice_catalog::NewTable { name: name.clone(), zone, format, partition_by, folder: None, owner };
                 catalog.tables().reserve(&new).await?
             }
             found => found?,
@@ -151,7 +153,9 @@ impl Ingest {
             match table.describe(None).await {
                 Err(TableError::NotCreated) => {
                     let partition_by = declaration.partition_columns(wanted);
-                    let new = NewTable { name: entry.name.to_string(), schema: Arc::clone(wanted), partition_by };
+                    let layout = TableLayout::default();
+                    let new =
+                        NewTable { name: entry.name.to_string(), schema: Arc::clone(wanted), partition_by, layout };
                     if let CreateOutcome::Created(made) = table.create_empty(&new).await? {
                         self.write_down(grant, entry, &table, Some(made)).await?;
                         return Ok(true);

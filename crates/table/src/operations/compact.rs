@@ -79,6 +79,9 @@ impl Table {
         newest: &DeltaTable,
     ) -> Result<Rewrite, TableError> {
         let reader = FileReader::new(self.folder(), newest)?;
+        // A table that says how large its files are goes before whoever compacts it.
+        let target_bytes = reader.layout.target_file_bytes.unwrap_or(compact.target_bytes);
+        let compact = &Compact { target_bytes, ..compact.clone() };
         let chosen = compact.choose(live_files(newest)?);
         let mut workspace = workspace.clone();
         workspace.writer.target_file_bytes = usize::try_from(compact.target_bytes).unwrap_or(usize::MAX);

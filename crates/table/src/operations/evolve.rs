@@ -26,6 +26,7 @@ use crate::{
     log::change::{Change, Reads, Removes},
     reader::FileReader,
     schema::{Layout, to_delta},
+    stats::StatsScope,
     widening::{TypeStep, type_step},
 };
 
@@ -104,7 +105,7 @@ fn same_columns(one: &Schema, other: &Schema) -> bool {
 
 /// Check that others made the change already, so that the files fit as they are.
 fn check_done(evolve: &Evolve, newest: &DeltaTable, reader: &FileReader) -> Result<(), TableError> {
-    let layout = Layout::new(&evolve.schema, &reader.partition_by)?;
+    let layout = Layout::new(&evolve.schema, &reader.partition_by, StatsScope::Named(Vec::new()))?;
     let columns = newest.snapshot()?.schema();
     match layout.misfit(&columns, &reader.partition_by) {
         None if evolve.files.is_empty() => {

@@ -2,10 +2,7 @@
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use sluice_storage::Folder;
-use tokio::{
-    sync::mpsc,
-    task::{JoinHandle, spawn_blocking},
-};
+use tokio::{sync::mpsc, task::JoinHandle};
 use uuid::Uuid;
 
 use super::Workspace;
@@ -24,20 +21,15 @@ pub(super) struct Sink {
 impl Sink {
     /// A sink for rows of the table that the reader reads.
     pub(super) fn open(workspace: &Workspace, reader: &FileReader) -> Result<Self, TableError> {
-        let mut writer = TableWriter::open(
-            workspace.writer.clone(),
+        let writer = TableWriter::open(
+            workspace.writer.for_table(&reader.layout),
             &reader.schema,
             &reader.partition_by,
             Uuid::new_v4().to_string(),
             workspace.scratch_dir.clone(),
         )?;
-        let (sender, mut batches) = mpsc::channel::<RecordBatch>(BATCHES_AHEAD);
-        let writing = spawn_blocking(move || {
-            while let Some(batch) = batches.blocking_recv() {
-                writer.write(&batch)?;
-            }
-            writer.finish()
-        });
+        let (sender, batches) = mpsc::channel::<RecordBatch>(BATCHES_AHEAD);
+        let writing = writer.feed(batches);
         Ok(Self { schema: reader.schema.clone(), sender, writing })
     }
 

@@ -88,7 +88,12 @@ impl Lake {
     }
 
     pub(crate) fn new_table(&self) -> NewTable {
-        NewTable { name: "n.t".to_owned(), schema: schema(), partition_by: vec!["p".to_owned()] }
+        NewTable {
+            name: "n.t".to_owned(),
+            schema: schema(),
+            partition_by: vec!["p".to_owned()],
+            layout: Default::default(),
+        }
     }
 
     pub(crate) fn workspace(&self) -> Workspace {

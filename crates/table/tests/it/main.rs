@@ -12,6 +12,7 @@ mod fault_store;
 mod faults;
 mod hostile;
 mod lake;
+mod layouts;
 mod matrix;
 mod merges;
 mod rewrites;

@@ -5,6 +5,7 @@
 mod contracts;
 mod inventory;
 mod namespaces;
+mod plain_commits;
 mod replays;
 mod schemas;
 mod sequences;

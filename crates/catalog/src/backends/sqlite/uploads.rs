@@ -110,7 +110,7 @@ pub(super) async fn find(executor: impl SqliteExecutor<'_>, id: UploadId) -> Res
 }
 
 /// Say that one upload is in its table, within a transaction.
-async fn commit_one(
+pub(super) async fn commit_one(
     connection: &mut SqliteConnection,
     id: UploadId,
     committed: &CommittedUpload,
