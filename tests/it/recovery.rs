@@ -9,7 +9,7 @@ use serde_json::json;
 use sluice_catalog::{Catalog, CommitTry, NewTable, NewUpload};
 use sluice_domain::{
     Compression, CsvOptions, Format, IdempotencyKey, JsonOptions, Landed, ReadOptions, TableFormat, TableId, UploadId,
-    UploadState, ZoneName,
+    UploadState, WriteOptions, ZoneName,
 };
 use sluice_tests::{ClosedLake, TestLake, assert_problem, sha256_of};
 
@@ -42,6 +42,7 @@ async fn land_bytes(data_dir: &Path, catalog: &Catalog, key: &str, bytes: &[u8])
             csv: CsvOptions::default(),
             json: JsonOptions::default(),
             partition_by: Vec::new(),
+            write: WriteOptions::default(),
         },
         landed: Landed { raw_path, size_bytes: bytes.len() as u64, sha256: sha256_of(bytes), landed_at: now },
         started_at: now,

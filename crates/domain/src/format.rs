@@ -4,6 +4,8 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::WriteOptions;
+
 /// A format or option that is not one that is read here.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FormatError {
@@ -195,6 +197,9 @@ pub struct ReadOptions {
     pub json: JsonOptions,
     /// The columns to partition by, if this upload makes the table; empty where the caller did not say.
     pub partition_by: Vec<String>,
+    /// What becomes of the rows that are there.
+    #[serde(default)]
+    pub write: WriteOptions,
 }
 
 #[cfg(test)]

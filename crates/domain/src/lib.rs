@@ -13,6 +13,7 @@ mod inventory;
 mod page;
 mod table;
 mod upload;
+mod write;
 
 pub use access::{AccessError, Action, Caller, Grant, Resource};
 pub use error::{CircuitOpen, ErrorKind, Failure};
@@ -21,4 +22,7 @@ pub use inventory::{FileRecord, LogRecord};
 pub use names::{ColumnName, NameError, NamespaceName, TableName, TableRef};
 pub use page::{Page, PageRequest, PageToken, PageTokenError};
 pub use table::{Namespace, SchemaVersion, TableEntry, TableFormat, TableId, TableState, ZoneName};
-pub use upload::{IdempotencyKey, Landed, Receipt, RowCounts, StoredFailure, UploadEntry, UploadId, UploadState};
+pub use upload::{
+    IdempotencyKey, Landed, MergedRows, Receipt, RowCounts, StoredFailure, UploadEntry, UploadId, UploadState,
+};
+pub use write::{DedupOptions, DedupScope, KeepRows, MergeOptions, WriteMode, WriteOptions};

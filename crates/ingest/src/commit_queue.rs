@@ -22,6 +22,10 @@ use crate::{
     upkeep::Bell,
 };
 
+mod alone;
+
+pub(crate) use alone::{Rewriting, counts_in};
+
 /// How many uploads one commit holds at the most.
 const MAX_UPLOADS: usize = 64;
 /// How many files one commit adds at the most, beyond those of its first upload.
@@ -210,7 +214,7 @@ impl CommitQueue {
     async fn write_down(&self, table: TableId, entry: CommittedEntry, batch: Vec<Waiting>) {
         let committed_at = Utc::now();
         let of = |waiting: &Waiting| {
-            let rows = RowCounts::all_committed(waiting.ready.written.rows);
+            let rows = waiting.ready.written.counts;
             (waiting.ready.upload.id, CommittedUpload { version: entry.version, rows, committed_at })
         };
         let uploads = batch.iter().map(of).collect();
@@ -236,17 +240,19 @@ impl Ready {
             size_bytes: file.size_bytes(),
             sha256: file.sha256().to_owned(),
             rows: file.rows(),
-            upload: Some(self.upload.id),
+            upload: self.written.is_of_upload.then_some(self.upload.id),
         };
         CommitTry { upload: self.upload.id, files: self.written.files.iter().map(record).collect() }
     }
 
     fn as_part(&self) -> UploadPart {
+        let Written { rows, counts, .. } = self.written;
         UploadPart {
             id: self.upload.id.to_string(),
-            rows: self.written.rows,
+            rows,
             sha256: self.upload.landed.sha256.clone(),
             principal: self.upload.principal.clone(),
+            counts: (counts != RowCounts::all_committed(rows)).then_some(counts),
         }
     }
 }

@@ -3,9 +3,9 @@
 use sluice_catalog::CatalogError;
 use sluice_domain::{ErrorKind, Failure, StoredFailure, UploadId};
 use sluice_storage::StorageError;
-use sluice_table::{MaintenanceError, TableError};
+use sluice_table::{CommitFailure, MaintenanceError, TableError};
 
-use crate::{BodyError, DecodeError};
+use crate::{BodyError, DecodeError, ModeError};
 
 /// Why an upload is not in its table.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +33,9 @@ pub enum IngestError {
         /// Those of the upload.
         asked: String,
     },
+    /// The mode of the upload does not fit the table.
+    #[error(transparent)]
+    Mode(#[from] ModeError),
     /// The bytes are not what they were said to be, or do not fit the table.
     #[error(transparent)]
     Decode(#[from] DecodeError),
@@ -67,6 +70,7 @@ impl Failure for IngestError {
             Self::TooManyUploads { .. } => ErrorKind::TooMany,
             Self::KeyInFlight => ErrorKind::InProgress,
             Self::KeyReused(_) | Self::OtherPartitioning { .. } => ErrorKind::Invalid,
+            Self::Mode(source) => source.kind(),
             Self::Decode(source) => source.kind(),
             Self::Table(source) => source.kind(),
             Self::Catalog(source) => source.kind(),
@@ -82,6 +86,7 @@ impl Failure for IngestError {
             Self::KeyInFlight => "idempotency-key-in-flight",
             Self::KeyReused(_) => "idempotency-key-reused",
             Self::OtherPartitioning { .. } => "other-partitioning",
+            Self::Mode(source) => source.code(),
             Self::Decode(source) => source.code(),
             Self::Table(source) => source.code(),
             Self::Catalog(source) => source.code(),
@@ -97,8 +102,9 @@ impl IngestError {
     pub(crate) fn is_final(&self) -> bool {
         match self {
             Self::Decode(source) => !matches!(source, DecodeError::Read(_) | DecodeError::Stopped),
+            Self::Table(TableError::Commit(CommitFailure::AppendOnly)) => true,
             Self::Table(source) => source.kind() == ErrorKind::Invalid,
-            Self::OtherPartitioning { .. } => true,
+            Self::OtherPartitioning { .. } | Self::Mode(_) => true,
             _ => false,
         }
     }

@@ -25,12 +25,14 @@ mod source;
 
 mod worker;
 
+mod keyed;
 mod metrics;
 mod pipeline;
 mod road;
 mod sweep;
 mod upkeep;
 mod upload;
+mod write_mode;
 
 pub use decode_error::DecodeError;
 pub use error::{IngestError, UploadFailure};
@@ -44,3 +46,4 @@ pub use upload::{Ingest, Lake, Outcome, UploadRequest};
 pub use worker::{
     ADDRESS_SPACE_ARGUMENT, CPU_ARGUMENT, DECODE_COMMAND, Isolation, MEMORY_ARGUMENT, WorkerSettings, serve_decoding,
 };
+pub use write_mode::ModeError;

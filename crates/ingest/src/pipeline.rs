@@ -5,7 +5,7 @@
 use std::{error::Error as _, io, path::PathBuf, sync::Arc};
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
-use sluice_domain::{Format, UploadEntry, ZoneName};
+use sluice_domain::{Format, RowCounts, UploadEntry, ZoneName};
 use sluice_storage::{Folder, StorageError, Zones, free_bytes, is_full};
 use sluice_table::{DataFile, StagedFiles, TableError, TableWriter};
 use tokio::{
@@ -13,10 +13,12 @@ use tokio::{
     task::{JoinHandle, spawn_blocking},
 };
 
-use crate::{DecodeError, IngestError, IngestSettings, formats::Inferred, source, worker::Wall};
+use crate::{
+    DecodeError, IngestError, IngestSettings, formats::Inferred, source, worker::Wall, write_mode::made_columns,
+};
 
 /// How many batches wait for the writer.
-const BATCHES_AHEAD: usize = 2;
+pub(crate) const BATCHES_AHEAD: usize = 2;
 
 /// Decodes and writes; knows nothing of the catalog and commits nothing.
 pub(crate) struct Pipeline {
@@ -24,7 +26,9 @@ pub(crate) struct Pipeline {
     pub(crate) zones: Arc<Zones>,
     pub(crate) scratch_dir: PathBuf,
     wall: Arc<Wall>,
-    slots: Semaphore,
+    pub(crate) slots: Semaphore,
+    /// Bounds the memory of those who hold rows of a table against those of an upload.
+    pub(crate) merges: Semaphore,
 }
 
 /// What the rows of a table look like.
@@ -35,16 +39,22 @@ pub(crate) struct Shape {
 }
 
 /// Durable files of an upload that wait for their commit.
+#[derive(Default)]
 pub(crate) struct Written {
     pub(crate) files: Vec<DataFile>,
     pub(crate) rows: u64,
+    /// What became of the rows of the upload.
+    pub(crate) counts: RowCounts,
+    /// Whether the files follow from the upload alone, so that they can be made anew from it.
+    pub(crate) is_of_upload: bool,
 }
 
 impl Pipeline {
     pub(crate) fn new(settings: IngestSettings, zones: Arc<Zones>, scratch_dir: PathBuf) -> io::Result<Self> {
-        let slots = Semaphore::new(settings.concurrent_decodes.max(1));
+        let places = || Semaphore::new(settings.concurrent_decodes.max(1));
+        let (slots, merges) = (places(), places());
         let wall = Arc::new(Wall::open(&settings)?);
-        Ok(Self { settings, zones, scratch_dir, wall, slots })
+        Ok(Self { settings, zones, scratch_dir, wall, slots, merges })
     }
 
     /// Whether there is space for another upload, before any of it is taken.
@@ -57,13 +67,19 @@ impl Pipeline {
         }
     }
 
-    /// The shape of a table that this upload would make.
-    pub(crate) async fn infer(&self, entry: &UploadEntry) -> Result<Shape, IngestError> {
-        let _slot = self.slots.acquire().await;
+    /// The columns that the upload has.
+    pub(crate) async fn inferred(&self, entry: &UploadEntry) -> Result<Inferred, IngestError> {
         let unread = source::open(self.zones.get(ZoneName::Raw), entry);
         let (options, wall, scratch_dir) = (entry.options.clone(), Arc::clone(&self.wall), self.scratch_dir.clone());
         let inferring = spawn_blocking(move || wall.infer(&options, unread, &scratch_dir));
-        let Inferred { schema, rows } = joined(inferring, "reader").await?.map_err(cause)?;
+        joined(inferring, "reader").await?.map_err(cause)
+    }
+
+    /// The shape of a table that this upload would make.
+    pub(crate) async fn infer(&self, entry: &UploadEntry) -> Result<Shape, IngestError> {
+        let _slot = self.slots.acquire().await;
+        let Inferred { schema, rows } = self.inferred(entry).await?;
+        let schema = made_columns(schema, &entry.options.write);
         if schema.fields().is_empty() || rows == 0 && entry.options.format != Format::Parquet {
             return Err(DecodeError::Empty.into());
         }
@@ -85,14 +101,18 @@ impl Pipeline {
     ) -> Result<Written, IngestError> {
         // Held until the scratch files are gone: they are what the slots bound, besides memory.
         let _slot = self.slots.acquire().await;
+        if entry.options.write.is_keyed() {
+            return self.write_keyed(entry, shape, folder).await;
+        }
         let staged = self.stage(entry, shape).await?;
         let rows = staged.rows();
-        Ok(Written { files: staged.upload(folder).await?, rows })
+        let counts = RowCounts::all_committed(rows);
+        Ok(Written { files: staged.upload(folder).await?, rows, counts, is_of_upload: true })
     }
 
     async fn stage(&self, entry: &UploadEntry, shape: &Shape) -> Result<StagedFiles, IngestError> {
         let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
-        let decoding = self.decode(entry, shape, sender);
+        let decoding = self.decode(entry, &shape.schema, sender);
         let writer = TableWriter::open(
             self.settings.writer.clone(),
             &shape.schema,
@@ -111,15 +131,15 @@ impl Pipeline {
         Ok(written?)
     }
 
-    fn decode(
+    pub(crate) fn decode(
         &self,
         entry: &UploadEntry,
-        shape: &Shape,
+        schema: &SchemaRef,
         sender: mpsc::Sender<RecordBatch>,
     ) -> JoinHandle<Result<u64, DecodeError>> {
         let unread = source::open(self.zones.get(ZoneName::Raw), entry);
         let (options, wall) = (entry.options.clone(), Arc::clone(&self.wall));
-        let (schema, scratch_dir) = (shape.schema.clone(), self.scratch_dir.clone());
+        let (schema, scratch_dir) = (schema.clone(), self.scratch_dir.clone());
         spawn_blocking(move || {
             wall.decode(&options, unread, (&scratch_dir, &schema), &mut |batch| {
                 sender.blocking_send(batch).map_err(|_| DecodeError::Stopped)
@@ -136,7 +156,7 @@ fn write_all(mut writer: TableWriter, mut batches: mpsc::Receiver<RecordBatch>) 
     writer.finish()
 }
 
-async fn joined<T>(task: JoinHandle<T>, name: &'static str) -> Result<T, IngestError> {
+pub(crate) async fn joined<T>(task: JoinHandle<T>, name: &'static str) -> Result<T, IngestError> {
     task.await.map_err(|error| {
         tracing::error!(%error, task = name, "a task of an upload ended without an answer");
         IngestError::lost_task(name)
@@ -144,7 +164,7 @@ async fn joined<T>(task: JoinHandle<T>, name: &'static str) -> Result<T, IngestE
 }
 
 /// What stopped the decoder: a failure of the store below it counts as the store's.
-fn cause(error: DecodeError) -> IngestError {
+pub(crate) fn cause(error: DecodeError) -> IngestError {
     match error {
         DecodeError::Read(error) => match error.downcast::<StorageError>() {
             Ok(storage) => storage.into(),

@@ -7,16 +7,17 @@ use std::{sync::Arc, time::Duration};
 use chrono::Utc;
 use sluice_catalog::{Catalog, CatalogError, CommittedUpload, CommittedUploads, NewUpload};
 use sluice_domain::{
-    Grant, LogRecord, Receipt, RowCounts, StoredFailure, TableEntry, TableFormat, TableRef, TableState, UploadEntry,
-    UploadId, UploadState, ZoneName,
+    Grant, LogRecord, Receipt, StoredFailure, TableEntry, TableFormat, TableRef, TableState, UploadEntry, UploadId,
+    UploadState, WriteMode, ZoneName,
 };
-use sluice_table::{CommittedEntry, NewTable, Shelf, Table, TableError};
+use sluice_table::{CommittedEntry, Merge, NewTable, Operation, Overwrite, Scope, Shelf, Table, TableError};
 
 use crate::{
     IngestError, IngestMetrics, TailCheck, UploadFailure, UploadRequest,
-    commit_queue::{CommitQueue, Outcome, Ready},
+    commit_queue::{CommitQueue, Outcome, Ready, Rewriting, counts_in},
     land::Intake,
     pipeline::{Pipeline, Shape, Written},
+    write_mode::check_mode,
 };
 
 /// How often an upload starts over because another one made the table first.
@@ -109,8 +110,8 @@ impl Road {
         }
         for _ in 0..MAX_ROUNDS {
             let target = self.find_target(&entry).await?;
-            let written = self.pipeline.write(&entry, &target.shape, target.table.folder()).await?;
-            match self.commit(&entry, &target, written).await? {
+            check_mode(&entry, target.exists, &target.shape.partition_by)?;
+            match self.write(&entry, &target).await? {
                 Outcome::Committed(entry) => {
                     return self.receipt(&entry).ok_or_else(|| IngestError::lost_task("receipt"));
                 }
@@ -169,16 +170,33 @@ impl Road {
         Ok(Some(Shape { schema: description.schema, partition_by: description.partition_by }))
     }
 
-    async fn commit(&self, entry: &UploadEntry, target: &Target, written: Written) -> Result<Outcome, IngestError> {
+    async fn write(&self, entry: &UploadEntry, target: &Target) -> Result<Outcome, IngestError> {
         let is_reserved = target.entry.state == TableState::Reserved;
-        let ready =
-            Ready { table: target.entry.id, is_reserved, upload: entry.clone(), shape: target.shape.clone(), written };
-        if target.exists {
-            return self.queue.append(&target.table, ready).await;
+        let (table, shape, upload) = (target.entry.id, target.shape.clone(), entry.clone());
+        let mut ready = Ready { table, is_reserved, upload, shape: shape.clone(), written: Written::default() };
+        if target.exists && entry.options.write.reads_table() {
+            let _place = self.pipeline.merges.acquire().await;
+            let source = self.pipeline.stage_merge(entry, &shape).await?;
+            return self.change(target, ready, Operation::Merge(Merge { source })).await;
         }
-        let Shape { schema, partition_by } = target.shape.clone();
-        let new = NewTable { name: target.entry.name.to_string(), schema, partition_by };
-        self.queue.create(&target.table, new, ready).await
+        ready.written = self.pipeline.write(entry, &shape, target.table.folder()).await?;
+        if !target.exists {
+            let Shape { schema, partition_by } = shape;
+            let new = NewTable { name: target.entry.name.to_string(), schema, partition_by };
+            return self.queue.create(&target.table, new, ready).await;
+        }
+        let files = ready.written.files.clone();
+        let scope = match entry.options.write.mode {
+            WriteMode::Overwrite => Scope::All,
+            WriteMode::OverwritePartitions => Scope::of_files(&files),
+            _ => return self.queue.append(&target.table, ready).await,
+        };
+        self.change(target, ready, Operation::Overwrite(Overwrite { scope, files })).await
+    }
+
+    async fn change(&self, target: &Target, ready: Ready, operation: Operation) -> Result<Outcome, IngestError> {
+        let workspace = self.pipeline.workspace(&ready.upload);
+        self.queue.change(&target.table, ready, &Rewriting { operation, workspace }).await
     }
 
     /// Whether an earlier try of this upload got as far as a commit.
@@ -200,9 +218,7 @@ impl Road {
         target: &TableEntry,
         found: CommittedEntry,
     ) -> Result<Receipt, IngestError> {
-        let id = entry.id.to_string();
-        let rows = found.uploads().iter().find(|part| part.id == id).map_or(0, |part| part.rows);
-        let (version, rows) = (found.version, RowCounts::all_committed(rows));
+        let (version, rows) = (found.version, counts_in(&found, entry));
         let committed = CommittedUploads {
             table: target.id,
             entry: LogRecord { version, content: found.text() },

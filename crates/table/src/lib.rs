@@ -39,8 +39,8 @@ pub use maintenance::{
     OrphanSearch, VacuumRetention, Vacuumed, wants_checkpoint,
 };
 pub use operations::{
-    Applied, Compact, Delete, Matched, Merge, Operation, Overwrite, Rewrite, RowChanges, SchemaChange, Workspace,
-    ZOrder,
+    Applied, Compact, Delete, DeleteMarker, Keep, Matched, Merge, MergeRule, Operation, Overwrite, Rewrite, RowChanges,
+    SchemaChange, Source, SourceWriter, Workspace, ZOrder,
 };
 pub use refusal::{CommitFailure, Refusal};
 pub use schema::{check_partition_columns, columns_of, storable_type};

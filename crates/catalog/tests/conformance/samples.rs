@@ -7,7 +7,7 @@ use sluice_catalog::{
 use sluice_domain::IdempotencyKey;
 use sluice_domain::{
     Compression, CsvOptions, FileRecord, Format, JsonOptions, Landed, LogRecord, NamespaceName, PageRequest, PageToken,
-    ReadOptions, TableEntry, TableFormat, TableId, TableRef, UploadEntry, UploadId, ZoneName,
+    ReadOptions, TableEntry, TableFormat, TableId, TableRef, UploadEntry, UploadId, WriteMode, WriteOptions, ZoneName,
 };
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -93,6 +93,7 @@ fn read_options() -> ReadOptions {
         csv: CsvOptions { delimiter: b'\t', quote: None, null_values: vec!["NA".into()], ..CsvOptions::default() },
         json: JsonOptions { null_values: vec!["-".into()] },
         partition_by: vec!["year".into()],
+        write: WriteOptions { mode: WriteMode::Merge, order_by: Some("at".into()), ..WriteOptions::default() },
     }
 }
 

@@ -12,6 +12,7 @@ mod faults;
 mod hostile;
 mod lake;
 mod matrix;
+mod merge_model;
 mod merges;
 mod rewrites;
 mod schemas;

@@ -7,7 +7,7 @@ use arrow::{
 };
 use proptest::prelude::*;
 use rstest::rstest;
-use sluice_domain::{Compression, CsvOptions, Format, JsonOptions, ReadOptions};
+use sluice_domain::{Compression, CsvOptions, Format, JsonOptions, ReadOptions, WriteOptions};
 
 use super::super::{Inferred, Source, decode, infer};
 use crate::{decode_error::DecodeError, limits::DecodeLimits};
@@ -20,6 +20,7 @@ fn options(format: Format) -> ReadOptions {
         csv: CsvOptions::default(),
         json,
         partition_by: Vec::new(),
+        write: WriteOptions::default(),
     }
 }
 

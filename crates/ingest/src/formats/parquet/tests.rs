@@ -21,7 +21,7 @@ use parquet::{
 };
 use proptest::prelude::*;
 use rstest::rstest;
-use sluice_domain::{Compression, CsvOptions, Format, JsonOptions, ReadOptions};
+use sluice_domain::{Compression, CsvOptions, Format, JsonOptions, ReadOptions, WriteOptions};
 
 mod expansion;
 
@@ -33,7 +33,14 @@ use crate::{decode_error::DecodeError, limits::DecodeLimits};
 
 fn options() -> ReadOptions {
     let (csv, json) = (CsvOptions::default(), JsonOptions::default());
-    ReadOptions { format: Format::Parquet, compression: Compression::Identity, csv, json, partition_by: Vec::new() }
+    ReadOptions {
+        format: Format::Parquet,
+        compression: Compression::Identity,
+        csv,
+        json,
+        partition_by: Vec::new(),
+        write: WriteOptions::default(),
+    }
 }
 
 fn source(bytes: &[u8]) -> Source {
