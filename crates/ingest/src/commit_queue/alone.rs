@@ -52,9 +52,12 @@ impl CommitQueue {
                     self.catalog.uploads().skip_sequences(ready.table, newest).await?;
                     prepared = Some(rewrite);
                 }
-                Err(TableError::Commit(CommitFailure::SchemaChanged { .. })) => return Ok(Outcome::StartOver),
                 Err(error) if error.starts_over() => {
                     tracing::debug!(%error, upload.id = %ready.upload.id, "a change of a table starts over");
+                    self.forget(&ready).await?;
+                    if matches!(error, TableError::Commit(CommitFailure::SchemaChanged { .. })) {
+                        return Ok(Outcome::StartOver);
+                    }
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -78,6 +81,12 @@ impl CommitQueue {
             Err(CatalogError::TableNotFound { .. }) => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Strike out the files of a commit that was not made: they are orphans of the upload.
+    async fn forget(&self, ready: &Ready) -> Result<(), IngestError> {
+        let paths: Vec<String> = ready.written.files.iter().map(|file| file.path().to_owned()).collect();
+        Ok(self.catalog.inventory().forget_files(ready.table, &paths).await?)
     }
 
     fn provenance(&self, ready: &Ready, sequence: i64) -> Provenance {

@@ -12,9 +12,9 @@ use super::spill::{Spill, torn};
 use crate::{Refusal, TableError};
 
 /// How many buckets keys are dealt into: each is looked at by itself, and must fit into memory.
-const BUCKETS: usize = 256;
+const BUCKETS: usize = 1024;
 /// How many bytes of a bucket wait in memory.
-const PIECE_BYTES: usize = 64 << 10;
+const PIECE_BYTES: usize = 16 << 10;
 const NUMBER_BYTES: usize = 8;
 const FILE_BYTES: usize = 4;
 const HEAD_BYTES: usize = NUMBER_BYTES + FILE_BYTES + 1 + FILE_BYTES;
