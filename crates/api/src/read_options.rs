@@ -12,6 +12,7 @@ use crate::{
     problem::Problem,
 };
 
+mod write_options;
 /// How many texts can stand for a missing value.
 const MAX_NULL_VALUES: usize = 64;
 
@@ -69,6 +70,35 @@ pub(crate) struct UploadParams {
     /// For a new table: how large a row group is at the most before compression, in bytes.
     #[param(minimum = 65536, maximum = 1099511627776_i64)]
     row_group_bytes: Option<u64>,
+    /// What becomes of the rows that are there: `append` (they stay; the default), `overwrite` (all are replaced),
+    /// `overwrite_partitions` (those of the partitions that the upload has rows of are), `merge` (rows with the same
+    /// `merge_keys` are updated, others are inserted), or `error_if_exists` (409 where the table has a version).
+    #[param(example = "merge")]
+    mode: Option<String>,
+    /// Merge: the columns of the key, separated by commas. A row without a value in one is refused.
+    #[param(example = "id")]
+    merge_keys: Option<String>,
+    /// Merge: `update` (the default; columns that no row of the upload has keep their values) or `ignore` rows whose
+    /// key the table has.
+    merge_matched: Option<String>,
+    /// Merge: `insert` (the default) or `ignore` rows whose key the table lacks.
+    merge_not_matched: Option<String>,
+    /// Merge: a column of the upload that is `true`, `1`, `d` or `delete` in rows that delete their match. It is stored
+    /// only where the table has such a column already.
+    delete_when: Option<String>,
+    /// Merge and deduplication: of several rows of one key the one with the greatest value in this column counts, the
+    /// last one of equals. A merge does not apply a row that is older than the table's.
+    order_by: Option<String>,
+    /// The columns of the key by which a row is there already, separated by commas, or `*` for all columns. Such a row
+    /// is not added and counts as deduplicated. A missing value equals a missing value.
+    #[param(example = "id")]
+    dedup_keys: Option<String>,
+    /// `within`: rows are compared with those of the upload only; `across`: only with those of the table.
+    /// Default: with both.
+    dedup: Option<String>,
+    /// Which row of several with one key in the upload counts: `first`, `last`, or `none` of them. Default: the first,
+    /// with `order_by` the newest, in a merge the last.
+    dedup_keep: Option<String>,
 }
 
 impl UploadParams {
@@ -109,6 +139,7 @@ impl UploadParams {
             bad_rows: self.bad_rows()?,
             table_format: table_format(self.table_format.as_deref())?,
             layout: self.layout(derived)?,
+            write: self.write_options()?,
         })
     }
 

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BadRowLimits, TableFormat, TableLayout};
+use crate::{BadRowLimits, TableFormat, TableLayout, WriteOptions};
 
 /// A format or option that is not one that is read here.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -209,6 +209,9 @@ pub struct ReadOptions {
     /// How the table's files are laid out, if this upload makes it; empty where the caller did not say.
     #[serde(default)]
     pub layout: TableLayout,
+    /// What becomes of the rows that are there.
+    #[serde(default)]
+    pub write: WriteOptions,
 }
 
 impl ReadOptions {
@@ -223,6 +226,7 @@ impl ReadOptions {
             bad_rows: BadRowLimits::default(),
             table_format: None,
             layout: TableLayout::default(),
+            write: WriteOptions::default(),
         }
     }
 }

@@ -19,6 +19,7 @@ mod quarantine;
 mod table;
 mod type_name;
 mod upload;
+mod write;
 
 pub use access::{AccessError, Action, Caller, Grant, Resource};
 pub use column_change::{ChangeKind, ColumnChange, column_changes};
@@ -33,4 +34,7 @@ pub use plain::{PlainFile, PlainSnapshot};
 pub use quarantine::{BadRowLimits, Fraction, Prepared, Replay};
 pub use table::{Namespace, SchemaVersion, TableEntry, TableFormat, TableId, TableState, ZoneName};
 pub use type_name::{TypeNameError, parse_type, type_name};
-pub use upload::{IdempotencyKey, Landed, Receipt, RowCounts, StoredFailure, UploadEntry, UploadId, UploadState};
+pub use upload::{
+    IdempotencyKey, Landed, MergedRows, Receipt, RowCounts, StoredFailure, UploadEntry, UploadId, UploadState,
+};
+pub use write::{DedupOptions, DedupScope, KeepRows, MergeOptions, WriteMode, WriteOptions};

@@ -91,14 +91,28 @@ pub struct Landed {
 /// Invariant: `received = committed + quarantined + deduplicated + rejected`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct RowCounts {
-    /// Rows in the table.
+    /// Rows that took effect: they are in the table, or they deleted a row of it.
     pub committed: u64,
     /// Rows set aside with a reason.
     pub quarantined: u64,
-    /// Rows that were there already.
+    /// Rows that were there already, or that another row of their key stands for.
     pub deduplicated: u64,
-    /// Rows dropped by the caller's own wish.
+    /// Rows dropped by the caller's own wish, or that had nothing to delete.
     pub rejected: u64,
+    /// What a merge did with the committed ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merged: Option<MergedRows>,
+}
+
+/// What became of the rows of an upload that a merge committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct MergedRows {
+    /// Rows whose key the table lacked.
+    pub inserted: u64,
+    /// Rows that took the place of one with their key.
+    pub updated: u64,
+    /// Rows that took one with their key away.
+    pub deleted: u64,
 }
 
 impl RowCounts {

@@ -12,7 +12,7 @@ use chrono::Utc;
 use sluice_catalog::{
     Catalog, CatalogError, CommitTry, CommittedUpload, CommittedUploads, NewSchemaVersion, NewUpload,
 };
-use sluice_domain::{LogRecord, StoredFailure, TableId, UploadEntry};
+use sluice_domain::{LogRecord, RowCounts, StoredFailure, TableId, UploadEntry};
 use sluice_table::{
     Commit, CommitFailure, CommittedEntry, CreateOutcome, NewTable, Table, TableError, Transaction, UploadPart,
 };
@@ -24,6 +24,10 @@ use crate::{
     quarantine,
     upkeep::Bell,
 };
+
+mod alone;
+
+pub(crate) use alone::{Rewriting, counts_in};
 
 /// How many uploads one commit holds at the most.
 const MAX_UPLOADS: usize = 64;
@@ -235,9 +239,10 @@ impl CommitQueue {
 
 impl Ready {
     fn as_try(&self) -> CommitTry {
+        let upload = self.written.is_of_upload.then_some(self.upload.id);
         CommitTry {
             upload: self.upload.id,
-            files: self.written.files.iter().map(|file| file.record(Some(self.upload.id))).collect(),
+            files: self.written.files.iter().map(|file| file.record(upload)).collect(),
             prepared: self.written.prepared.clone(),
         }
     }
@@ -249,11 +254,14 @@ impl Ready {
     }
 
     fn as_part(&self) -> UploadPart {
+        let counts = self.written.prepared.rows;
+        let rows = counts.committed;
         UploadPart {
             id: self.upload.id.to_string(),
-            rows: self.written.prepared.rows.committed,
+            rows,
             sha256: self.upload.landed.sha256.clone(),
             principal: self.upload.principal.clone(),
+            counts: (counts != RowCounts::all_committed(rows)).then_some(counts),
         }
     }
 }

@@ -3,9 +3,9 @@
 use sluice_catalog::CatalogError;
 use sluice_domain::{ErrorKind, Failure, StoredFailure, TableRef, UploadId};
 use sluice_storage::StorageError;
-use sluice_table::{MaintenanceError, TableError};
+use sluice_table::{CommitFailure, MaintenanceError, TableError};
 
-use crate::{BodyError, DecodeError};
+use crate::{BodyError, DecodeError, ModeError};
 
 /// Why an upload is not in its table.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +35,9 @@ pub enum IngestError {
         /// What the upload asks for.
         asked: String,
     },
+    /// The mode of the upload does not fit the table.
+    #[error(transparent)]
+    Mode(#[from] ModeError),
     /// The bytes are not what they were said to be, or do not fit the table.
     #[error(transparent)]
     Decode(#[from] DecodeError),
@@ -69,6 +72,7 @@ impl Failure for IngestError {
             Self::TooManyUploads { .. } => ErrorKind::TooMany,
             Self::KeyInFlight => ErrorKind::InProgress,
             Self::KeyReused(_) | Self::OtherLayout { .. } => ErrorKind::Invalid,
+            Self::Mode(source) => source.kind(),
             Self::Decode(source) => source.kind(),
             Self::Table(source) => source.kind(),
             Self::Catalog(source) => source.kind(),
@@ -85,6 +89,7 @@ impl Failure for IngestError {
             Self::KeyReused(_) => "idempotency-key-reused",
             Self::OtherLayout { option: "partition_by", .. } => "other-partitioning",
             Self::OtherLayout { .. } => "other-layout",
+            Self::Mode(source) => source.code(),
             Self::Decode(source) => source.code(),
             Self::Table(source) => source.code(),
             Self::Catalog(source) => source.code(),
@@ -100,8 +105,9 @@ impl IngestError {
     pub(crate) fn is_final(&self) -> bool {
         match self {
             Self::Decode(source) => !matches!(source, DecodeError::Read(_) | DecodeError::Stopped),
+            Self::Table(TableError::Commit(CommitFailure::AppendOnly)) => true,
             Self::Table(source) => source.kind() == ErrorKind::Invalid,
-            Self::OtherLayout { .. } => true,
+            Self::OtherLayout { .. } | Self::Mode(_) => true,
             _ => false,
         }
     }

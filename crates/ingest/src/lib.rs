@@ -33,6 +33,7 @@ mod source;
 mod worker;
 
 mod derive;
+mod keyed;
 mod metrics;
 mod pipeline;
 mod plain;
@@ -41,6 +42,7 @@ mod road;
 mod sweep;
 mod upkeep;
 mod upload;
+mod write_mode;
 
 pub use contract::{Declaration, DeclaredColumn, FileColumns, Reconciled, SchemaError, TableColumns, reconcile};
 pub use decode_error::DecodeError;
@@ -57,3 +59,4 @@ pub use upload::{Ingest, Lake, Outcome, UploadRequest};
 pub use worker::{
     ADDRESS_SPACE_ARGUMENT, CPU_ARGUMENT, DECODE_COMMAND, Isolation, MEMORY_ARGUMENT, WorkerSettings, serve_decoding,
 };
+pub use write_mode::ModeError;

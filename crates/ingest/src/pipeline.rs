@@ -5,7 +5,7 @@
 use std::{error::Error as _, io, path::PathBuf, sync::Arc};
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
-use sluice_domain::{Format, Prepared, ReadOptions, RowCounts, TableLayout, UploadEntry, ZoneName};
+use sluice_domain::{DerivedColumn, Format, Prepared, ReadOptions, RowCounts, TableLayout, UploadEntry, ZoneName};
 use sluice_storage::{Folder, StorageError, Zones, free_bytes, is_full};
 use sluice_table::{DataFile, Derivations, StagedFiles, TableError, TableWriter, check_layout, derivations_of};
 use tokio::{
@@ -21,10 +21,11 @@ use crate::{
     row_sink::{BadRow, RowSink},
     source,
     worker::Wall,
+    write_mode::made_columns,
 };
 
 /// How many batches wait for the writer.
-const BATCHES_AHEAD: usize = 2;
+pub(crate) const BATCHES_AHEAD: usize = 2;
 
 /// Decodes and writes; knows nothing of the catalog and commits nothing.
 pub(crate) struct Pipeline {
@@ -32,7 +33,9 @@ pub(crate) struct Pipeline {
     pub(crate) zones: Arc<Zones>,
     pub(crate) scratch_dir: PathBuf,
     wall: Arc<Wall>,
-    slots: Semaphore,
+    pub(crate) slots: Semaphore,
+    /// Bounds the memory of those who hold rows of a table against those of an upload.
+    pub(crate) merges: Semaphore,
 }
 
 /// What the rows of a table look like.
@@ -44,10 +47,13 @@ pub(crate) struct Shape {
 }
 
 /// Durable files of an upload that wait for their commit.
+#[derive(Default)]
 pub(crate) struct Written {
     pub(crate) files: Vec<DataFile>,
     /// What they hold, and the bad rows that lie beside them.
     pub(crate) prepared: Prepared,
+    /// Whether the files follow from the upload alone, so that they can be made anew from it.
+    pub(crate) is_of_upload: bool,
 }
 
 /// What became of an upload's rows, before anything of it is in a store.
@@ -59,9 +65,10 @@ pub(crate) struct Staged {
 
 impl Pipeline {
     pub(crate) fn new(settings: IngestSettings, zones: Arc<Zones>, scratch_dir: PathBuf) -> io::Result<Self> {
-        let slots = Semaphore::new(settings.concurrent_decodes.max(1));
+        let places = || Semaphore::new(settings.concurrent_decodes.max(1));
+        let (slots, merges) = (places(), places());
         let wall = Arc::new(Wall::open(&settings)?);
-        Ok(Self { settings, zones, scratch_dir, wall, slots })
+        Ok(Self { settings, zones, scratch_dir, wall, slots, merges })
     }
 
     /// Whether there is space for another upload, before any of it is taken.
@@ -74,13 +81,19 @@ impl Pipeline {
         }
     }
 
-    /// The shape of a table that this upload would make.
-    pub(crate) async fn infer(&self, entry: &UploadEntry) -> Result<Shape, IngestError> {
-        let _slot = self.slots.acquire().await;
+    /// The columns that the upload has.
+    pub(crate) async fn inferred(&self, entry: &UploadEntry) -> Result<Inferred, IngestError> {
         let unread = source::open(self.zones.get(ZoneName::Raw), entry);
         let (options, wall, scratch_dir) = (entry.options.clone(), Arc::clone(&self.wall), self.scratch_dir.clone());
         let inferring = spawn_blocking(move || wall.infer(&options, unread, &scratch_dir));
-        let Inferred { schema, rows, first_bad } = joined(inferring, "reader").await?.map_err(cause)?;
+        joined(inferring, "reader").await?.map_err(cause)
+    }
+
+    /// The shape of a table that this upload would make.
+    pub(crate) async fn infer(&self, entry: &UploadEntry) -> Result<Shape, IngestError> {
+        let _slot = self.slots.acquire().await;
+        let Inferred { schema, rows, first_bad } = self.inferred(entry).await?;
+        let schema = made_columns(schema, &entry.options.write);
         if schema.fields().is_empty() || rows == 0 && entry.options.format != Format::Parquet {
             return Err(first_bad.unwrap_or(DecodeError::Empty).into());
         }
@@ -117,20 +130,23 @@ impl Pipeline {
     ) -> Result<Written, IngestError> {
         // Held until the scratch files are gone: they are what the slots bound, besides memory.
         let _slot = self.slots.acquire().await;
+        if entry.options.write.is_keyed() {
+            return self.write_keyed(entry, shape, folder).await;
+        }
         let Staged { files, bad_rows } = self.stage(entry, shape).await?;
         let committed = files.rows();
         let files = files.upload(folder).await?;
-        Ok(Written { files, prepared: self.prepare(entry, committed, bad_rows).await? })
+        let prepared = self.prepare(entry, RowCounts::all_committed(committed), bad_rows).await?;
+        Ok(Written { files, prepared, is_of_upload: true })
     }
 
     /// Put the bad rows of an upload beside its good ones, durably.
     pub(crate) async fn prepare(
         &self,
         entry: &UploadEntry,
-        committed: u64,
+        mut rows: RowCounts,
         bad_rows: Option<(u64, Spool)>,
     ) -> Result<Prepared, IngestError> {
-        let mut rows = RowCounts::all_committed(committed);
         let Some((count, spool)) = bad_rows else { return Ok(Prepared { rows, quarantine: None }) };
         rows.quarantined = count;
         let quarantine = Some(quarantine::land(entry, spool, self.zones.get(ZoneName::Raw)).await?);
@@ -140,7 +156,7 @@ impl Pipeline {
     /// Write the upload's rows to scratch files. To be called with a slot.
     pub(crate) async fn stage(&self, entry: &UploadEntry, shape: &Shape) -> Result<Staged, IngestError> {
         let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
-        let decoding = self.decode(entry, shape, sender);
+        let decoding = self.decode(entry, (&shape.schema, &shape.layout.derived), sender);
         let writer = TableWriter::open(
             self.settings.writer.for_table(&shape.layout),
             &shape.schema,
@@ -164,16 +180,16 @@ impl Pipeline {
         }
     }
 
-    fn decode(
+    pub(crate) fn decode(
         &self,
         entry: &UploadEntry,
-        shape: &Shape,
+        (schema, derived): (&SchemaRef, &[DerivedColumn]),
         sender: mpsc::Sender<RecordBatch>,
     ) -> JoinHandle<Result<BadRows, DecodeError>> {
         let unread = source::open(self.zones.get(ZoneName::Raw), entry);
         let (options, wall) = (entry.options.clone(), Arc::clone(&self.wall));
-        let (schema, scratch_dir) = (shape.schema.clone(), self.scratch_dir.clone());
-        let derive = Derive::new(&schema, &shape.layout.derived);
+        let (schema, scratch_dir) = (schema.clone(), self.scratch_dir.clone());
+        let derive = Derive::new(&schema, derived);
         let mut sink = ToWriter { sender, derive, bad_rows: BadRows::of(entry, &self.scratch_dir) };
         spawn_blocking(move || {
             wall.decode(&options, unread, (&scratch_dir, &schema), &mut sink)?;
@@ -200,7 +216,7 @@ impl RowSink for ToWriter {
     }
 }
 
-async fn joined<T>(task: JoinHandle<T>, name: &'static str) -> Result<T, IngestError> {
+pub(crate) async fn joined<T>(task: JoinHandle<T>, name: &'static str) -> Result<T, IngestError> {
     task.await.map_err(|error| {
         tracing::error!(%error, task = name, "a task of an upload ended without an answer");
         IngestError::lost_task(name)
@@ -208,7 +224,7 @@ async fn joined<T>(task: JoinHandle<T>, name: &'static str) -> Result<T, IngestE
 }
 
 /// What stopped the decoder: a failure of the store below it counts as the store's.
-fn cause(error: DecodeError) -> IngestError {
+pub(crate) fn cause(error: DecodeError) -> IngestError {
     match error {
         DecodeError::Read(error) => match error.downcast::<StorageError>() {
             Ok(storage) => storage.into(),

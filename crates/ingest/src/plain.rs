@@ -14,7 +14,7 @@ use chrono::Utc;
 use futures::{StreamExt as _, stream};
 use object_store::path::Path;
 use sluice_catalog::{CatalogError, CommitTry, PlainCommit};
-use sluice_domain::{FileRecord, Prepared, UploadEntry};
+use sluice_domain::{FileRecord, Prepared, RowCounts, UploadEntry};
 use sluice_storage::{Folder, StorageError};
 use sluice_table::{NamedFiles, PlainNames, StagedFiles, layout_of, layout_properties};
 
@@ -41,7 +41,7 @@ impl Road {
         // Held until the scratch files are gone, as for every table.
         let _slot = self.pipeline.slot().await;
         let Staged { files, bad_rows } = self.pipeline.stage(upload, &target.shape).await?;
-        let prepared = self.pipeline.prepare(upload, files.rows(), bad_rows).await?;
+        let prepared = self.pipeline.prepare(upload, RowCounts::all_committed(files.rows()), bad_rows).await?;
         let named = self.name_files(upload, target, files).await?;
         let files = records_of(&named, upload);
         let _turn = target.table.take_turn().await;

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a row that was replayed is in the table once, and leaves quarantine after it is there.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use bytes::Bytes;
@@ -13,7 +13,10 @@ use sluice_domain::{
     Compression, FileRecord, Format, Grant, LogRecord, ReadOptions, Receipt, Replay, TableEntry, TableRef, UploadEntry,
     UploadId, ZoneName,
 };
-use sluice_table::{DataFile, Delete, Matched, Merge, Operation, Provenance, TableError, Workspace};
+use sluice_table::{
+    DataFile, Delete, Matched, Merge, MergeRule, Operation, Provenance, SourceWriter, TableError, Workspace,
+};
+use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
 use crate::{Ingest, IngestError, UploadFailure, in_flight::Subject, land::Intake};
@@ -101,7 +104,12 @@ impl Ingest {
 
     async fn remove_replayed(&self, entry: &UploadEntry, replay: &Replay) -> Result<(), IngestError> {
         match self.quarantine_of(&entry.table).await {
-            Ok(quarantine) => drop(self.delete_from(&quarantine, &removal(replay)?).await?),
+            Ok(quarantine) => {
+                let (replay, scratch_dir) = (replay.clone(), self.road.pipeline.scratch_dir.clone());
+                let removal = spawn_blocking(move || removal(&replay, &scratch_dir)).await;
+                let removal = removal.map_err(|_| IngestError::lost_task("removal"))??;
+                self.delete_from(&quarantine, &removal).await?;
+            }
             Err(IngestError::Catalog(CatalogError::TableNotFound { .. })) => {}
             Err(error) => return Err(error),
         }
@@ -157,16 +165,16 @@ impl Ingest {
     }
 }
 
-/// The operation that takes these rows out of a quarantine.
-fn removal(replay: &Replay) -> Result<Operation, IngestError> {
+/// The operation that takes these rows out of a quarantine. Blocks.
+fn removal(replay: &Replay, scratch_dir: &Path) -> Result<Operation, TableError> {
     let source = replay.source.to_string();
     let uploads: ArrayRef = Arc::new(StringArray::from_iter_values(replay.rows.iter().map(|_| &source)));
     let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(replay.rows.iter().map(|row| row.cast_signed())));
-    let rows = RecordBatch::try_from_iter([("upload_id", uploads), ("row_number", numbers)]);
-    Ok(Operation::Merge(Merge {
-        source: vec![rows.map_err(|error| TableError::Encode(Box::new(error)))?],
-        keys: vec!["upload_id".to_owned(), "row_number".to_owned()],
-        matched: Matched::Delete,
-        insert: false,
-    }))
+    let keys = ["upload_id", "row_number"];
+    let rows = RecordBatch::try_from_iter_with_nullable([(keys[0], uploads, true), (keys[1], numbers, true)]);
+    let rows = rows.map_err(|error| TableError::Encode(Box::new(error)))?;
+    let rule = MergeRule { matched: Matched::Delete, insert: false, ..MergeRule::upsert(&keys) };
+    let mut writer = SourceWriter::open(rule, &rows.schema(), scratch_dir)?;
+    writer.write(&rows)?;
+    Ok(Operation::Merge(Merge { source: Arc::new(writer.finish()?) }))
 }

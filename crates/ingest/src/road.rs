@@ -7,19 +7,20 @@ use std::{sync::Arc, time::Duration};
 use chrono::Utc;
 use sluice_catalog::{Catalog, CatalogError, CommittedUpload, CommittedUploads, NewUpload};
 use sluice_domain::{
-    Grant, LogRecord, Receipt, RowCounts, StoredFailure, TableEntry, TableFormat, TableRef, TableState, UploadEntry,
-    UploadId, UploadState, ZoneName,
+    Grant, LogRecord, Receipt, StoredFailure, TableEntry, TableFormat, TableRef, TableState, UploadEntry, UploadId,
+    UploadState, WriteMode, ZoneName,
 };
-use sluice_table::{CommittedEntry, NewTable, Shelf, Table, TableError};
+use sluice_table::{CommittedEntry, Merge, NewTable, Operation, Overwrite, Scope, Shelf, Table, TableError};
 
 use crate::{
     IngestError, IngestMetrics, TailCheck, UploadFailure, UploadRequest,
     asked::{check_asked, check_format},
-    commit_queue::{CommitQueue, Outcome, Ready},
+    commit_queue::{CommitQueue, Outcome, Ready, Rewriting, counts_in},
     land::Intake,
     pipeline::{Pipeline, Shape, Written},
     plain::PlainTables,
     quarantine,
+    write_mode::{TargetFacts, check_mode},
 };
 
 /// How often an upload starts over because another one made the table first.
@@ -113,12 +114,15 @@ impl Road {
         }
         for _ in 0..MAX_ROUNDS {
             let target = self.find_target(&entry).await?;
+            let facts = TargetFacts {
+                exists: target.exists,
+                partition_by: &target.shape.partition_by,
+                format: target.entry.format,
+            };
+            check_mode(&entry, &facts)?;
             let outcome = match target.entry.format {
                 TableFormat::Parquet => Box::pin(self.place_plain(&entry, &target)).await?,
-                TableFormat::Delta => {
-                    let written = self.pipeline.write(&entry, &target.shape, target.table.folder()).await?;
-                    self.commit(&entry, &target, written).await?
-                }
+                TableFormat::Delta => self.write(&entry, &target).await?,
             };
             match outcome {
                 Outcome::Committed(entry) => {
@@ -194,16 +198,34 @@ impl Road {
         Ok(latest.map(|latest| Shape::of_plain(latest.schema, &entry.partition_by)))
     }
 
-    async fn commit(&self, entry: &UploadEntry, target: &Target, written: Written) -> Result<Outcome, IngestError> {
+    async fn write(&self, entry: &UploadEntry, target: &Target) -> Result<Outcome, IngestError> {
         let is_reserved = target.entry.state == TableState::Reserved;
-        let ready =
-            Ready { table: target.entry.id, is_reserved, upload: entry.clone(), shape: target.shape.clone(), written };
-        if target.exists {
-            return self.queue.append(&target.table, ready).await;
+        let (table, shape, upload) = (target.entry.id, target.shape.clone(), entry.clone());
+        let mut ready = Ready { table, is_reserved, upload, shape: shape.clone(), written: Written::default() };
+        if target.exists && entry.options.write.reads_table() {
+            let _place = self.pipeline.merges.acquire().await;
+            let (source, prepared) = self.pipeline.stage_merge(entry, &shape).await?;
+            ready.written.prepared = prepared;
+            return self.change(target, ready, Operation::Merge(Merge { source })).await;
         }
-        let Shape { schema, partition_by, layout } = target.shape.clone();
-        let new = NewTable { name: target.entry.name.to_string(), schema, partition_by, layout };
-        self.queue.create(&target.table, new, ready).await
+        ready.written = self.pipeline.write(entry, &shape, target.table.folder()).await?;
+        if !target.exists {
+            let Shape { schema, partition_by, layout } = shape;
+            let new = NewTable { name: target.entry.name.to_string(), schema, partition_by, layout };
+            return self.queue.create(&target.table, new, ready).await;
+        }
+        let files = ready.written.files.clone();
+        let scope = match entry.options.write.mode {
+            WriteMode::Overwrite => Scope::All,
+            WriteMode::OverwritePartitions => Scope::of_files(&files),
+            _ => return self.queue.append(&target.table, ready).await,
+        };
+        self.change(target, ready, Operation::Overwrite(Overwrite { scope, files })).await
+    }
+
+    async fn change(&self, target: &Target, ready: Ready, operation: Operation) -> Result<Outcome, IngestError> {
+        let workspace = self.pipeline.workspace(&ready.upload);
+        self.queue.change(&target.table, ready, &Rewriting { operation, workspace }).await
     }
 
     /// Whether an earlier try of this upload got as far as a commit.
@@ -229,11 +251,7 @@ impl Road {
         target: &TableEntry,
         found: CommittedEntry,
     ) -> Result<Receipt, IngestError> {
-        let id = entry.id.to_string();
-        let committed = found.uploads().iter().find(|part| part.id == id).map_or(0, |part| part.rows);
-        let beside = entry.prepared.as_ref().map(|prepared| prepared.rows).unwrap_or_default();
-        let rows = RowCounts { committed, ..beside };
-        let version = found.version;
+        let (version, rows) = (found.version, counts_in(&found, entry));
         let committed = CommittedUploads {
             table: target.id,
             entry: LogRecord { version, content: found.text() },

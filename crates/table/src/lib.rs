@@ -46,8 +46,8 @@ pub use maintenance::{
     OrphanSearch, VacuumRetention, Vacuumed, wants_checkpoint,
 };
 pub use operations::{
-    Applied, Compact, Delete, Evolve, Matched, Merge, Operation, Overwrite, Rewrite, RowChanges, SchemaChange,
-    Workspace, ZOrder,
+    Applied, Compact, Delete, DeleteMarker, Evolve, Keep, Matched, Merge, MergeRule, Operation, Overwrite, Rewrite,
+    RowChanges, SchemaChange, Source, SourceWriter, Workspace, ZOrder,
 };
 pub use plain::{describe_plain, scan_plain};
 pub use refusal::{CommitFailure, Refusal};

@@ -22,7 +22,7 @@ pub use apply::{Applied, Operation, Rewrite, RowChanges, Workspace};
 pub use compact::Compact;
 pub use delete::Delete;
 pub use evolve::Evolve;
-pub use merge::{Matched, Merge};
+pub use merge::{DeleteMarker, Keep, Matched, Merge, MergeRule, Source, SourceWriter};
 pub use overwrite::Overwrite;
 pub use schema_change::SchemaChange;
 pub use z_order::ZOrder;

@@ -41,17 +41,21 @@ pub enum Refusal {
         /// What is wrong with it.
         reason: String,
     },
-    /// Two rows of the source of a merge have the same key.
-    #[error("two rows of the source have the key {key}")]
-    DuplicateKey {
-        /// The key, as text.
-        key: String,
+    /// A row without a value in a column by which rows are found.
+    #[error("row {row} has no value in the key column {column}")]
+    MissingKey {
+        /// The row, counted from 1.
+        row: u64,
+        /// The column.
+        column: String,
     },
-    /// The source of a merge does not fit into the memory that it may take.
-    #[error("the source has more than {limit_bytes} bytes")]
-    SourceTooLarge {
-        /// The limit.
-        limit_bytes: usize,
+    /// A column that rows cannot be found or ordered by.
+    #[error("rows cannot be matched by column {column:?}: {reason}")]
+    BadKey {
+        /// The column.
+        column: String,
+        /// Why not.
+        reason: &'static str,
     },
     /// A change of a column that readers of the files that are there would not survive.
     #[error("column {column} cannot be changed so: {reason}")]
@@ -85,8 +89,8 @@ impl Refusal {
             Self::TooManyPartitions { .. } => "too-many-partitions",
             Self::UnknownColumn { .. } => "unknown-column",
             Self::BadPredicate { .. } => "bad-predicate",
-            Self::DuplicateKey { .. } => "duplicate-key",
-            Self::SourceTooLarge { .. } => "source-too-large",
+            Self::MissingKey { .. } => "missing-key",
+            Self::BadKey { .. } => "bad-key",
             Self::Unchangeable { .. } => "unchangeable-column",
             Self::BadProperty { .. } => "bad-property",
             Self::UnsupportedFeature { .. } => "unsupported-feature",
@@ -94,10 +98,7 @@ impl Refusal {
     }
 
     pub(crate) fn kind(&self) -> ErrorKind {
-        match self {
-            Self::SourceTooLarge { .. } => ErrorKind::TooLarge,
-            _ => ErrorKind::Invalid,
-        }
+        ErrorKind::Invalid
     }
 
     pub(crate) fn unchangeable(column: &str, reason: impl Into<Cow<'static, str>>) -> Self {

@@ -38,7 +38,8 @@ const MAX_KEY_BYTES: usize = 255;
 /// Add one file to a table, exactly once per `Idempotency-Key`; the first one makes the table.
 ///
 /// The body is the file, or a form with the part `file`. Its bytes are kept unchanged in the raw zone; its rows are in
-/// the table when the answer is 201, all of them. With `Prefer: respond-async` the answer is 202 as soon as the bytes are durable.
+/// the table when the answer is 201, all of them but those that the receipt counts otherwise. What changes or removes
+/// rows that are there asks for the right to manage. With `Prefer: respond-async` the answer is 202 as soon as the bytes are durable.
 #[utoipa::path(post, path = "/api/v1/tables/{namespace}/{table}/uploads", tag = "ingest",
     params(TableParams, UploadParams,
         ("Idempotency-Key" = Option<String>, Header, max_length = 255, pattern = "^[!-~]+$",
@@ -71,6 +72,9 @@ pub(super) async fn create_upload(
     let respond_async = respond_async(request.headers());
     let body = UploadBody::open(request, app.max_body_bytes).await?;
     let (options, file_name) = (params.options(&body)?, params.file_name(&body)?);
+    if options.write.changes_rows() {
+        caller.require(Action::Manage, &Resource::Table(table.clone()))?;
+    }
     let request = UploadRequest { table, options, file_name, idempotency_key, respond_async };
     let outcome = app.ingest.append(&grant, request, body.bytes).await?;
     Ok(answer(&app, outcome))

@@ -49,18 +49,27 @@ pub(crate) struct ReceiptView {
     sha256: String,
     /// How many rows came in.
     rows_received: u64,
-    /// Rows that are in the table.
+    /// Rows that took effect: they are in the table, or they deleted a row of it.
     rows_committed: u64,
     /// Rows that were set aside with a reason, in the table that `quarantine_table` names.
     rows_quarantined: u64,
-    /// Rows that were there already.
+    /// Rows that were there already, or that another row of their key stands for.
     rows_deduplicated: u64,
-    /// Rows that were dropped by the caller's own wish.
+    /// Rows that were dropped by the caller's own wish, or had nothing to delete.
     rows_rejected: u64,
     /// Where the rows are that were set aside, under this `upload_id`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "nyc.flights__quarantine")]
     quarantine_table: Option<String>,
+    /// Of a merge: committed rows whose key the table lacked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rows_inserted: Option<u64>,
+    /// Of a merge: committed rows that took the place of one with their key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rows_updated: Option<u64>,
+    /// Of a merge: committed rows that took one with their key away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rows_deleted: Option<u64>,
     /// When the original bytes were durable.
     landed_at: DateTime<Utc>,
     /// When the commit was durable.
@@ -87,6 +96,9 @@ impl From<Receipt> for ReceiptView {
             rows_deduplicated: receipt.rows.deduplicated,
             rows_rejected: receipt.rows.rejected,
             quarantine_table: quarantine.map(|table| table.to_string()),
+            rows_inserted: receipt.rows.merged.map(|merged| merged.inserted),
+            rows_updated: receipt.rows.merged.map(|merged| merged.updated),
+            rows_deleted: receipt.rows.merged.map(|merged| merged.deleted),
             landed_at: receipt.landed.landed_at,
             committed_at: receipt.committed_at,
             raw_object: receipt.raw_object,

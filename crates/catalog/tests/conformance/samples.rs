@@ -8,7 +8,7 @@ use sluice_domain::IdempotencyKey;
 use sluice_domain::{
     BadRowLimits, Compression, CsvOptions, FileRecord, Format, JsonOptions, Landed, LogRecord, NamespaceName,
     PageRequest, PageToken, Prepared, ReadOptions, TableEntry, TableFormat, TableId, TableRef, UploadEntry, UploadId,
-    ZoneName,
+    WriteMode, WriteOptions, ZoneName,
 };
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -98,6 +98,7 @@ fn read_options() -> ReadOptions {
         bad_rows: BadRowLimits { max_rows: Some(7), max_fraction: "0.5".parse().ok() },
         table_format: None,
         layout: sluice_domain::TableLayout { sort_by: vec!["day".into()], ..Default::default() },
+        write: WriteOptions { mode: WriteMode::Merge, order_by: Some("at".into()), ..WriteOptions::default() },
     }
 }
 

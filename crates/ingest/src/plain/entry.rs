@@ -64,6 +64,7 @@ impl PlainEntry {
             rows: upload.rows,
             sha256: upload.sha256,
             principal: upload.principal,
+            counts: None,
         };
         VersionEntry {
             version,

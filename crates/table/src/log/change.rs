@@ -6,6 +6,7 @@ use chrono::Utc;
 use deltalake::kernel::{Add, Metadata, Protocol, Remove, StructType};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use sluice_domain::RowCounts;
 
 use super::entry::Entry;
 use crate::{DataFile, TableError, Transaction, live::Scope};
@@ -28,6 +29,9 @@ pub struct UploadPart {
     pub sha256: String,
     /// Who sent it.
     pub principal: String,
+    /// What became of its rows, where not all of them are in the commit as they came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counts: Option<RowCounts>,
 }
 
 /// Why and for whom a commit is made.

@@ -18,8 +18,8 @@ use serde_json::Value;
 use sluice_domain::ZoneName;
 use sluice_storage::{Folder, Opened, Zone};
 use sluice_table::{
-    Applied, Commit, CommittedEntry, CreateOutcome, DataFile, NewTable, Operation, Provenance, Table, TableError,
-    TableWriter, Transaction, UploadPart, Workspace, WriterSettings,
+    Applied, Commit, CommittedEntry, CreateOutcome, DataFile, Merge, MergeRule, NewTable, Operation, Provenance,
+    Source, Table, TableError, TableWriter, Transaction, UploadPart, Workspace, WriterSettings,
 };
 use url::Url;
 
@@ -57,7 +57,7 @@ pub(crate) fn batch(rows: &[Row]) -> RecordBatch {
 }
 
 pub(crate) fn upload(id: &str) -> UploadPart {
-    UploadPart { id: id.to_owned(), rows: 1, sha256: "00".repeat(32), principal: "ann".to_owned() }
+    UploadPart { id: id.to_owned(), rows: 1, sha256: "00".repeat(32), principal: "ann".to_owned(), counts: None }
 }
 
 impl Lake {
@@ -131,6 +131,12 @@ impl Lake {
         table.apply(operation, &self.workspace(), &Provenance::default(), |_| async { Ok(()) }).await
     }
 
+    /// A merge of these rows.
+    pub(crate) fn merge(&self, rule: MergeRule, source: &[RecordBatch]) -> Result<Operation, TableError> {
+        let source = Arc::new(Source::of(rule, source, self.scratch.path())?);
+        Ok(Operation::Merge(Merge { source }))
+    }
+
     /// The lines of each entry of the log.
     pub(crate) async fn log(&self) -> Vec<Vec<Value>> {
         let mut entries = Vec::new();
@@ -178,12 +184,20 @@ impl Lake {
         rows
     }
 
+    pub(crate) async fn delete_file(&self, path: &str) {
+        self.folder.store.delete(&place_of(path)).await.unwrap();
+    }
+
     pub(crate) async fn read_file(&self, path: &str) -> Vec<RecordBatch> {
-        let path = percent_encoding::percent_decode_str(path).decode_utf8().unwrap().into_owned();
-        let object = self.folder.store.get(&Path::parse(path).unwrap()).await.unwrap().bytes().await.unwrap();
+        let object = self.folder.store.get(&place_of(path)).await.unwrap().bytes().await.unwrap();
         let reader = ParquetRecordBatchReaderBuilder::try_new(object).unwrap().build().unwrap();
         reader.map(Result::unwrap).collect()
     }
+}
+
+/// Where a file lies that the log calls so.
+fn place_of(path: &str) -> Path {
+    Path::parse(percent_encoding::percent_decode_str(path).decode_utf8().unwrap()).unwrap()
 }
 
 pub(crate) fn entry_path(version: u64) -> Path {

@@ -14,6 +14,7 @@ mod hostile;
 mod lake;
 mod layouts;
 mod matrix;
+mod merge_model;
 mod merges;
 mod rewrites;
 mod schemas;
