@@ -10,8 +10,10 @@ mod catalog;
 mod error;
 mod nodes;
 
+mod channels;
 mod inventory;
 mod namespaces;
+mod row_groups;
 mod schemas;
 mod sequences;
 mod tables;
@@ -22,9 +24,11 @@ mod columns;
 mod rows;
 
 pub use catalog::Catalog;
+pub use channels::Channels;
 pub use error::CatalogError;
 pub use inventory::Inventory;
 pub use namespaces::Namespaces;
+pub use row_groups::{Entered, KnownRequest, NewGroup, Obstacle, RowGroups, RowRequest};
 pub use schemas::{NewSchemaVersion, Schemas};
 pub use sequences::{CommitTry, Sequences};
 pub use tables::{NewTable, TableChange, Tables};

@@ -8,6 +8,7 @@ mod error;
 mod names;
 
 mod access;
+mod channel;
 mod format;
 mod inventory;
 mod page;
@@ -15,6 +16,7 @@ mod table;
 mod upload;
 
 pub use access::{AccessError, Action, Caller, Grant, Resource};
+pub use channel::{Channel, ChannelId, ChannelName, ChannelNameError, ChannelOffset};
 pub use error::{CircuitOpen, ErrorKind, Failure};
 pub use format::{Compression, CsvOptions, Format, FormatError, JsonOptions, ReadOptions};
 pub use inventory::{FileRecord, LogRecord};

@@ -9,7 +9,9 @@ use std::{
 };
 
 use chrono::Utc;
-use sluice_catalog::{Catalog, CatalogError, CommitTry, CommittedUpload, CommittedUploads, NewSchemaVersion};
+use sluice_catalog::{
+    Catalog, CatalogError, CommitTry, CommittedUpload, CommittedUploads, Entered, NewGroup, NewSchemaVersion, Obstacle,
+};
 use sluice_domain::{FileRecord, LogRecord, RowCounts, StoredFailure, TableId, UploadEntry};
 use sluice_table::{
     Commit, CommitFailure, CommittedEntry, CreateOutcome, NewTable, Table, TableError, Transaction, UploadPart,
@@ -36,6 +38,20 @@ pub(crate) enum Outcome {
     Committed(Box<UploadEntry>),
     /// Its files do not fit the table any more, or the table is gone.
     StartOver,
+    /// A request of this group cannot go on; nothing of the group was entered.
+    Stopped {
+        /// The request's place in the group.
+        number: usize,
+        /// What is in its way.
+        obstacle: Obstacle,
+    },
+    /// The log has a channel there already, or further.
+    Behind {
+        /// The channel, as the log names it.
+        app_id: String,
+        /// How far the log has it.
+        newest: i64,
+    },
 }
 
 /// An upload whose files wait for their commit.
@@ -46,6 +62,10 @@ pub(crate) struct Ready {
     pub(crate) upload: UploadEntry,
     pub(crate) shape: Shape,
     pub(crate) written: Written,
+    /// Where it gets channels to.
+    pub(crate) offsets: Vec<Transaction>,
+    /// What is entered with the commit, where the ledger does not have the upload yet.
+    pub(crate) group: Option<NewGroup>,
 }
 
 struct Waiting {
@@ -127,15 +147,19 @@ impl CommitQueue {
         if let Err(error) = self.tails.check(id, table).await {
             return fail_all(batch, &error);
         }
-        for _ in 0..MAX_ROUNDS {
+        let mut rounds = 0;
+        while rounds < MAX_ROUNDS {
             let Some(first) = batch.first() else { return };
-            let tries: Vec<CommitTry> = batch.iter().map(|waiting| waiting.ready.as_try()).collect();
-            let sequences = match self.catalog.uploads().begin_commits(id, &tries).await {
-                Ok(sequences) => sequences,
+            let sequences = match self.begin(id, &batch).await {
+                Ok(Entered::All(sequences)) => sequences,
+                Ok(Entered::Stopped { upload, number, obstacle }) => {
+                    let stopped = || Ok(Outcome::Stopped { number, obstacle });
+                    batch = without(batch, |ready| ready.upload.id == upload, stopped);
+                    continue;
+                }
                 Err(CatalogError::WrongState { upload, state }) => {
-                    let (out, others) = batch.into_iter().partition(|waiting| waiting.ready.upload.id == upload);
-                    answer_all(out, || Err(CatalogError::WrongState { upload, state }.into()));
-                    batch = others;
+                    let wrong = || Err(CatalogError::WrongState { upload, state }.into());
+                    batch = without(batch, |ready| ready.upload.id == upload, wrong);
                     continue;
                 }
                 Err(CatalogError::TableNotFound { .. }) => return answer_all(batch, || Ok(Outcome::StartOver)),
@@ -159,7 +183,14 @@ impl CommitQueue {
                 Ok(CreateOutcome::Exists) | Err(TableError::Commit(CommitFailure::SchemaChanged { .. })) => {
                     return answer_all(batch, || Ok(Outcome::StartOver));
                 }
+                Err(TableError::Commit(CommitFailure::OffsetTaken { app_id, newest })) => {
+                    let behind = || Ok(Outcome::Behind { app_id: app_id.clone(), newest });
+                    batch = without(batch, |ready| ready.is_of(&app_id), behind);
+                    batch.iter_mut().for_each(|waiting| waiting.ready.group = None);
+                }
                 Err(TableError::SequenceTaken { newest }) => {
+                    rounds += 1;
+                    batch.iter_mut().for_each(|waiting| waiting.ready.group = None);
                     tracing::warn!(table.id = %id, newest, "the log is ahead of the catalog");
                     if let Err(error) = self.catalog.uploads().skip_sequences(id, newest).await {
                         return fail_all(batch, &error.into());
@@ -171,11 +202,22 @@ impl CommitQueue {
         fail_all(batch, &TableError::Contended { attempts: MAX_ROUNDS }.into());
     }
 
+    /// Enter that these are about to be committed, and those that are new.
+    async fn begin(&self, table: TableId, batch: &[Waiting]) -> Result<Entered<Vec<i64>>, CatalogError> {
+        let tries: Vec<CommitTry> = batch.iter().map(|waiting| waiting.ready.as_try()).collect();
+        let groups: Vec<&NewGroup> = batch.iter().filter_map(|waiting| waiting.ready.group.as_ref()).collect();
+        if groups.is_empty() {
+            return self.catalog.uploads().begin_commits(table, &tries).await.map(Entered::All);
+        }
+        self.catalog.row_groups().begin_groups(table, &tries, &groups).await
+    }
+
     fn commit_of(&self, batch: &[Waiting], sequence: i64) -> Commit {
         Commit {
             files: batch.iter().flat_map(|waiting| waiting.ready.written.files.iter().cloned()).collect(),
             uploads: batch.iter().map(|waiting| waiting.ready.as_part()).collect(),
             transaction: Transaction { app_id: self.catalog.writer().to_owned(), sequence },
+            offsets: batch.iter().flat_map(|waiting| waiting.ready.offsets.iter().cloned()).collect(),
             tags: BTreeMap::new(),
         }
     }
@@ -241,6 +283,10 @@ impl Ready {
         CommitTry { upload: self.upload.id, files: self.written.files.iter().map(record).collect() }
     }
 
+    fn is_of(&self, app_id: &str) -> bool {
+        self.offsets.iter().any(|offset| offset.app_id == app_id)
+    }
+
     fn as_part(&self) -> UploadPart {
         UploadPart {
             id: self.upload.id.to_string(),
@@ -249,6 +295,17 @@ impl Ready {
             principal: self.upload.principal.clone(),
         }
     }
+}
+
+/// The batch without those of a kind, which are answered.
+fn without(
+    batch: Vec<Waiting>,
+    is_out: impl Fn(&Ready) -> bool,
+    outcome: impl Fn() -> Result<Outcome, IngestError>,
+) -> Vec<Waiting> {
+    let (out, others) = batch.into_iter().partition(|waiting| is_out(&waiting.ready));
+    answer_all(out, outcome);
+    others
 }
 
 fn answer_all(batch: Vec<Waiting>, outcome: impl Fn() -> Result<Outcome, IngestError>) {

@@ -3,7 +3,7 @@
 use sluice_catalog::CatalogError;
 use sluice_domain::{ErrorKind, Failure, StoredFailure, UploadId};
 use sluice_storage::StorageError;
-use sluice_table::{MaintenanceError, TableError};
+use sluice_table::{CommitFailure, MaintenanceError, TableError};
 
 use crate::{BodyError, DecodeError};
 
@@ -97,6 +97,7 @@ impl IngestError {
     pub(crate) fn is_final(&self) -> bool {
         match self {
             Self::Decode(source) => !matches!(source, DecodeError::Read(_) | DecodeError::Stopped),
+            Self::Table(TableError::Commit(CommitFailure::OffsetTaken { .. })) => true,
             Self::Table(source) => source.kind() == ErrorKind::Invalid,
             Self::OtherPartitioning { .. } => true,
             _ => false,

@@ -67,10 +67,7 @@ impl Pipeline {
         if schema.fields().is_empty() || rows == 0 && entry.options.format != Format::Parquet {
             return Err(DecodeError::Empty.into());
         }
-        sluice_table::columns_of(&schema, &[]).map_err(|error| {
-            let reason = error.source().map_or_else(|| error.to_string(), ToString::to_string);
-            DecodeError::malformed(entry.options.format, format!("its columns cannot be those of a table: {reason}"))
-        })?;
+        check_columns(entry.options.format, &schema)?;
         let partition_by = partition_columns(&schema, &entry.options.partition_by);
         sluice_table::check_partition_columns(&schema, &partition_by)?;
         Ok(Shape { schema, partition_by })
@@ -126,6 +123,14 @@ impl Pipeline {
             })
         })
     }
+}
+
+/// Check that a table can have these columns.
+pub(crate) fn check_columns(format: Format, schema: &SchemaRef) -> Result<(), DecodeError> {
+    sluice_table::columns_of(schema, &[]).map(drop).map_err(|error| {
+        let reason = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+        DecodeError::malformed(format, format!("its columns cannot be those of a table: {reason}"))
+    })
 }
 
 /// A writer that is not told of the decoder's failure closes its files for nothing; no commit will name them.

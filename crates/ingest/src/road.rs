@@ -7,10 +7,10 @@ use std::{sync::Arc, time::Duration};
 use chrono::Utc;
 use sluice_catalog::{Catalog, CatalogError, CommittedUpload, CommittedUploads, NewUpload};
 use sluice_domain::{
-    Grant, LogRecord, Receipt, RowCounts, StoredFailure, TableEntry, TableFormat, TableRef, TableState, UploadEntry,
-    UploadId, UploadState, ZoneName,
+    ChannelId, Grant, LogRecord, Receipt, RowCounts, StoredFailure, TableEntry, TableFormat, TableRef, TableState,
+    UploadEntry, UploadId, UploadState, ZoneName,
 };
-use sluice_table::{CommittedEntry, NewTable, Shelf, Table, TableError};
+use sluice_table::{CommitFailure, CommittedEntry, NewTable, Shelf, Table, TableError, Transaction};
 
 use crate::{
     IngestError, IngestMetrics, TailCheck, UploadFailure, UploadRequest,
@@ -33,10 +33,10 @@ pub(crate) struct Road {
 }
 
 /// Where an upload goes, and what the rows of that table look like.
-struct Target {
-    entry: TableEntry,
-    table: Arc<Table>,
-    shape: Shape,
+pub(crate) struct Target {
+    pub(crate) entry: TableEntry,
+    pub(crate) table: Arc<Table>,
+    pub(crate) shape: Shape,
     /// Whether the table has a version already.
     exists: bool,
 }
@@ -92,7 +92,12 @@ impl Road {
         Err(UploadFailure { upload_id: Some(id), error })
     }
 
-    async fn write_down(&self, id: UploadId, asked_again: bool, error: &IngestError) -> Result<(), IngestError> {
+    pub(crate) async fn write_down(
+        &self,
+        id: UploadId,
+        asked_again: bool,
+        error: &IngestError,
+    ) -> Result<(), IngestError> {
         // Of one in the midst of its commit nobody can say that it failed, unless the log said so.
         let absent =
             matches!(error, IngestError::Table(TableError::Contended { .. } | TableError::SequenceTaken { .. }));
@@ -116,6 +121,11 @@ impl Road {
                 }
                 // Another upload made the table first, or it was changed or deleted meanwhile.
                 Outcome::StartOver => {}
+                // Only groups are stopped, before they are entered; this one was.
+                Outcome::Stopped { .. } => return Err(IngestError::lost_task("commit")),
+                Outcome::Behind { app_id, newest } => {
+                    return Err(TableError::from(CommitFailure::OffsetTaken { app_id, newest }).into());
+                }
             }
         }
         Err(TableError::Contended { attempts: MAX_ROUNDS }.into())
@@ -148,6 +158,34 @@ impl Road {
         }
     }
 
+    /// The table of this name as it is; none if it has no version yet.
+    pub(crate) async fn find_table(&self, name: &TableRef) -> Result<Option<Target>, IngestError> {
+        let entry = match self.catalog.tables().find(name).await {
+            Ok(entry) => entry,
+            Err(CatalogError::TableNotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let table = self.shelf.get(&entry);
+        let shape = match table.describe(None).await {
+            Ok(description) => Shape { schema: description.schema, partition_by: description.partition_by },
+            Err(TableError::NotCreated) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Some(Target { entry, table, shape, exists: true }))
+    }
+
+    /// Tell of a group of requests that is committed.
+    pub(crate) fn committed_group(&self, entry: &UploadEntry, requests: usize) {
+        let Some(receipt) = self.receipt(entry) else { return };
+        let taken = Duration::from_millis(receipt.duration_ms);
+        self.metrics.committed(&receipt.table, receipt.format, receipt.landed.size_bytes, taken);
+        self.metrics.committed_group(requests, receipt.rows.committed);
+        tracing::debug!(
+            upload.id = %entry.id, table.name = %entry.table, table.version = receipt.version, requests,
+            rows = receipt.rows.committed, duration_ms = receipt.duration_ms, "committed a group of requests"
+        );
+    }
+
     async fn find_existing(&self, upload: &UploadEntry, entry: TableEntry) -> Result<Option<Target>, IngestError> {
         let table = self.shelf.get(&entry);
         let shape = self.existing_shape(upload, &table).await?;
@@ -171,8 +209,17 @@ impl Road {
 
     async fn commit(&self, entry: &UploadEntry, target: &Target, written: Written) -> Result<Outcome, IngestError> {
         let is_reserved = target.entry.state == TableState::Reserved;
-        let ready =
-            Ready { table: target.entry.id, is_reserved, upload: entry.clone(), shape: target.shape.clone(), written };
+        let offsets = self.catalog.row_groups().offsets(entry.id).await?;
+        let of_channel = |(channel, sequence): (ChannelId, i64)| Transaction { app_id: channel.app_id(), sequence };
+        let ready = Ready {
+            table: target.entry.id,
+            is_reserved,
+            upload: entry.clone(),
+            shape: target.shape.clone(),
+            written,
+            offsets: offsets.into_iter().map(of_channel).collect(),
+            group: None,
+        };
         if target.exists {
             return self.queue.append(&target.table, ready).await;
         }

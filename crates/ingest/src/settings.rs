@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use sluice_table::WriterSettings;
 
-use crate::{DecodeLimits, Isolation, UpkeepSettings, WorkerSettings};
+use crate::{DecodeLimits, Isolation, RowsSettings, UpkeepSettings, WorkerSettings};
 
 /// Limits and folders of ingestion.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -32,6 +32,8 @@ pub struct IngestSettings {
     pub scratch_dir: Option<PathBuf>,
     /// How tables are looked after.
     pub upkeep: UpkeepSettings,
+    /// Small writes.
+    pub rows: RowsSettings,
     /// What is accepted inside a file.
     pub decode: DecodeLimits,
     /// Where files are decoded: `process`, binary formats in processes of their own, or `none`.
@@ -55,6 +57,7 @@ impl Default for IngestSettings {
             retry_seconds: 30,
             scratch_dir: None,
             upkeep: UpkeepSettings::default(),
+            rows: RowsSettings::default(),
             decode: DecodeLimits::default(),
             isolation: Isolation::default(),
             worker: WorkerSettings::default(),

@@ -3,6 +3,7 @@
 mod namespaces;
 mod operations;
 mod queries;
+mod rows;
 mod tables;
 mod uploads;
 mod versions;
@@ -31,6 +32,8 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(uploads::create_upload, uploads::list_uploads))
         .routes(routes!(uploads::get_upload))
         .routes(routes!(uploads::get_upload_content))
+        .routes(routes!(rows::append_rows))
+        .routes(routes!(rows::open_channel, rows::get_channel, rows::drop_channel))
         .routes(routes!(queries::run_query))
         .routes(routes!(operations::check_health))
         .routes(routes!(operations::check_readiness))

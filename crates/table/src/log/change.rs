@@ -35,6 +35,8 @@ pub struct UploadPart {
 pub struct Provenance {
     /// What makes it happen once; none for what may happen again, as maintenance does.
     pub transaction: Option<Transaction>,
+    /// The places that others' streams of rows get to with it.
+    pub offsets: Vec<Transaction>,
     /// The uploads whose rows it holds.
     pub uploads: Vec<UploadPart>,
     /// Notes left in the log.
@@ -136,8 +138,8 @@ impl Change {
         let mut lines = vec![json!({"commitInfo": self.commit_info(id, removes, of)})];
         lines.extend(self.protocol.iter().map(|protocol| json!({"protocol": protocol})));
         lines.extend(self.metadata.iter().map(|metadata| json!({"metaData": metadata})));
-        let transaction = of.transaction.iter();
-        lines.extend(transaction.map(|txn| json!({"txn": {"appId": txn.app_id, "version": txn.sequence}})));
+        let transactions = of.transaction.iter().chain(&of.offsets);
+        lines.extend(transactions.map(|txn| json!({"txn": {"appId": txn.app_id, "version": txn.sequence}})));
         let now = Utc::now().timestamp_millis();
         for remove in removes {
             let remove = Remove { data_change: self.data_change, deletion_timestamp: Some(now), ..remove.clone() };

@@ -13,7 +13,7 @@ use sluice_storage::StorageError;
 use uuid::Uuid;
 
 use super::change::{Change, CommittedEntry, Provenance};
-use crate::{CommitFailure, Table, TableError};
+use crate::{CommitFailure, Table, TableError, Transaction};
 
 /// How often a commit is tried when other writers are faster.
 const MAX_ATTEMPTS: u32 = 200;
@@ -50,9 +50,23 @@ impl Table {
     async fn check_sequence(&self, of: &Provenance) -> Result<(), TableError> {
         let Some(transaction) = &of.transaction else { return Ok(()) };
         match self.newest_sequence(&transaction.app_id).await? {
-            Some(newest) if newest >= transaction.sequence => Err(TableError::SequenceTaken { newest }),
-            _ => Ok(()),
+            Some(newest) if newest >= transaction.sequence => return Err(TableError::SequenceTaken { newest }),
+            _ => {}
         }
+        self.check_offsets(&of.offsets).await
+    }
+
+    /// Check that every stream of rows gets further than the log has it.
+    async fn check_offsets(&self, offsets: &[Transaction]) -> Result<(), TableError> {
+        for Transaction { app_id, sequence } in offsets {
+            match self.known_sequence(app_id).await? {
+                Some(newest) if newest >= *sequence => {
+                    return Err(CommitFailure::OffsetTaken { app_id: app_id.clone(), newest }.into());
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// Put an entry at a version; whether it stands there, or another one.

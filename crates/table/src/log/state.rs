@@ -127,6 +127,11 @@ impl Table {
     /// The newest sequence of a writer in the log; none if it has no table, or none of this writer.
     pub(crate) async fn newest_sequence(&self, app_id: &str) -> Result<Option<i64>, TableError> {
         self.find_newest().await?;
+        self.known_sequence(app_id).await
+    }
+
+    /// The newest sequence of a writer at the version that was read last.
+    pub(crate) async fn known_sequence(&self, app_id: &str) -> Result<Option<i64>, TableError> {
         let mut kept = self.state.lock().await;
         match kept.as_mut() {
             Some(state) => state.newest_sequence(&self.log_store, app_id).await,

@@ -2,8 +2,10 @@
 //!
 //! Invariant: every transaction that writes goes through the one writing connection and is synced when it commits.
 
+mod channels;
 mod inventory;
 mod namespaces;
+mod row_groups;
 mod schemas;
 mod sequences;
 mod tables;
@@ -23,7 +25,7 @@ use sqlx::{
 
 use uuid::Uuid;
 
-use crate::{CatalogError, Inventory, Schemas, Tables, Uploads, backends::Backend};
+use crate::{CatalogError, Channels, Inventory, RowGroups, Schemas, Tables, Uploads, backends::Backend};
 
 /// How many reads run at a time; further ones wait.
 const READERS: u32 = 4;
@@ -101,6 +103,14 @@ impl Backend for SqliteBackend {
     }
 
     fn uploads(&self) -> &dyn Uploads {
+        self
+    }
+
+    fn row_groups(&self) -> &dyn RowGroups {
+        self
+    }
+
+    fn channels(&self) -> &dyn Channels {
         self
     }
 
