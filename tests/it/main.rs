@@ -12,6 +12,7 @@ mod problems;
 
 mod integrity;
 mod recovery;
+mod rows;
 mod tables;
 mod two_servers;
 mod upkeep;

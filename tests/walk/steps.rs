@@ -107,7 +107,7 @@ impl Walk {
         let rows = files.iter().map(DataFile::rows).sum();
         let part = UploadPart { id: Uuid::new_v4().to_string(), rows, sha256: "0".into(), principal: "walk".into() };
         let transaction = Transaction { app_id: format!("walk-{}", self.process), sequence: self.sequence };
-        Commit { files, transaction, uploads: vec![part], tags: BTreeMap::new() }
+        Commit { files, transaction, offsets: Vec::new(), uploads: vec![part], tags: BTreeMap::new() }
     }
 
     async fn append(&mut self) -> Result<Value, TableError> {

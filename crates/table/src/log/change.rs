@@ -127,6 +127,12 @@ impl Change {
         }
     }
 
+    /// Whether it adds files to whatever the table holds, and nothing else.
+    pub(crate) fn is_append(&self) -> bool {
+        let removes_nothing = matches!(&self.removes, Removes::Files(files) if files.is_empty());
+        removes_nothing && self.reads == Reads::Nothing && self.metadata.is_none() && self.protocol.is_none()
+    }
+
     /// Whether it leaves the table as it is.
     pub(crate) fn is_empty(&self) -> bool {
         let removes_nothing = matches!(&self.removes, Removes::Files(files) if files.is_empty());

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use deltalake::{
+    DeltaTable,
     kernel::transaction::TransactionError,
     logstore::{CommitOrBytes, LogStore as _},
 };
@@ -30,10 +31,9 @@ impl Table {
         let (id, begun) = (Uuid::new_v4().to_string(), Instant::now());
         let (mut attempts, mut seen) = (0, change.reads.base());
         while attempts < MAX_ATTEMPTS && begun.elapsed() < MAX_WAIT {
-            let newest = self.newest().await?;
+            let (newest, top) = self.base_of(change).await?;
             self.check_sequence(of).await?;
             let removes = self.guard(change, of, &newest, seen).await?;
-            let top = newest.version().ok_or(TableError::NotCreated)?;
             let version = top + 1;
             seen = seen.map(|_| top);
             let bytes = change.encode(&id, &removes, of)?;
@@ -44,6 +44,16 @@ impl Table {
             attempts += 1;
         }
         Err(TableError::Contended { attempts })
+    }
+
+    /// The version that a change goes on top of, and the table as far as the change needs it.
+    async fn base_of(&self, change: &Change) -> Result<(DeltaTable, u64), TableError> {
+        if change.is_append() {
+            return self.head().await;
+        }
+        let newest = self.newest().await?;
+        let top = newest.version().ok_or(TableError::NotCreated)?;
+        Ok((newest, top))
     }
 
     /// Check that the transaction comes after every one of its writer in the log.
