@@ -4,6 +4,7 @@ mod channels;
 mod conservation;
 mod gathering;
 mod keys;
+mod recovery;
 mod refusals;
 
 use serde_json::Value;

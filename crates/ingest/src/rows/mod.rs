@@ -14,8 +14,10 @@ mod body;
 mod check;
 mod request;
 
+mod files;
 mod gather;
 mod group;
+mod targets;
 mod write;
 
 mod channels;

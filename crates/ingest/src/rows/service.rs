@@ -160,12 +160,12 @@ impl Ingest {
         request: &RowsRequest,
         sent: &Sent,
     ) -> Result<(Checked, Option<Arc<Target>>), RowsError> {
-        let writer = &self.rows.writer;
-        let target = writer.target(&request.table).await?;
+        let targets = &self.rows.writer.targets;
+        let target = targets.find(&request.table).await?;
         match self.check_against(target.as_deref(), sent).await {
             Err(error) if target.is_some() && error.is_misfit() => {
-                writer.forget(&request.table);
-                let target = writer.target(&request.table).await?;
+                targets.forget(&request.table);
+                let target = targets.find(&request.table).await?;
                 Ok((self.check_against(target.as_deref(), sent).await?, target))
             }
             checked => Ok((checked?, target)),

@@ -3,18 +3,11 @@
 //! Invariant: what is wrong with one request takes that one out and leaves the others in.
 //! Invariant: the original and the data files are durable before the ledger and then the log know of the group.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::Arc;
 
-use arrow::{compute::concat_batches, datatypes::SchemaRef};
-use object_store::{ObjectStoreExt as _, path::Path};
 use sluice_catalog::{CatalogError, Entered, Obstacle};
-use sluice_domain::{ErrorKind, Failure as _, Format, StoredFailure, TableRef, UploadId, ZoneName};
-use sluice_storage::StorageError;
-use sluice_table::{StagedFiles, TableError, TableWriter};
-use tokio::task::spawn_blocking;
+use sluice_domain::{ErrorKind, Failure as _, Format, StoredFailure, TableRef, UploadId};
+use sluice_table::TableError;
 use uuid::Uuid;
 
 use super::{
@@ -22,25 +15,23 @@ use super::{
     error::RowsError,
     group::Group,
     request::Waiting,
+    targets::Targets,
 };
 use crate::{
     IngestError,
     commit_queue::{Outcome, Ready},
     in_flight::{Claim, InFlight, Subject},
-    pipeline::Written,
     road::{Road, Target},
 };
 
 /// How often a group is written anew because the table changed meanwhile.
 const MAX_ROUNDS: u32 = 3;
-/// How many tables are remembered as they were seen last.
-const MAX_TARGETS: usize = 1024;
 
 /// Writes groups.
 pub(crate) struct GroupWriter {
     pub(super) road: Arc<Road>,
     in_flight: InFlight,
-    targets: Mutex<HashMap<TableRef, Arc<Target>>>,
+    pub(super) targets: Targets,
 }
 
 /// How it goes on with the requests that have no answer yet.
@@ -56,7 +47,8 @@ enum Step {
 
 impl GroupWriter {
     pub(crate) fn new(road: Arc<Road>, in_flight: InFlight) -> Self {
-        Self { road, in_flight, targets: Mutex::default() }
+        let targets = Targets::new(Arc::clone(&road));
+        Self { road, in_flight, targets }
     }
 
     /// Bring requests to their answers.
@@ -84,7 +76,7 @@ impl GroupWriter {
     }
 
     async fn step(&self, table: &TableRef, requests: Vec<Waiting>) -> Step {
-        let target = match self.target(table).await {
+        let target = match self.targets.find(table).await {
             Ok(target) => target,
             Err(error) => return fail_all(requests, &error),
         };
@@ -102,29 +94,6 @@ impl GroupWriter {
             Some(target) => self.append(&target, group, requests, claim).await,
             None => self.make(group, requests, claim).await,
         }
-    }
-
-    /// The table as it was seen last; none if it is not there yet.
-    pub(super) async fn target(&self, name: &TableRef) -> Result<Option<Arc<Target>>, IngestError> {
-        if let Some(target) = self.targets().get(name) {
-            return Ok(Some(Arc::clone(target)));
-        }
-        let Some(target) = self.road.find_table(name).await?.map(Arc::new) else { return Ok(None) };
-        let mut targets = self.targets();
-        if targets.len() >= MAX_TARGETS {
-            targets.clear();
-        }
-        targets.insert(name.clone(), Arc::clone(&target));
-        Ok(Some(target))
-    }
-
-    /// Look at the table anew when it is needed next.
-    pub(super) fn forget(&self, name: &TableRef) {
-        self.targets().remove(name);
-    }
-
-    fn targets(&self) -> std::sync::MutexGuard<'_, HashMap<TableRef, Arc<Target>>> {
-        self.targets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Check those again that were checked against other columns, and answer those that do not fit these.
@@ -171,7 +140,7 @@ impl GroupWriter {
                 Step::Done
             }
             Ok(Outcome::StartOver) => {
-                self.forget(&target.entry.name);
+                self.targets.forget(&target.entry.name);
                 self.give_up(id, "the table changed before the commit").await;
                 Step::Again(requests)
             }
@@ -210,31 +179,6 @@ impl GroupWriter {
         }
     }
 
-    /// Make the bytes of a group durable.
-    async fn keep(&self, group: &Group) -> Result<(), IngestError> {
-        let (zone, path) = (self.road.pipeline.zones.get(ZoneName::Raw), &group.entered.upload.landed.raw_path);
-        let put = zone.store().put(&Path::from(path.as_str()), group.lines.clone().into()).await;
-        put.map(drop).map_err(|error| StorageError::from(error).into())
-    }
-
-    /// Write the rows of a group as files of its table.
-    async fn write(&self, target: &Target, group: &Group, requests: &[Waiting]) -> Result<Written, IngestError> {
-        let pipeline = &self.road.pipeline;
-        let writer = TableWriter::open(
-            pipeline.settings.writer.clone(),
-            &target.shape.schema,
-            &target.shape.partition_by,
-            group.entered.upload.id.to_string(),
-            pipeline.scratch_dir.clone(),
-        )?;
-        let batches = requests.iter().filter_map(|request| request.batch.clone()).collect();
-        let schema = target.shape.schema.clone();
-        let staged = spawn_blocking(move || stage(writer, &schema, batches)).await;
-        let staged = staged.map_err(|_| IngestError::lost_task("writer"))??;
-        let rows = staged.rows();
-        Ok(Written { files: staged.upload(target.table.folder()).await?, rows })
-    }
-
     /// A commit that failed: what is known of it goes into the ledger.
     async fn failed(&self, group: &Group, requests: Vec<Waiting>, error: &IngestError) -> Step {
         let id = group.entered.upload.id;
@@ -254,34 +198,6 @@ impl GroupWriter {
             Err(error) => tracing::error!(upload.id = %id, %error, "could not write down that an upload failed"),
         }
     }
-
-    /// Remove what was written of a group that no ledger and no log knows of.
-    async fn remove(&self, group: &Group, target: &Target, files: &[String]) {
-        self.remove_original(group).await;
-        for file in files {
-            let Ok(path) = Path::parse(file) else { continue };
-            if let Err(error) = target.table.folder().store.delete(&path).await {
-                tracing::warn!(%error, file.path = %file, "a file that no commit names could not be removed");
-            }
-        }
-    }
-
-    async fn remove_original(&self, group: &Group) {
-        let path = &group.entered.upload.landed.raw_path;
-        let zone = self.road.pipeline.zones.get(ZoneName::Raw);
-        if let Err(error) = zone.store().delete(&Path::from(path.as_str())).await {
-            tracing::warn!(%error, file.path = %path, "an original that no upload has could not be removed");
-        }
-    }
-}
-
-fn stage(
-    mut writer: TableWriter,
-    schema: &SchemaRef,
-    batches: Vec<arrow::array::RecordBatch>,
-) -> Result<StagedFiles, TableError> {
-    writer.write(&concat_batches(schema, &batches)?)?;
-    writer.finish()
 }
 
 /// The requests without this one, which is answered.
