@@ -14,6 +14,7 @@ Delta commit a batch, not synced), SQLite and DuckDB (one synced transaction a b
 import argparse
 import json
 import multiprocessing
+import os
 import shutil
 import socket
 import sqlite3
@@ -148,6 +149,12 @@ def rows_in_table(url):
     return answer.json()["rows"][0]["n"]
 
 
+def computing_seconds(pid):
+    """What the process has computed so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def measure_sluice(options, folder):
     server = Server(options.binary, folder / "sluice", environment=dict(pair.split("=", 1) for pair in options.set))
     try:
@@ -155,7 +162,9 @@ def measure_sluice(options, folder):
         address = (where.hostname, where.port)
         Connection(*address).post(json.dumps(row(0)).encode())
         plan = {"clients": options.clients, "batch": options.batch, "seconds": options.seconds, "keys": options.keys}
+        before = computing_seconds(server.pid)
         full = drive(address, {**plan, "interval": None, "offset": 1})
+        computed = computing_seconds(server.pid) - before
         rate = SHARE * (options.rate or full["rate"])
         interval = options.clients * options.batch / rate
         paced = drive(address, {**plan, "interval": interval, "offset": 1 + options.clients})
@@ -168,6 +177,7 @@ def measure_sluice(options, folder):
     print_line("sluice, as fast as they go", "original, data, log, catalog synced", full)
     print_line(f"sluice at {rate:,.0f} rows/s", "original, data, log, catalog synced", paced)
     groups = next(line.split()[1] for line in metrics.splitlines() if line.startswith("data_lake_rows_group_rows_count"))
+    print(f"the server computed {1e6 * computed / full['rows']:.1f} µs a row, {computed / options.seconds:.2f} cores")
     print(f"{said:,} rows in the table, as the receipts say; {groups} commits", flush=True)
 
 

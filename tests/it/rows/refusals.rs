@@ -7,12 +7,12 @@ use sluice_tests::{TestLake, assert_problem};
 use super::{post, rows_path};
 
 #[rstest]
-#[case(&[], "{\"id\": 1}\n{\"id\": \"x\"}", 422, "type-mismatch", "row 2, line 2, column \"id\": \"x\"")]
+#[case(&[], "{\"id\": 1}\n{\"id\": \"x\"}", 422, "type-mismatch", "row 2, line 2, column \"id\"")]
 #[case(&[], "[{\"id\": 1},\n{\"id\": 2, \"it\": 3}]", 422, "unknown-column", "line 2")]
 #[case(&[], "[{\"id\": 1}, 7]", 400, "malformed-file", "element 2")]
 #[case(&[], "[{\"id\": 1}", 400, "malformed-file", "not closed")]
 #[case(&[], "{\"id\": 1}\n{\"id\": 1, \"id\": 2}", 400, "malformed-file", "twice")]
-#[case(&[], "", 400, "empty-body", "no bytes")]
+#[case(&[], "", 400, "empty-body", "is empty")]
 #[case(&[], " \n", 422, "empty-file", "")]
 #[case(&[], "[]", 422, "empty-file", "")]
 #[case(&[("content-type", "text/csv")], "id\n1\n", 415, "unsupported-media-type", "text/csv")]

@@ -13,5 +13,6 @@ mod hostile;
 mod lake;
 mod matrix;
 mod merges;
+mod offsets;
 mod rewrites;
 mod schemas;
