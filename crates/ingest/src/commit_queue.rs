@@ -90,8 +90,10 @@ impl CommitQueue {
     pub(crate) async fn create(&self, table: &Table, new: NewTable, ready: Ready) -> Result<Outcome, IngestError> {
         let (answer, mut given) = oneshot::channel();
         let id = ready.table;
-        let _turn = table.take_turn().await;
-        self.commit(table, id, Some(new), vec![Waiting { ready, answer }]).await;
+        let turn = table.take_turn().await;
+        let committed = self.commit(table, id, Some(new), vec![Waiting { ready, answer }]).await;
+        drop(turn);
+        self.write_down(id, committed).await;
         given.try_recv().unwrap_or_else(|_| Err(IngestError::lost_task("commit")))
     }
 
@@ -100,15 +102,23 @@ impl CommitQueue {
         let (answer, mut given) = oneshot::channel();
         let id = ready.table;
         self.lock().entry(id).or_default().push(Waiting { ready, answer });
-        let _turn = table.take_turn().await;
         loop {
+            let turn = table.take_turn().await;
+            let batch = self.take(id);
+            if batch.is_empty() {
+                // Whoever took it out answers.
+                drop(turn);
+                return given.await.unwrap_or_else(|_| Err(IngestError::lost_task("commit")));
+            }
+            let committed = self.commit(table, id, None, batch).await;
+            // The next commit goes on while this one is written down: its order is settled by the log.
+            drop(turn);
+            self.write_down(id, committed).await;
             match given.try_recv() {
                 Ok(outcome) => return outcome,
                 Err(oneshot::error::TryRecvError::Closed) => return Err(IngestError::lost_task("commit")),
                 Err(oneshot::error::TryRecvError::Empty) => {}
             }
-            let batch = self.take(id);
-            self.commit(table, id, None, batch).await;
         }
     }
 
@@ -141,15 +151,21 @@ impl CommitQueue {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Commit these uploads in one commit, and answer each of them.
-    async fn commit(&self, table: &Table, id: TableId, new: Option<NewTable>, batch: Vec<Waiting>) {
+    /// Commit these uploads in one commit; those that are not in it are answered.
+    async fn commit(
+        &self,
+        table: &Table,
+        id: TableId,
+        new: Option<NewTable>,
+        batch: Vec<Waiting>,
+    ) -> Option<(CommittedEntry, Vec<Waiting>)> {
         let mut batch = batch;
         if let Err(error) = self.tails.check(id, table).await {
             return fail_all(batch, &error);
         }
         let mut rounds = 0;
         while rounds < MAX_ROUNDS {
-            let Some(first) = batch.first() else { return };
+            let first = batch.first()?;
             let sequences = match self.begin(id, &batch).await {
                 Ok(Entered::All(sequences)) => sequences,
                 Ok(Entered::Stopped { upload, number, obstacle }) => {
@@ -178,7 +194,7 @@ impl CommitQueue {
                     {
                         return fail_all(batch, &error);
                     }
-                    return self.write_down(id, entry, batch).await;
+                    return Some((entry, batch));
                 }
                 Ok(CreateOutcome::Exists) | Err(TableError::Commit(CommitFailure::SchemaChanged { .. })) => {
                     return answer_all(batch, || Ok(Outcome::StartOver));
@@ -199,7 +215,7 @@ impl CommitQueue {
                 Err(error) => return fail_all(batch, &error.into()),
             }
         }
-        fail_all(batch, &TableError::Contended { attempts: MAX_ROUNDS }.into());
+        fail_all(batch, &TableError::Contended { attempts: MAX_ROUNDS }.into())
     }
 
     /// Enter that these are about to be committed, and those that are new.
@@ -249,7 +265,8 @@ impl CommitQueue {
     }
 
     /// Write into the ledger what the log says.
-    async fn write_down(&self, table: TableId, entry: CommittedEntry, batch: Vec<Waiting>) {
+    async fn write_down(&self, table: TableId, committed: Option<(CommittedEntry, Vec<Waiting>)>) {
+        let Some((entry, batch)) = committed else { return };
         let committed_at = Utc::now();
         let of = |waiting: &Waiting| {
             let rows = RowCounts::all_committed(waiting.ready.written.rows);
@@ -266,7 +283,7 @@ impl CommitQueue {
                     let _ = waiting.answer.send(Ok(Outcome::Committed(Box::new(entry))));
                 }
             }
-            Err(error) => fail_all(batch, &error.into()),
+            Err(error) => drop(fail_all::<()>(batch, &error.into())),
         }
     }
 }
@@ -304,20 +321,21 @@ fn without(
     outcome: impl Fn() -> Result<Outcome, IngestError>,
 ) -> Vec<Waiting> {
     let (out, others) = batch.into_iter().partition(|waiting| is_out(&waiting.ready));
-    answer_all(out, outcome);
+    answer_all::<()>(out, outcome);
     others
 }
 
-fn answer_all(batch: Vec<Waiting>, outcome: impl Fn() -> Result<Outcome, IngestError>) {
+fn answer_all<T>(batch: Vec<Waiting>, outcome: impl Fn() -> Result<Outcome, IngestError>) -> Option<T> {
     for waiting in batch {
         let _ = waiting.answer.send(outcome());
     }
+    None
 }
 
 /// Tell each upload of the failure of their commit.
-fn fail_all(batch: Vec<Waiting>, error: &IngestError) {
+fn fail_all<T>(batch: Vec<Waiting>, error: &IngestError) -> Option<T> {
     tracing::warn!(?error, uploads = batch.len(), "a commit failed");
-    answer_all(batch, || Err(copy_of(error)));
+    answer_all(batch, || Err(copy_of(error)))
 }
 
 /// The same failure for another upload; that the log does not hold the commit must not get lost.

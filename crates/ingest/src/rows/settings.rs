@@ -35,7 +35,7 @@ impl Default for RowsSettings {
     fn default() -> Self {
         Self {
             max_body_bytes: 1 << 20,
-            max_wait_ms: 5,
+            max_wait_ms: 10,
             max_requests: 1000,
             max_rows: 100_000,
             max_bytes: 8 << 20,
