@@ -245,7 +245,7 @@ def measure_duckdb(options, folder):
     import duckdb
 
     database = duckdb.connect(str(folder / "rows.duckdb"))
-    database.execute("CREATE TABLE events (id BIGINT, at TIMESTAMPTZ, device TEXT, value DOUBLE, ok BOOLEAN)")
+    database.execute('CREATE TABLE events (id BIGINT, "at" TIMESTAMPTZ, device TEXT, value DOUBLE, ok BOOLEAN)')
     local = threading.local()
 
     def append(rows):

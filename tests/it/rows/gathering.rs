@@ -142,6 +142,26 @@ async fn more_requests_than_are_taken_at_once_are_asked_to_come_again() {
 }
 
 #[tokio::test]
+async fn more_bytes_than_are_taken_at_once_are_asked_to_come_again() {
+    let lake = TestLake::builder()
+        .set(|settings| {
+            settings.ingest.rows.max_wait_ms = 500;
+            settings.ingest.rows.waiting_bytes = 10 << 10;
+        })
+        .open()
+        .await;
+    let body = |id: usize| json!({ "id": id, "text": "x".repeat(3000) }).to_string();
+    let answers = join_all((0..6).map(|id| post(&lake, "nyc.taps", body(id)))).await;
+    let taken = answers.iter().filter(|answer| answer.status == 201).count();
+    assert_eq!(taken, 3);
+    for answer in answers.iter().filter(|answer| answer.status != 201) {
+        sluice_tests::assert_problem(answer, 429, "too-many-requests");
+    }
+    post(&lake, "nyc.taps", body(7)).await.expect(201);
+    assert_eq!(lake.count("nyc.taps").await, 4);
+}
+
+#[tokio::test]
 async fn more_tables_than_are_gathered_for_are_asked_to_come_again() {
     let lake = TestLake::builder()
         .set(|settings| {

@@ -17,11 +17,20 @@ use tokio_util::task::TaskTracker;
 
 use super::{RowsSettings, error::RowsError, request::Waiting, write::GroupWriter};
 
+/// What one permit stands for: a semaphore counts no further than 32 bits.
+const UNIT_BYTES: usize = 1024;
+
+fn units(bytes: usize) -> usize {
+    bytes.div_ceil(UNIT_BYTES).min(Semaphore::MAX_PERMITS)
+}
+
 /// Gathers requests into groups and has them written.
 pub(crate) struct Gatherer {
     pub(super) writer: GroupWriter,
     settings: RowsSettings,
     places: Arc<Semaphore>,
+    /// Of the bytes that wait, a permit for each [`UNIT_BYTES`].
+    room: Arc<Semaphore>,
     queues: Mutex<HashMap<TableRef, mpsc::Sender<Waiting>>>,
     running: TaskTracker,
 }
@@ -29,7 +38,16 @@ pub(crate) struct Gatherer {
 impl Gatherer {
     pub(crate) fn new(writer: GroupWriter, settings: RowsSettings, running: TaskTracker) -> Self {
         let places = Arc::new(Semaphore::new(settings.waiting_requests));
-        Self { writer, settings, places, queues: Mutex::default(), running }
+        let room = Arc::new(Semaphore::new(units(settings.waiting_bytes)));
+        Self { writer, settings, places, room, queues: Mutex::default(), running }
+    }
+
+    /// Room for a body of this length.
+    pub(super) fn take_room(&self, bytes: usize) -> Result<OwnedSemaphorePermit, RowsError> {
+        let units = u32::try_from(units(bytes)).unwrap_or(u32::MAX);
+        let limit = self.settings.waiting_bytes;
+        let taken = Arc::clone(&self.room).try_acquire_many_owned(units);
+        taken.map_err(|_| RowsError::TooMany { what: "bytes of requests", limit })
     }
 
     /// A place among the requests that are under way.

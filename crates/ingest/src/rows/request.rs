@@ -89,6 +89,7 @@ pub(crate) struct Waiting {
 #[expect(dead_code, reason = "held, not read")]
 pub(super) struct Held {
     pub(super) place: OwnedSemaphorePermit,
+    pub(super) room: OwnedSemaphorePermit,
     pub(super) key: Option<Claim>,
     pub(super) channel: Option<Claim>,
 }

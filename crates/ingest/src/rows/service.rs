@@ -49,6 +49,7 @@ impl Ingest {
             None => None,
         };
         let sent = self.take(&request, body).await?;
+        let room = self.rows.take_room(sent.bytes.len())?;
         if let Some(key) = &request.key
             && let Some(receipt) = self.find_answered(key, &sent.sha256, request.channel.as_ref()).await?
         {
@@ -69,7 +70,7 @@ impl Ingest {
             principal: grant.principal().to_owned(),
             lines: lines(sent.format, &sent.bytes)?,
             batch: checked.batch,
-            held: Held { place, key, channel },
+            held: Held { place, room, key, channel },
             table: request.table,
             since,
             started_at,

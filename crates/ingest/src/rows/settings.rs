@@ -23,6 +23,8 @@ pub struct RowsSettings {
     pub groups_in_flight: usize,
     /// How many requests are under way in all; more are answered with 429.
     pub waiting_requests: usize,
+    /// How many bytes the bodies of these have in all, once they came in; more are answered with 429.
+    pub waiting_bytes: usize,
     /// How many tables are gathered for at a time; requests to others are answered with 429.
     pub tables: usize,
     /// For how long a key is remembered, in hours.
@@ -41,6 +43,7 @@ impl Default for RowsSettings {
             max_bytes: 8 << 20,
             groups_in_flight: 2,
             waiting_requests: 1024,
+            waiting_bytes: 128 << 20,
             tables: 256,
             key_hours: 24,
             channels_per_table: 10_000,
