@@ -256,8 +256,32 @@ fn schemas() -> Vec<Row> {
     ]
 }
 
+fn small_writes() -> Vec<Row> {
+    let row = |method: Method, call, status| Row {
+        bad: bad(method.clone(), "/api/v1/tables/nyc/flights/channels/a%20b", Content::Nothing, 400, "illegal-name"),
+        method,
+        path: "/api/v1/tables/{namespace}/{table}/channels/{channel}",
+        access: Access::Hidden(Action::Append),
+        call,
+        content: Content::Nothing,
+        status,
+    };
+    let rows = "/api/v1/tables/nyc/flights/rows";
+    vec![
+        Row {
+            path: "/api/v1/tables/{namespace}/{table}/rows",
+            content: Content::Json(r#"[{"id": 3}]"#),
+            bad: bad(Method::POST, rows, Content::Json(r#"[{"id": "x"}]"#), 422, "type-mismatch"),
+            ..row(Method::POST, rows, 201)
+        },
+        row(Method::PUT, "/api/v1/tables/nyc/flights/channels/new", 200),
+        row(Method::GET, "/api/v1/tables/nyc/flights/channels/open", 200),
+        row(Method::DELETE, "/api/v1/tables/nyc/flights/channels/doomed", 204),
+    ]
+}
+
 fn rows() -> Vec<Row> {
-    reads().into_iter().chain(writes()).chain(schemas()).collect()
+    reads().into_iter().chain(writes()).chain(schemas()).chain(small_writes()).collect()
 }
 
 /// A lake with keys, and tables to read, to delete and to restore in `nyc`.
@@ -277,6 +301,10 @@ impl Covered {
             let path = format!("/api/v1/tables/nyc/{table}/uploads");
             let call = with(lake.call(Method::POST, &path), Content::Csv("id\n1\n2,3\n"));
             upload_id = call.key("owner").send().await.expect(201)["upload_id"].as_str().unwrap().to_owned();
+        }
+        for channel in ["open", "doomed"] {
+            let path = format!("/api/v1/tables/nyc/flights/channels/{channel}");
+            lake.call(Method::PUT, &path).key("owner").send().await.expect_status(200);
         }
         let delete = lake.call(Method::DELETE, "/api/v1/tables/nyc/gone").key("owner");
         delete.send().await.expect_status(204);

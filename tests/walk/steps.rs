@@ -119,7 +119,7 @@ impl Walk {
             counts: None,
         };
         let transaction = Transaction { app_id: format!("walk-{}", self.process), sequence: self.sequence };
-        Commit { files, transaction, uploads: vec![part], tags: BTreeMap::new() }
+        Commit { files, transaction, offsets: Vec::new(), uploads: vec![part], tags: BTreeMap::new() }
     }
 
     async fn append(&mut self) -> Result<Value, TableError> {

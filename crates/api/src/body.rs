@@ -55,6 +55,18 @@ impl UploadBody {
         }
     }
 
+    /// The body of a request with a few rows: never a form, never compressed.
+    pub(crate) fn of_rows(request: Request) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        let media_type = header_text(&parts.headers, header::CONTENT_TYPE)?;
+        let encoding = header_text(&parts.headers, header::CONTENT_ENCODING)?;
+        if let Some(encoding) = encoding.filter(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
+            let detail = format!("rows are not taken with Content-Encoding {encoding:?}; compressed files are uploads");
+            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-encoding", detail));
+        }
+        Ok(Self { media_type, file_name: None, encoding: None, bytes: pieces(body).boxed() })
+    }
+
     async fn from_form(body: Body, boundary: String, encoding: Option<String>) -> Result<Self, Problem> {
         if encoding.is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
             let detail = "a form cannot be compressed as a whole; compress the file and name it .gz or .zst";

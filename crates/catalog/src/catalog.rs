@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use sluice_domain::UploadEntry;
 
 use crate::{
-    CatalogError, Contracts, Inventory, Replays, Schemas, Tables, Uploads,
+    CatalogError, Channels, Contracts, Inventory, Replays, RowGroups, Schemas, Tables, Uploads,
     backends::{self, Backend},
     nodes::{self, Node},
 };
@@ -51,6 +51,16 @@ impl Catalog {
     /// The ledger of uploads.
     pub fn uploads(&self) -> &dyn Uploads {
         self.backend.uploads()
+    }
+
+    /// The ledger of the requests whose rows uploads gather.
+    pub fn row_groups(&self) -> &dyn RowGroups {
+        self.backend.row_groups()
+    }
+
+    /// The channels of tables.
+    pub fn channels(&self) -> &dyn Channels {
+        self.backend.channels()
     }
 
     /// What the tables' folders should hold.

@@ -10,11 +10,13 @@ mod catalog;
 mod error;
 mod nodes;
 
+mod channels;
 mod contracts;
 mod inventory;
 mod namespaces;
 mod plain_commits;
 mod replays;
+mod row_groups;
 mod schemas;
 mod sequences;
 mod tables;
@@ -25,12 +27,14 @@ mod columns;
 mod rows;
 
 pub use catalog::Catalog;
+pub use channels::Channels;
 pub use contracts::Contracts;
 pub use error::CatalogError;
 pub use inventory::Inventory;
 pub use namespaces::Namespaces;
 pub use plain_commits::{PlainCommit, PlainCommits};
 pub use replays::Replays;
+pub use row_groups::{Entered, KnownRequest, NewGroup, Obstacle, RowGroups, RowRequest};
 pub use schemas::{NewSchemaVersion, Schemas};
 pub use sequences::{CommitTry, Sequences};
 pub use tables::{NewTable, TableChange, Tables};

@@ -4,8 +4,8 @@
 
 use serde::{Deserialize, de::IntoDeserializer, de::value::Error as ValueError};
 use sluice_domain::{
-    FileRecord, IdempotencyKey, Landed, LogRecord, Namespace, SchemaVersion, TableEntry, TableFormat, TableId, Terms,
-    UploadEntry, UploadId,
+    Channel, ChannelId, FileRecord, IdempotencyKey, Landed, LogRecord, Namespace, SchemaVersion, TableEntry,
+    TableFormat, TableId, Terms, UploadEntry, UploadId,
 };
 use sqlx::FromRow;
 
@@ -156,6 +156,39 @@ impl TryFrom<UploadRow> for UploadEntry {
             rows: row.row_counts.map(|counts| read_json("upload's row counts", &counts)).transpose()?,
             committed_at: row.committed_at.map(|at| read("upload commit time", &at)).transpose()?,
             failure: row.failure.map(|failure| read_json("upload's failure", &failure)).transpose()?,
+        })
+    }
+}
+
+#[derive(FromRow)]
+pub(crate) struct RequestRow {
+    pub(crate) upload_id: String,
+    pub(crate) body_sha256: String,
+    pub(crate) channel_id: Option<String>,
+    pub(crate) channel_offset: Option<i64>,
+    pub(crate) row_count: i64,
+}
+
+#[derive(FromRow)]
+pub(crate) struct ChannelRow {
+    id: String,
+    table_name: String,
+    name: String,
+    epoch: i64,
+    principal: String,
+    opened_at: String,
+}
+
+impl TryFrom<ChannelRow> for Channel {
+    type Error = CatalogError;
+    fn try_from(row: ChannelRow) -> Result<Self, CatalogError> {
+        Ok(Self {
+            id: ChannelId(read("channel's id", &row.id)?),
+            table: read("channel's table", &row.table_name)?,
+            name: read("channel's name", &row.name)?,
+            epoch: row.epoch,
+            principal: row.principal,
+            opened_at: read("channel's opening time", &row.opened_at)?,
         })
     }
 }

@@ -8,6 +8,7 @@ mod error;
 mod names;
 
 mod access;
+mod channel;
 mod column_change;
 mod contract;
 mod format;
@@ -22,6 +23,7 @@ mod upload;
 mod write;
 
 pub use access::{AccessError, Action, Caller, Grant, Resource};
+pub use channel::{Channel, ChannelId, ChannelName, ChannelNameError, ChannelOffset};
 pub use column_change::{ChangeKind, ColumnChange, column_changes};
 pub use contract::{ChangePolicy, Contract, ContractError, RowCheck, RowRule, RuleAction, RuleValue, Terms};
 pub use error::{CircuitOpen, ErrorKind, Failure};

@@ -10,7 +10,8 @@ use std::{
 
 use chrono::Utc;
 use sluice_catalog::{
-    Catalog, CatalogError, CommitTry, CommittedUpload, CommittedUploads, NewSchemaVersion, NewUpload,
+    Catalog, CatalogError, CommitTry, CommittedUpload, CommittedUploads, Entered, NewGroup, NewSchemaVersion,
+    NewUpload, Obstacle,
 };
 use sluice_domain::{LogRecord, RowCounts, StoredFailure, TableId, UploadEntry};
 use sluice_table::{
@@ -43,6 +44,20 @@ pub(crate) enum Outcome {
     Committed(Box<UploadEntry>),
     /// Its files do not fit the table any more, or the table is gone.
     StartOver,
+    /// A request of this group cannot go on; nothing of the group was entered.
+    Stopped {
+        /// The request's place in the group.
+        number: usize,
+        /// What is in its way.
+        obstacle: Obstacle,
+    },
+    /// The log has a channel there already, or further.
+    Behind {
+        /// The channel, as the log names it.
+        app_id: String,
+        /// How far the log has it.
+        newest: i64,
+    },
 }
 
 /// An upload whose files wait for their commit.
@@ -53,6 +68,10 @@ pub(crate) struct Ready {
     pub(crate) upload: UploadEntry,
     pub(crate) shape: Shape,
     pub(crate) written: Written,
+    /// Where it gets channels to.
+    pub(crate) offsets: Vec<Transaction>,
+    /// What is entered with the commit, where the ledger does not have the upload yet.
+    pub(crate) group: Option<NewGroup>,
 }
 
 struct Waiting {
@@ -77,8 +96,10 @@ impl CommitQueue {
     pub(crate) async fn create(&self, table: &Table, new: NewTable, ready: Ready) -> Result<Outcome, IngestError> {
         let (answer, mut given) = oneshot::channel();
         let id = ready.table;
-        let _turn = table.take_turn().await;
-        self.commit(table, id, Some(new), vec![Waiting { ready, answer }]).await;
+        let turn = table.take_turn().await;
+        let committed = self.commit(table, id, Some(new), vec![Waiting { ready, answer }]).await;
+        drop(turn);
+        self.write_down(id, committed).await;
         given.try_recv().unwrap_or_else(|_| Err(IngestError::lost_task("commit")))
     }
 
@@ -87,15 +108,23 @@ impl CommitQueue {
         let (answer, mut given) = oneshot::channel();
         let id = ready.table;
         self.lock().entry(id).or_default().push(Waiting { ready, answer });
-        let _turn = table.take_turn().await;
         loop {
+            let turn = table.take_turn().await;
+            let batch = self.take(id);
+            if batch.is_empty() {
+                // Whoever took it out answers.
+                drop(turn);
+                return given.await.unwrap_or_else(|_| Err(IngestError::lost_task("commit")));
+            }
+            let committed = self.commit(table, id, None, batch).await;
+            // The next commit goes on while this one is written down: its order is settled by the log.
+            drop(turn);
+            self.write_down(id, committed).await;
             match given.try_recv() {
                 Ok(outcome) => return outcome,
                 Err(oneshot::error::TryRecvError::Closed) => return Err(IngestError::lost_task("commit")),
                 Err(oneshot::error::TryRecvError::Empty) => {}
             }
-            let batch = self.take(id);
-            self.commit(table, id, None, batch).await;
         }
     }
 
@@ -128,21 +157,31 @@ impl CommitQueue {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Commit these uploads in one commit, and answer each of them.
-    async fn commit(&self, table: &Table, id: TableId, new: Option<NewTable>, batch: Vec<Waiting>) {
+    /// Commit these uploads in one commit; those that are not in it are answered.
+    async fn commit(
+        &self,
+        table: &Table,
+        id: TableId,
+        new: Option<NewTable>,
+        batch: Vec<Waiting>,
+    ) -> Option<(CommittedEntry, Vec<Waiting>)> {
         let mut batch = batch;
         if let Err(error) = self.tails.check(id, table).await {
             return fail_all(batch, &error);
         }
-        for _ in 0..MAX_ROUNDS {
-            let Some(first) = batch.first() else { return };
-            let tries: Vec<CommitTry> = batch.iter().map(|waiting| waiting.ready.as_try()).collect();
-            let sequences = match self.catalog.uploads().begin_commits(id, &tries).await {
-                Ok(sequences) => sequences,
+        let mut rounds = 0;
+        while rounds < MAX_ROUNDS {
+            let first = batch.first()?;
+            let sequences = match self.begin(id, &batch).await {
+                Ok(Entered::All(sequences)) => sequences,
+                Ok(Entered::Stopped { upload, number, obstacle }) => {
+                    let stopped = || Ok(Outcome::Stopped { number, obstacle });
+                    batch = without(batch, |ready| ready.upload.id == upload, stopped);
+                    continue;
+                }
                 Err(CatalogError::WrongState { upload, state }) => {
-                    let (out, others) = batch.into_iter().partition(|waiting| waiting.ready.upload.id == upload);
-                    answer_all(out, || Err(CatalogError::WrongState { upload, state }.into()));
-                    batch = others;
+                    let wrong = || Err(CatalogError::WrongState { upload, state }.into());
+                    batch = without(batch, |ready| ready.upload.id == upload, wrong);
                     continue;
                 }
                 Err(CatalogError::TableNotFound { .. }) => return answer_all(batch, || Ok(Outcome::StartOver)),
@@ -161,12 +200,19 @@ impl CommitQueue {
                     {
                         return fail_all(batch, &error);
                     }
-                    return self.write_down(id, entry, batch).await;
+                    return Some((entry, batch));
                 }
                 Ok(CreateOutcome::Exists) | Err(TableError::Commit(CommitFailure::SchemaChanged { .. })) => {
                     return answer_all(batch, || Ok(Outcome::StartOver));
                 }
+                Err(TableError::Commit(CommitFailure::OffsetTaken { app_id, newest })) => {
+                    let behind = || Ok(Outcome::Behind { app_id: app_id.clone(), newest });
+                    batch = without(batch, |ready| ready.is_of(&app_id), behind);
+                    batch.iter_mut().for_each(|waiting| waiting.ready.group = None);
+                }
                 Err(TableError::SequenceTaken { newest }) => {
+                    rounds += 1;
+                    batch.iter_mut().for_each(|waiting| waiting.ready.group = None);
                     tracing::warn!(table.id = %id, newest, "the log is ahead of the catalog");
                     if let Err(error) = self.catalog.uploads().skip_sequences(id, newest).await {
                         return fail_all(batch, &error.into());
@@ -175,7 +221,17 @@ impl CommitQueue {
                 Err(error) => return fail_all(batch, &error.into()),
             }
         }
-        fail_all(batch, &TableError::Contended { attempts: MAX_ROUNDS }.into());
+        fail_all(batch, &TableError::Contended { attempts: MAX_ROUNDS }.into())
+    }
+
+    /// Enter that these are about to be committed, and those that are new.
+    async fn begin(&self, table: TableId, batch: &[Waiting]) -> Result<Entered<Vec<i64>>, CatalogError> {
+        let tries: Vec<CommitTry> = batch.iter().map(|waiting| waiting.ready.as_try()).collect();
+        let groups: Vec<&NewGroup> = batch.iter().filter_map(|waiting| waiting.ready.group.as_ref()).collect();
+        if groups.is_empty() {
+            return self.catalog.uploads().begin_commits(table, &tries).await.map(Entered::All);
+        }
+        self.catalog.row_groups().begin_groups(table, &tries, &groups).await
     }
 
     fn commit_of(&self, batch: &[Waiting], sequence: i64) -> Commit {
@@ -183,6 +239,7 @@ impl CommitQueue {
             files: batch.iter().flat_map(|waiting| waiting.ready.written.files.iter().cloned()).collect(),
             uploads: batch.iter().map(|waiting| waiting.ready.as_part()).collect(),
             transaction: Transaction { app_id: self.catalog.writer().to_owned(), sequence },
+            offsets: batch.iter().flat_map(|waiting| waiting.ready.offsets.iter().cloned()).collect(),
             tags: BTreeMap::new(),
         }
     }
@@ -214,7 +271,8 @@ impl CommitQueue {
     }
 
     /// Write into the ledger what the log says.
-    async fn write_down(&self, table: TableId, entry: CommittedEntry, batch: Vec<Waiting>) {
+    async fn write_down(&self, table: TableId, committed: Option<(CommittedEntry, Vec<Waiting>)>) {
+        let Some((entry, batch)) = committed else { return };
         let committed_at = Utc::now();
         let of = |waiting: &Waiting| {
             let rows = waiting.ready.written.prepared.rows;
@@ -232,7 +290,7 @@ impl CommitQueue {
                     let _ = waiting.answer.send(Ok(Outcome::Committed(Box::new(entry))));
                 }
             }
-            Err(error) => fail_all(batch, &error.into()),
+            Err(error) => drop(fail_all::<()>(batch, &error.into())),
         }
     }
 }
@@ -253,6 +311,10 @@ impl Ready {
         quarantine::upload_of(&UploadEntry { prepared, ..self.upload.clone() })
     }
 
+    fn is_of(&self, app_id: &str) -> bool {
+        self.offsets.iter().any(|offset| offset.app_id == app_id)
+    }
+
     fn as_part(&self) -> UploadPart {
         let counts = self.written.prepared.rows;
         let rows = counts.committed;
@@ -266,16 +328,28 @@ impl Ready {
     }
 }
 
-fn answer_all(batch: Vec<Waiting>, outcome: impl Fn() -> Result<Outcome, IngestError>) {
+/// The batch without those of a kind, which are answered.
+fn without(
+    batch: Vec<Waiting>,
+    is_out: impl Fn(&Ready) -> bool,
+    outcome: impl Fn() -> Result<Outcome, IngestError>,
+) -> Vec<Waiting> {
+    let (out, others) = batch.into_iter().partition(|waiting| is_out(&waiting.ready));
+    answer_all::<()>(out, outcome);
+    others
+}
+
+fn answer_all<T>(batch: Vec<Waiting>, outcome: impl Fn() -> Result<Outcome, IngestError>) -> Option<T> {
     for waiting in batch {
         let _ = waiting.answer.send(outcome());
     }
+    None
 }
 
 /// Tell each upload of the failure of their commit.
-fn fail_all(batch: Vec<Waiting>, error: &IngestError) {
+fn fail_all<T>(batch: Vec<Waiting>, error: &IngestError) -> Option<T> {
     tracing::warn!(?error, uploads = batch.len(), "a commit failed");
-    answer_all(batch, || Err(copy_of(error)));
+    answer_all(batch, || Err(copy_of(error)))
 }
 
 /// The same failure for another upload; that the log does not hold the commit must not get lost.

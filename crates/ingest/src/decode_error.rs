@@ -97,6 +97,11 @@ pub enum DecodeError {
 }
 
 impl DecodeError {
+    /// Whether it says that rows do not fit the columns of a table, which other columns may take.
+    pub(crate) fn is_misfit(&self) -> bool {
+        matches!(self, Self::Mismatch { .. } | Self::UnknownColumn { .. })
+    }
+
     /// A file that breaks the rules of its format, at no line in particular.
     pub(crate) fn malformed(format: Format, reason: impl Into<String>) -> Self {
         Self::Malformed { format, line: None, column: None, reason: reason.into() }

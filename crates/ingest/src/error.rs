@@ -106,6 +106,7 @@ impl IngestError {
         match self {
             Self::Decode(source) => !matches!(source, DecodeError::Read(_) | DecodeError::Stopped),
             Self::Table(TableError::Commit(CommitFailure::AppendOnly)) => true,
+            Self::Table(TableError::Commit(CommitFailure::OffsetTaken { .. })) => true,
             Self::Table(source) => source.kind() == ErrorKind::Invalid,
             Self::OtherLayout { .. } | Self::Mode(_) => true,
             _ => false,

@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use chrono::Utc;
 use futures::{StreamExt as _, stream::BoxStream};
 use object_store::path::Path;
@@ -116,6 +116,11 @@ impl<'a> Intake<'a> {
         }
     }
 
+    /// The same, for bodies that are no longer than this.
+    pub(crate) fn limited_to(self, limit_bytes: u64) -> Self {
+        Self { limit_bytes: self.limit_bytes.min(limit_bytes), ..self }
+    }
+
     async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
         let piece = tokio::time::timeout(self.idle, self.body.next()).await;
         let Some(piece) = piece.map_err(|_| BodyError::TooSlow { seconds: self.idle.as_secs() })? else {
@@ -141,6 +146,18 @@ impl<'a> Intake<'a> {
     pub(crate) async fn digest(mut self) -> Result<Digest, BodyError> {
         while self.next().await?.is_some() {}
         Ok(self.finish())
+    }
+
+    /// Take the body into memory, which the limit bounds; gives its bytes and their SHA-256.
+    pub(crate) async fn collect(mut self) -> Result<(Bytes, String), BodyError> {
+        let first = self.next().await?.unwrap_or_default();
+        let Some(second) = self.next().await? else { return Ok((first, self.finish().sha256)) };
+        let mut bytes = BytesMut::from(first);
+        bytes.extend_from_slice(&second);
+        while let Some(piece) = self.next().await? {
+            bytes.extend_from_slice(&piece);
+        }
+        Ok((bytes.freeze(), self.finish().sha256))
     }
 
     /// Take the body into an object of the zone.

@@ -97,10 +97,7 @@ impl Pipeline {
         if schema.fields().is_empty() || rows == 0 && entry.options.format != Format::Parquet {
             return Err(first_bad.unwrap_or(DecodeError::Empty).into());
         }
-        sluice_table::columns_of(&schema, &[]).map_err(|error| {
-            let reason = error.source().map_or_else(|| error.to_string(), ToString::to_string);
-            DecodeError::malformed(entry.options.format, format!("its columns cannot be those of a table: {reason}"))
-        })?;
+        check_columns(entry.options.format, &schema)?;
         laid_out(&schema, &entry.options)
     }
 
@@ -196,6 +193,14 @@ impl Pipeline {
             Ok(sink.bad_rows)
         })
     }
+}
+
+/// Check that a table can have these columns.
+pub(crate) fn check_columns(format: Format, schema: &SchemaRef) -> Result<(), DecodeError> {
+    sluice_table::columns_of(schema, &[]).map(drop).map_err(|error| {
+        let reason = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+        DecodeError::malformed(format, format!("its columns cannot be those of a table: {reason}"))
+    })
 }
 
 /// Hands good rows to the writer, and keeps bad ones.

@@ -7,10 +7,12 @@ use std::{sync::Arc, time::Duration};
 use chrono::Utc;
 use sluice_catalog::{Catalog, CatalogError, CommittedUpload, CommittedUploads, NewUpload};
 use sluice_domain::{
-    Grant, LogRecord, Receipt, StoredFailure, TableEntry, TableFormat, TableRef, TableState, UploadEntry, UploadId,
-    UploadState, WriteMode, ZoneName,
+    ChannelId, Grant, LogRecord, Receipt, StoredFailure, TableEntry, TableFormat, TableRef, TableState, UploadEntry,
+    UploadId, UploadState, WriteMode, ZoneName,
 };
-use sluice_table::{CommittedEntry, Merge, NewTable, Operation, Overwrite, Scope, Shelf, Table, TableError};
+use sluice_table::{
+    CommitFailure, CommittedEntry, Merge, NewTable, Operation, Overwrite, Scope, Shelf, Table, TableError, Transaction,
+};
 
 use crate::{
     IngestError, IngestMetrics, TailCheck, UploadFailure, UploadRequest,
@@ -44,6 +46,14 @@ pub(crate) struct Target {
     pub(crate) shape: Shape,
     /// Whether the table has a version already.
     exists: bool,
+}
+
+impl Target {
+    /// Whether rows go into its files as they are, neither sorted nor with columns that are computed.
+    pub(crate) fn takes_rows_as_they_are(&self) -> bool {
+        let layout = &self.shape.layout;
+        self.entry.format == TableFormat::Delta && layout.derived.is_empty() && layout.sort_by.is_empty()
+    }
 }
 
 impl Road {
@@ -97,7 +107,12 @@ impl Road {
         Err(UploadFailure { upload_id: Some(id), error })
     }
 
-    async fn write_down(&self, id: UploadId, asked_again: bool, error: &IngestError) -> Result<(), IngestError> {
+    pub(crate) async fn write_down(
+        &self,
+        id: UploadId,
+        asked_again: bool,
+        error: &IngestError,
+    ) -> Result<(), IngestError> {
         // Of one in the midst of its commit nobody can say that it failed, unless the log said so.
         let absent =
             matches!(error, IngestError::Table(TableError::Contended { .. } | TableError::SequenceTaken { .. }));
@@ -130,6 +145,11 @@ impl Road {
                 }
                 // Another upload made the table first, or it was changed or deleted meanwhile.
                 Outcome::StartOver => {}
+                // Only groups are stopped, before they are entered; this one was.
+                Outcome::Stopped { .. } => return Err(IngestError::lost_task("commit")),
+                Outcome::Behind { app_id, newest } => {
+                    return Err(TableError::from(CommitFailure::OffsetTaken { app_id, newest }).into());
+                }
             }
         }
         Err(TableError::Contended { attempts: MAX_ROUNDS }.into())
@@ -168,6 +188,33 @@ impl Road {
         }
     }
 
+    /// The table of this name as it is; none if it has no version yet.
+    pub(crate) async fn find_table(&self, name: &TableRef) -> Result<Option<Target>, IngestError> {
+        let entry = match self.catalog.tables().find(name).await {
+            Ok(entry) => entry,
+            Err(CatalogError::TableNotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let table = self.shelf.get(&entry);
+        let shape = match entry.format {
+            TableFormat::Delta => self.existing_shape(&table).await?,
+            TableFormat::Parquet => self.plain_shape(&entry).await?,
+        };
+        Ok(shape.map(|shape| Target { entry, table, shape, exists: true }))
+    }
+
+    /// Tell of a group of requests that is committed.
+    pub(crate) fn committed_group(&self, entry: &UploadEntry, requests: usize) {
+        let Some(receipt) = self.receipt(entry) else { return };
+        let taken = Duration::from_millis(receipt.duration_ms);
+        self.metrics.committed(&receipt.table, receipt.format, receipt.landed.size_bytes, taken);
+        self.metrics.committed_group(requests, receipt.rows.committed);
+        tracing::debug!(
+            upload.id = %entry.id, table.name = %entry.table, table.version = receipt.version, requests,
+            rows = receipt.rows.committed, duration_ms = receipt.duration_ms, "committed a group of requests"
+        );
+    }
+
     async fn find_existing(&self, upload: &UploadEntry, entry: TableEntry) -> Result<Option<Target>, IngestError> {
         check_format(&upload.options, entry.format)?;
         let table = self.shelf.get(&entry);
@@ -201,7 +248,17 @@ impl Road {
     async fn write(&self, entry: &UploadEntry, target: &Target) -> Result<Outcome, IngestError> {
         let is_reserved = target.entry.state == TableState::Reserved;
         let (table, shape, upload) = (target.entry.id, target.shape.clone(), entry.clone());
-        let mut ready = Ready { table, is_reserved, upload, shape: shape.clone(), written: Written::default() };
+        let offsets = self.catalog.row_groups().offsets(entry.id).await?;
+        let of_channel = |(channel, sequence): (ChannelId, i64)| Transaction { app_id: channel.app_id(), sequence };
+        let mut ready = Ready {
+            table,
+            is_reserved,
+            upload,
+            shape: shape.clone(),
+            written: Written::default(),
+            offsets: offsets.into_iter().map(of_channel).collect(),
+            group: None,
+        };
         if target.exists && entry.options.write.reads_table() {
             let _place = self.pipeline.merges.acquire().await;
             let (source, prepared) = self.pipeline.stage_merge(entry, &shape).await?;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sluice_domain::TableName;
 use sluice_table::WriterSettings;
 
-use crate::{DecodeLimits, Isolation, UpkeepSettings, WorkerSettings};
+use crate::{DecodeLimits, Isolation, RowsSettings, UpkeepSettings, WorkerSettings};
 
 /// Limits and folders of ingestion.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -33,6 +33,8 @@ pub struct IngestSettings {
     pub scratch_dir: Option<PathBuf>,
     /// How tables are looked after.
     pub upkeep: UpkeepSettings,
+    /// Small writes.
+    pub rows: RowsSettings,
     /// What is accepted inside a file.
     pub decode: DecodeLimits,
     /// Where files are decoded: `process`, binary formats in processes of their own, or `none`.
@@ -94,6 +96,7 @@ impl Default for IngestSettings {
             retry_seconds: 30,
             scratch_dir: None,
             upkeep: UpkeepSettings::default(),
+            rows: RowsSettings::default(),
             decode: DecodeLimits::default(),
             isolation: Isolation::default(),
             worker: WorkerSettings::default(),

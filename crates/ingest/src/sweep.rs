@@ -53,6 +53,7 @@ impl Ingest {
     /// The catalog's.
     pub async fn resume(&self) -> Result<usize, IngestError> {
         self.running.spawn(self.clone().check_tables());
+        tokio::spawn(self.clone().forget_requests(self.stopping.clone()));
         let unfinished = self.unfinished().await?;
         let count = unfinished.len();
         let ingest = self.clone();
@@ -161,7 +162,7 @@ impl Ingest {
         }
     }
 
-    async fn finish_unclaimed(&self, id: UploadId) -> Result<(), IngestError> {
+    pub(crate) async fn finish_unclaimed(&self, id: UploadId) -> Result<(), IngestError> {
         let Some(_claim) = self.in_flight.claim(Subject::Upload(id)) else { return Ok(()) };
         let entry = self.road.catalog.uploads().find(id).await?;
         if !matches!(entry.state, UploadState::Landed | UploadState::Committing) || self.road.catalog.is_foreign(&entry)

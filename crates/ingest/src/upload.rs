@@ -23,6 +23,7 @@ use crate::{
     pipeline::Pipeline,
     plain::PlainTables,
     road::Road,
+    rows::{Gatherer, GroupWriter},
     upkeep::{Bell, Upkeep},
 };
 
@@ -57,6 +58,7 @@ pub enum Outcome {
 pub struct Ingest {
     pub(crate) road: Arc<Road>,
     pub(crate) in_flight: InFlight,
+    pub(crate) rows: Arc<Gatherer>,
     places: Arc<Semaphore>,
     pub(crate) running: TaskTracker,
     pub(crate) stopping: CancellationToken,
@@ -98,8 +100,10 @@ impl Ingest {
         let plain = PlainTables::new(catalog.clone());
         let road = Arc::new(Road { pipeline, catalog, shelf, metrics, queue, tails, plain });
         let (in_flight, running, stopping) = (InFlight::default(), TaskTracker::new(), CancellationToken::new());
+        let writer = GroupWriter::new(Arc::clone(&road), in_flight.clone());
+        let rows = Arc::new(Gatherer::new(writer, road.pipeline.settings.rows.clone(), running.clone()));
         tokio::spawn(upkeep.run(wanted, CancellationToken::clone(&stopping)));
-        Ok(Self { road, in_flight, places, running, stopping })
+        Ok(Self { road, in_flight, rows, places, running, stopping })
     }
 
     /// Take a body, keep it in the raw zone, and add its rows to the table.

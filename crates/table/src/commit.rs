@@ -32,6 +32,8 @@ pub struct Commit {
     pub files: Vec<DataFile>,
     /// What makes it happen once.
     pub transaction: Transaction,
+    /// The places that others' streams of rows get to with it; each must be ahead of where the log has its stream.
+    pub offsets: Vec<Transaction>,
     /// The uploads whose rows the files hold. They tell a commit that took from a foreign one in its place, as the
     /// log has it after its writer lost the newest of its own records.
     pub uploads: Vec<UploadPart>,
@@ -117,8 +119,8 @@ impl Table {
     ///
     /// # Errors
     /// [`TableError::NotCreated`], [`TableError::SequenceTaken`], [`TableError::Contended`],
-    /// [`CommitFailure::SchemaChanged`], [`CommitFailure::Unresolved`], or the store's; none of them after a commit
-    /// that is known to have taken.
+    /// [`CommitFailure::SchemaChanged`], [`CommitFailure::OffsetTaken`], [`CommitFailure::Unresolved`], or the store's;
+    /// none of them after a commit that is known to have taken.
     pub async fn append(&self, commit: &Commit) -> Result<CommittedEntry, TableError> {
         self.commit_once(&Change::append(commit.files.clone()), &commit.provenance()).await
     }
@@ -131,6 +133,23 @@ impl Table {
             }
             outcome => outcome,
         }
+    }
+
+    /// How far the log has a stream of rows; none if it has nothing of it.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn last_offset(&self, app_id: &str) -> Result<Option<i64>, TableError> {
+        self.newest_sequence(app_id).await
+    }
+
+    /// How far this process has seen the log to have a stream of rows; none where it has not looked yet. The log may
+    /// have it further.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn known_offset(&self, app_id: &str) -> Result<Option<i64>, TableError> {
+        self.known_sequence(app_id).await
     }
 
     /// The entry of a writer that holds this upload, if the log has it at this sequence or a later one.
@@ -185,6 +204,7 @@ impl Commit {
     fn provenance(&self) -> Provenance {
         Provenance {
             transaction: Some(self.transaction.clone()),
+            offsets: self.offsets.clone(),
             uploads: self.uploads.clone(),
             tags: self.tags.clone(),
             epoch: None,

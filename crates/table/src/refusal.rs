@@ -119,6 +119,14 @@ pub enum CommitFailure {
         /// What does not fit.
         reason: String,
     },
+    /// The log has this stream of rows there or further already: its rows are in the table.
+    #[error("the table's log has rows of {app_id} up to {newest} already")]
+    OffsetTaken {
+        /// The stream.
+        app_id: String,
+        /// How far the log has it.
+        newest: i64,
+    },
     /// Rows changed that the operation had read: begin it anew.
     #[error("version {version} changed what the operation had read")]
     RowsChanged {
@@ -154,6 +162,7 @@ impl CommitFailure {
     pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::SchemaChanged { .. } => "schema-changed",
+            Self::OffsetTaken { .. } => "offset-taken",
             Self::RowsChanged { .. } => "rows-changed",
             Self::FileNotLive { .. } => "file-not-live",
             Self::Fenced { .. } => "fenced",

@@ -4,6 +4,7 @@ mod namespaces;
 mod operations;
 mod quarantine;
 mod queries;
+mod rows;
 mod schemas;
 mod tables;
 mod uploads;
@@ -37,6 +38,8 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(uploads::get_upload_content))
         .routes(routes!(quarantine::list_quarantine, quarantine::purge_quarantine))
         .routes(routes!(quarantine::replay_quarantine))
+        .routes(routes!(rows::append_rows))
+        .routes(routes!(rows::open_channel, rows::get_channel, rows::drop_channel))
         .routes(routes!(queries::run_query))
         .routes(routes!(operations::check_health))
         .routes(routes!(operations::check_readiness))

@@ -27,7 +27,7 @@ use crate::{
 /// The header that makes an upload repeatable.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// The header that marks the receipt of an earlier request.
-const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 /// The header that asks for an answer before the commit, and the one that grants it.
 const PREFER: &str = "prefer";
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
@@ -107,7 +107,7 @@ fn respond_async(headers: &HeaderMap) -> bool {
     values.flat_map(|value| value.split(',')).any(|preference| preference.trim().eq_ignore_ascii_case(RESPOND_ASYNC))
 }
 
-fn idempotency_key(headers: &HeaderMap, scope: String) -> Result<Option<IdempotencyKey>, Problem> {
+pub(super) fn idempotency_key(headers: &HeaderMap, scope: String) -> Result<Option<IdempotencyKey>, Problem> {
     let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
     let key = value
         .to_str()

@@ -3,6 +3,7 @@
 mod layout;
 mod quarantine;
 mod query;
+mod rows;
 mod schema;
 mod table;
 mod upload;
@@ -10,6 +11,7 @@ mod upload;
 pub(crate) use layout::LayoutView;
 pub(crate) use quarantine::{PurgeView, QuarantinePage, QuarantinedRow, ReplayBody, ReplayView};
 pub(crate) use query::{PreviewView, QueryBody, QueryColumn, QueryView};
+pub(crate) use rows::{ChannelView, RowsReceiptView};
 pub(crate) use schema::{ContractView, SchemaBody, SchemaView};
 pub(crate) use table::{
     NamespacePage, NamespaceView, SchemaPage, SchemaVersionView, TableChangeBody, TablePage, TableSummary, TableView,

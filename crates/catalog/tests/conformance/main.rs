@@ -13,6 +13,7 @@ mod namespaces;
 mod opening;
 #[cfg(test)]
 mod plain_commits;
+mod row_groups;
 #[cfg(test)]
 mod schemas;
 #[cfg(test)]

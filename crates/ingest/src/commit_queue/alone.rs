@@ -44,7 +44,7 @@ impl CommitQueue {
                 },
             };
             ready.take_up(&rewrite, &rewriting.operation);
-            let Some(sequence) = self.begin(&ready).await? else { return Ok(Outcome::StartOver) };
+            let Some(sequence) = self.begin_one(&ready).await? else { return Ok(Outcome::StartOver) };
             match table.commit(&rewrite, &self.provenance(&ready, sequence)).await {
                 Ok(Some(entry)) => return self.write_down_one(table, &ready, entry).await,
                 Ok(None) => return Err(IngestError::lost_task("commit")),
@@ -75,7 +75,7 @@ impl CommitQueue {
     }
 
     /// Say that the commit is about to be tried; none where the table is gone.
-    async fn begin(&self, ready: &Ready) -> Result<Option<i64>, IngestError> {
+    async fn begin_one(&self, ready: &Ready) -> Result<Option<i64>, IngestError> {
         match self.catalog.uploads().begin_commits(ready.table, &[ready.as_try()]).await {
             Ok(sequences) => Ok(sequences.last().copied()),
             Err(CatalogError::TableNotFound { .. }) => Ok(None),

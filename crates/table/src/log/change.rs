@@ -39,6 +39,8 @@ pub struct UploadPart {
 pub struct Provenance {
     /// What makes it happen once; none for what may happen again, as maintenance does.
     pub transaction: Option<Transaction>,
+    /// The places that others' streams of rows get to with it.
+    pub offsets: Vec<Transaction>,
     /// The uploads whose rows it holds.
     pub uploads: Vec<UploadPart>,
     /// Notes left in the log.
@@ -135,6 +137,12 @@ impl Change {
         }
     }
 
+    /// Whether it adds files to whatever the table holds, and nothing else.
+    pub(crate) fn is_append(&self) -> bool {
+        let removes_nothing = matches!(&self.removes, Removes::Files(files) if files.is_empty());
+        removes_nothing && self.reads == Reads::Nothing && self.metadata.is_none() && self.protocol.is_none()
+    }
+
     /// Whether it leaves the table as it is.
     pub(crate) fn is_empty(&self) -> bool {
         let removes_nothing = matches!(&self.removes, Removes::Files(files) if files.is_empty());
@@ -146,8 +154,8 @@ impl Change {
         let mut lines = vec![json!({"commitInfo": self.commit_info(id, removes, of)})];
         lines.extend(self.protocol.iter().map(|protocol| json!({"protocol": protocol})));
         lines.extend(self.metadata.iter().map(|metadata| json!({"metaData": metadata})));
-        let transaction = of.transaction.iter();
-        lines.extend(transaction.map(|txn| json!({"txn": {"appId": txn.app_id, "version": txn.sequence}})));
+        let transactions = of.transaction.iter().chain(&of.offsets);
+        lines.extend(transactions.map(|txn| json!({"txn": {"appId": txn.app_id, "version": txn.sequence}})));
         let now = Utc::now().timestamp_millis();
         for remove in removes {
             let data_change = self.data_change && remove.data_change;

@@ -124,7 +124,13 @@ impl Lake {
     pub(crate) fn commit(&self, app_id: &str, files: Vec<DataFile>) -> Commit {
         let sequence = self.next_sequence();
         let transaction = Transaction { app_id: app_id.to_owned(), sequence };
-        Commit { files, transaction, uploads: vec![upload(&format!("{app_id}-{sequence}"))], tags: BTreeMap::new() }
+        Commit {
+            files,
+            transaction,
+            offsets: Vec::new(),
+            uploads: vec![upload(&format!("{app_id}-{sequence}"))],
+            tags: BTreeMap::new(),
+        }
     }
 
     pub(crate) async fn apply(&self, table: &Table, operation: &Operation) -> Result<Applied, TableError> {

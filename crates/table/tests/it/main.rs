@@ -16,5 +16,6 @@ mod layouts;
 mod matrix;
 mod merge_model;
 mod merges;
+mod offsets;
 mod rewrites;
 mod schemas;

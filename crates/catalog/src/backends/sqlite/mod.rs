@@ -2,11 +2,13 @@
 //!
 //! Invariant: every transaction that writes goes through the one writing connection and is synced when it commits.
 
+mod channels;
 mod contracts;
 mod inventory;
 mod namespaces;
 mod plain_commits;
 mod replays;
+mod row_groups;
 mod schemas;
 mod sequences;
 mod tables;
@@ -26,7 +28,9 @@ use sqlx::{
 
 use uuid::Uuid;
 
-use crate::{CatalogError, Contracts, Inventory, Replays, Schemas, Tables, Uploads, backends::Backend};
+use crate::{
+    CatalogError, Channels, Contracts, Inventory, Replays, RowGroups, Schemas, Tables, Uploads, backends::Backend,
+};
 
 /// How many reads run at a time; further ones wait.
 const READERS: u32 = 4;
@@ -108,6 +112,14 @@ impl Backend for SqliteBackend {
     }
 
     fn uploads(&self) -> &dyn Uploads {
+        self
+    }
+
+    fn row_groups(&self) -> &dyn RowGroups {
+        self
+    }
+
+    fn channels(&self) -> &dyn Channels {
         self
     }
 

@@ -129,8 +129,13 @@ pub(super) async fn commit_one(
     .bind(json("upload's row counts", &committed.rows)?)
     .bind(instant(committed.committed_at))
     .bind(id.to_string())
-    .fetch_one(connection)
+    .fetch_one(&mut *connection)
     .await?;
+    // How far a channel is, the table's log says from now on; only keys are asked for here again.
+    sqlx::query("DELETE FROM row_requests WHERE upload_id = $1 AND idempotency_key IS NULL")
+        .bind(id.to_string())
+        .execute(connection)
+        .await?;
     row.try_into()
 }
 
