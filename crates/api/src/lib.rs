@@ -17,6 +17,7 @@ mod unread_body;
 mod body;
 mod extract;
 mod read_options;
+mod tus;
 
 mod wire;
 

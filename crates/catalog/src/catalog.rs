@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use sluice_domain::UploadEntry;
 
 use crate::{
-    CatalogError, Inventory, Schemas, Tables, Uploads,
+    CatalogError, Inventory, Partials, Schemas, Tables, Uploads,
     backends::{self, Backend},
     nodes::{self, Node},
 };
@@ -46,6 +46,11 @@ impl Catalog {
     /// The ledger of uploads.
     pub fn uploads(&self) -> &dyn Uploads {
         self.backend.uploads()
+    }
+
+    /// The uploads that have not landed yet.
+    pub fn partials(&self) -> &dyn Partials {
+        self.backend.partials()
     }
 
     /// What the tables' folders should hold.

@@ -12,6 +12,7 @@ mod nodes;
 
 mod inventory;
 mod namespaces;
+mod partials;
 mod schemas;
 mod sequences;
 mod tables;
@@ -25,6 +26,7 @@ pub use catalog::Catalog;
 pub use error::CatalogError;
 pub use inventory::Inventory;
 pub use namespaces::Namespaces;
+pub use partials::Partials;
 pub use schemas::{NewSchemaVersion, Schemas};
 pub use sequences::{CommitTry, Sequences};
 pub use tables::{NewTable, TableChange, Tables};

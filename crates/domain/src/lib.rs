@@ -11,6 +11,8 @@ mod access;
 mod format;
 mod inventory;
 mod page;
+mod partial;
+mod progress;
 mod table;
 mod upload;
 
@@ -20,5 +22,7 @@ pub use format::{Compression, CsvOptions, Format, FormatError, JsonOptions, Read
 pub use inventory::{FileRecord, LogRecord};
 pub use names::{ColumnName, NameError, NamespaceName, TableName, TableRef};
 pub use page::{Page, PageRequest, PageToken, PageTokenError};
+pub use partial::{Delivery, PartialUpload};
+pub use progress::{Phase, Progress};
 pub use table::{Namespace, SchemaVersion, TableEntry, TableFormat, TableId, TableState, ZoneName};
 pub use upload::{IdempotencyKey, Landed, Receipt, RowCounts, StoredFailure, UploadEntry, UploadId, UploadState};

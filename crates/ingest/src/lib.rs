@@ -27,6 +27,8 @@ mod worker;
 
 mod metrics;
 mod pipeline;
+mod progress;
+mod resumable;
 mod road;
 mod sweep;
 mod upkeep;
@@ -38,6 +40,11 @@ pub use integrity::{Damage, Finding, Integrity, Repair, TailCheck};
 pub use land::{Body, BodyError};
 pub use limits::DecodeLimits;
 pub use metrics::IngestMetrics;
+pub use progress::ProgressBoard;
+pub use resumable::{
+    Announced, Announcement, Checksum, ChecksumAlgorithm, DIRECT_MAX_BYTES, Direct, Piece, ResumableError,
+    ResumableSettings,
+};
 pub use settings::IngestSettings;
 pub use upkeep::UpkeepSettings;
 pub use upload::{Ingest, Lake, Outcome, UploadRequest};

@@ -5,7 +5,7 @@
 use std::{error::Error as _, io, path::PathBuf, sync::Arc};
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
-use sluice_domain::{Format, UploadEntry, ZoneName};
+use sluice_domain::{Format, Phase, UploadEntry, ZoneName};
 use sluice_storage::{Folder, StorageError, Zones, free_bytes, is_full};
 use sluice_table::{DataFile, StagedFiles, TableError, TableWriter};
 use tokio::{
@@ -13,7 +13,7 @@ use tokio::{
     task::{JoinHandle, spawn_blocking},
 };
 
-use crate::{DecodeError, IngestError, IngestSettings, formats::Inferred, source, worker::Wall};
+use crate::{DecodeError, IngestError, IngestSettings, ProgressBoard, formats::Inferred, source, worker::Wall};
 
 /// How many batches wait for the writer.
 const BATCHES_AHEAD: usize = 2;
@@ -23,6 +23,7 @@ pub(crate) struct Pipeline {
     pub(crate) settings: IngestSettings,
     pub(crate) zones: Arc<Zones>,
     pub(crate) scratch_dir: PathBuf,
+    pub(crate) progress: ProgressBoard,
     wall: Arc<Wall>,
     slots: Semaphore,
 }
@@ -44,7 +45,7 @@ impl Pipeline {
     pub(crate) fn new(settings: IngestSettings, zones: Arc<Zones>, scratch_dir: PathBuf) -> io::Result<Self> {
         let slots = Semaphore::new(settings.concurrent_decodes.max(1));
         let wall = Arc::new(Wall::open(&settings)?);
-        Ok(Self { settings, zones, scratch_dir, wall, slots })
+        Ok(Self { settings, zones, scratch_dir, progress: ProgressBoard::default(), wall, slots })
     }
 
     /// Whether there is space for another upload, before any of it is taken.
@@ -60,7 +61,7 @@ impl Pipeline {
     /// The shape of a table that this upload would make.
     pub(crate) async fn infer(&self, entry: &UploadEntry) -> Result<Shape, IngestError> {
         let _slot = self.slots.acquire().await;
-        let unread = source::open(self.zones.get(ZoneName::Raw), entry);
+        let unread = source::open(self.zones.get(ZoneName::Raw), entry).shown_on(self.progress.reading(entry.id));
         let (options, wall, scratch_dir) = (entry.options.clone(), Arc::clone(&self.wall), self.scratch_dir.clone());
         let inferring = spawn_blocking(move || wall.infer(&options, unread, &scratch_dir));
         let Inferred { schema, rows } = joined(inferring, "reader").await?.map_err(cause)?;
@@ -87,6 +88,7 @@ impl Pipeline {
         let _slot = self.slots.acquire().await;
         let staged = self.stage(entry, shape).await?;
         let rows = staged.rows();
+        self.progress.enter(entry.id, Phase::Writing);
         Ok(Written { files: staged.upload(folder).await?, rows })
     }
 
@@ -117,11 +119,13 @@ impl Pipeline {
         shape: &Shape,
         sender: mpsc::Sender<RecordBatch>,
     ) -> JoinHandle<Result<u64, DecodeError>> {
-        let unread = source::open(self.zones.get(ZoneName::Raw), entry);
+        let (progress, id) = (self.progress.clone(), entry.id);
+        let unread = source::open(self.zones.get(ZoneName::Raw), entry).shown_on(progress.reading(id));
         let (options, wall) = (entry.options.clone(), Arc::clone(&self.wall));
         let (schema, scratch_dir) = (shape.schema.clone(), self.scratch_dir.clone());
         spawn_blocking(move || {
             wall.decode(&options, unread, (&scratch_dir, &schema), &mut |batch| {
+                progress.add_rows(id, batch.num_rows() as u64);
                 sender.blocking_send(batch).map_err(|_| DecodeError::Stopped)
             })
         })

@@ -7,8 +7,8 @@ use std::{sync::Arc, time::Duration};
 use chrono::Utc;
 use sluice_catalog::{Catalog, CatalogError, CommittedUpload, CommittedUploads, NewUpload};
 use sluice_domain::{
-    Grant, LogRecord, Receipt, RowCounts, StoredFailure, TableEntry, TableFormat, TableRef, TableState, UploadEntry,
-    UploadId, UploadState, ZoneName,
+    Grant, LogRecord, Phase, Progress, ReadOptions, Receipt, RowCounts, StoredFailure, TableEntry, TableFormat,
+    TableRef, TableState, UploadEntry, UploadId, UploadState, ZoneName,
 };
 use sluice_table::{CommittedEntry, NewTable, Shelf, Table, TableError};
 
@@ -41,6 +41,12 @@ struct Target {
     exists: bool,
 }
 
+/// Where in the raw zone the bytes of an upload lie.
+pub(crate) fn raw_path(table: &TableRef, options: &ReadOptions, id: UploadId) -> String {
+    let (TableRef { namespace, table }, format) = (table, options.format);
+    format!("uploads/{namespace}/{table}/{id}.{format}{}", options.compression.extension())
+}
+
 impl Road {
     pub(crate) async fn land(
         &self,
@@ -50,9 +56,7 @@ impl Road {
         intake: Intake<'_>,
     ) -> Result<UploadEntry, IngestError> {
         let started_at = Utc::now();
-        let (TableRef { namespace, table }, options) = (&request.table, &request.options);
-        let (format, compression) = (options.format, options.compression.extension());
-        let raw_path = format!("uploads/{namespace}/{table}/{id}.{format}{compression}");
+        let raw_path = raw_path(&request.table, &request.options, id);
         let landed = intake.land(self.pipeline.zones.get(ZoneName::Raw), raw_path).await?;
         let upload = NewUpload {
             id,
@@ -72,6 +76,7 @@ impl Road {
     pub(crate) async fn finish(&self, entry: UploadEntry, asked_again: bool) -> Result<Receipt, UploadFailure> {
         let id = entry.id;
         let table = entry.table.clone();
+        let _shown = self.pipeline.progress.begin(id, Progress::from(&entry));
         let error = match self.place(entry).await {
             Ok(receipt) => {
                 let taken = Duration::from_millis(receipt.duration_ms);
@@ -110,6 +115,7 @@ impl Road {
         for _ in 0..MAX_ROUNDS {
             let target = self.find_target(&entry).await?;
             let written = self.pipeline.write(&entry, &target.shape, target.table.folder()).await?;
+            self.pipeline.progress.enter(entry.id, Phase::Committing);
             match self.commit(&entry, &target, written).await? {
                 Outcome::Committed(entry) => {
                     return self.receipt(&entry).ok_or_else(|| IngestError::lost_task("receipt"));

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use sluice_table::WriterSettings;
 
-use crate::{DecodeLimits, Isolation, UpkeepSettings, WorkerSettings};
+use crate::{DecodeLimits, Isolation, ResumableSettings, UpkeepSettings, WorkerSettings};
 
 /// Limits and folders of ingestion.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -30,6 +30,8 @@ pub struct IngestSettings {
     /// A folder for scratch files, which have no name and vanish with the process. Default: `scratch` in the data
     /// folder.
     pub scratch_dir: Option<PathBuf>,
+    /// Uploads whose bytes do not come by one request.
+    pub resumable: ResumableSettings,
     /// How tables are looked after.
     pub upkeep: UpkeepSettings,
     /// What is accepted inside a file.
@@ -54,6 +56,7 @@ impl Default for IngestSettings {
             min_free_bytes: 1 << 30,
             retry_seconds: 30,
             scratch_dir: None,
+            resumable: ResumableSettings::default(),
             upkeep: UpkeepSettings::default(),
             decode: DecodeLimits::default(),
             isolation: Isolation::default(),

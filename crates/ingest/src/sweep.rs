@@ -51,6 +51,7 @@ impl Ingest {
     /// The catalog's.
     pub async fn resume(&self) -> Result<usize, IngestError> {
         self.running.spawn(self.clone().check_tables());
+        self.running.spawn(self.clone().sweep_partials());
         let unfinished = self.unfinished().await?;
         let count = unfinished.len();
         let ingest = self.clone();
@@ -98,6 +99,7 @@ impl Ingest {
 
     async fn sweep(&self, mut waits: Waits, stopping: CancellationToken) {
         while tokio::time::timeout(self.retry_pause(), stopping.cancelled()).await.is_err() {
+            self.running.track_future(self.clone().sweep_partials()).await;
             match self.unfinished().await {
                 Ok(_) if stopping.is_cancelled() => break,
                 Ok(unfinished) => {

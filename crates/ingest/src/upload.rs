@@ -13,7 +13,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 use crate::{
-    Body, IngestError, IngestMetrics, IngestSettings, TailCheck, UploadFailure,
+    Body, IngestError, IngestMetrics, IngestSettings, ProgressBoard, TailCheck, UploadFailure,
     commit_queue::CommitQueue,
     in_flight::{Claim, InFlight, Subject},
     land::Intake,
@@ -53,7 +53,8 @@ pub enum Outcome {
 pub struct Ingest {
     pub(crate) road: Arc<Road>,
     pub(crate) in_flight: InFlight,
-    places: Arc<Semaphore>,
+    pub(crate) places: Arc<Semaphore>,
+    pub(crate) partial_dir: Arc<Path>,
     pub(crate) running: TaskTracker,
     pub(crate) stopping: CancellationToken,
 }
@@ -86,11 +87,13 @@ impl Ingest {
         let (bell, wanted) = Bell::new(&settings.upkeep);
         let upkeep = Upkeep { settings: settings.upkeep.clone(), catalog: catalog.clone(), shelf: Arc::clone(&shelf) };
         let queue = CommitQueue::new(catalog.clone(), Arc::clone(&tails), bell);
+        let partial_dir = settings.resumable.dir.clone().unwrap_or_else(|| scratch_dir.join("partial"));
+        std::fs::create_dir_all(&partial_dir)?;
         let pipeline = Pipeline::new(settings, zones, scratch_dir.to_owned())?;
         let road = Arc::new(Road { pipeline, catalog, shelf, metrics, queue, tails });
         let (in_flight, running, stopping) = (InFlight::default(), TaskTracker::new(), CancellationToken::new());
         tokio::spawn(upkeep.run(wanted, CancellationToken::clone(&stopping)));
-        Ok(Self { road, in_flight, places, running, stopping })
+        Ok(Self { road, in_flight, places, partial_dir: partial_dir.into(), running, stopping })
     }
 
     /// Take a body, keep it in the raw zone, and add its rows to the table.
@@ -103,9 +106,7 @@ impl Ingest {
         request: UploadRequest,
         body: Body<'_>,
     ) -> Result<Outcome, UploadFailure> {
-        let place = Arc::clone(&self.places)
-            .try_acquire_owned()
-            .map_err(|_| IngestError::TooManyUploads { limit: self.road.pipeline.settings.concurrent_uploads })?;
+        let place = self.take_place()?;
         self.road.pipeline.check_space().map_err(IngestError::from)?;
         let _key = match &request.idempotency_key {
             Some(key) => Some(self.in_flight.claim(Subject::Key(key.clone())).ok_or(IngestError::KeyInFlight)?),
@@ -140,6 +141,17 @@ impl Ingest {
         finishing.await.map(Outcome::Committed)
     }
 
+    /// The right to take the bytes of an upload, for as long as it is held.
+    pub(crate) fn take_place(&self) -> Result<OwnedSemaphorePermit, IngestError> {
+        let limit = self.road.pipeline.settings.concurrent_uploads;
+        Arc::clone(&self.places).try_acquire_owned().map_err(|_| IngestError::TooManyUploads { limit })
+    }
+
+    /// How far the uploads are that this server works on.
+    pub fn progress(&self) -> &ProgressBoard {
+        &self.road.pipeline.progress
+    }
+
     /// The receipt of a committed upload.
     pub fn receipt(&self, entry: &UploadEntry) -> Option<Receipt> {
         self.road.receipt(entry)
@@ -153,7 +165,7 @@ impl Ingest {
     }
 
     /// The entry as this server's; another server that works on it must have ended.
-    async fn own(&self, entry: UploadEntry) -> Result<UploadEntry, IngestError> {
+    pub(crate) async fn own(&self, entry: UploadEntry) -> Result<UploadEntry, IngestError> {
         let catalog = &self.road.catalog;
         if !catalog.is_foreign(&entry) {
             return Ok(entry);
@@ -171,7 +183,7 @@ impl Ingest {
     }
 
     /// Start to finish a landed upload; the work goes on if nobody waits for it.
-    fn finish(
+    pub(crate) fn finish(
         &self,
         entry: UploadEntry,
         asked_again: bool,

@@ -1,9 +1,13 @@
 //! What goes over the wire; every type here is in the OpenAPI document.
 
+mod direct;
+mod progress;
 mod query;
 mod table;
 mod upload;
 
+pub(crate) use direct::{DirectBody, DirectView};
+pub(crate) use progress::ProgressView;
 pub(crate) use query::{PreviewView, QueryBody, QueryColumn, QueryView};
 pub(crate) use table::{
     NamespacePage, NamespaceView, SchemaPage, SchemaVersionView, TableChangeBody, TablePage, TableSummary, TableView,

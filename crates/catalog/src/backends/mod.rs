@@ -6,7 +6,7 @@ use std::{fmt, path::Path, sync::Arc};
 
 use async_trait::async_trait;
 
-use crate::{CatalogError, Inventory, Schemas, Tables, Uploads};
+use crate::{CatalogError, Inventory, Partials, Schemas, Tables, Uploads};
 
 /// A database that holds a catalog.
 #[async_trait]
@@ -14,6 +14,7 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync {
     fn tables(&self) -> &dyn Tables;
     fn schemas(&self) -> &dyn Schemas;
     fn uploads(&self) -> &dyn Uploads;
+    fn partials(&self) -> &dyn Partials;
     fn inventory(&self) -> &dyn Inventory;
     /// The name under which this server commits.
     fn writer(&self) -> &str;

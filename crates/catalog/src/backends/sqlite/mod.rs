@@ -4,6 +4,7 @@
 
 mod inventory;
 mod namespaces;
+mod partials;
 mod schemas;
 mod sequences;
 mod tables;
@@ -23,7 +24,7 @@ use sqlx::{
 
 use uuid::Uuid;
 
-use crate::{CatalogError, Inventory, Schemas, Tables, Uploads, backends::Backend};
+use crate::{CatalogError, Inventory, Partials, Schemas, Tables, Uploads, backends::Backend};
 
 /// How many reads run at a time; further ones wait.
 const READERS: u32 = 4;
@@ -101,6 +102,10 @@ impl Backend for SqliteBackend {
     }
 
     fn uploads(&self) -> &dyn Uploads {
+        self
+    }
+
+    fn partials(&self) -> &dyn Partials {
         self
     }
 
