@@ -12,6 +12,7 @@ mod problems;
 
 mod integrity;
 mod recovery;
+mod resumable;
 mod tables;
 mod two_servers;
 mod upkeep;

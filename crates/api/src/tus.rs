@@ -70,12 +70,18 @@ impl<S: Send + Sync> FromRequestParts<S> for SameVersion {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        match text(&parts.headers, &RESUMABLE)? {
-            Some(VERSION) => Ok(Self),
-            other => {
-                let detail = format!("the header Tus-Resumable is {other:?}, and {VERSION} alone is spoken here");
-                Err(Problem::new(StatusCode::PRECONDITION_FAILED, "other-tus-version", detail))
-            }
+        check_version(&parts.headers).map(|()| Self)
+    }
+}
+
+/// Whether the request speaks the version that is spoken here.
+pub(crate) fn check_version(headers: &HeaderMap) -> Result<(), Problem> {
+    match text(headers, &RESUMABLE)? {
+        Some(VERSION) => Ok(()),
+        None => Err(bad_header(&RESUMABLE, "it is missing, and names the version that the client speaks")),
+        Some(other) => {
+            let detail = format!("the header Tus-Resumable is {other:?}, and {VERSION} alone is spoken here");
+            Err(Problem::new(StatusCode::PRECONDITION_FAILED, "other-tus-version", detail))
         }
     }
 }

@@ -46,7 +46,8 @@ pub(super) async fn describe_tus(State(app): State<App>, Authenticated(_caller):
 #[utoipa::path(post, path = "/api/v1/tus", tag = "ingest",
     params(("Tus-Resumable" = String, Header, description = "`1.0.0`"),
         ("Upload-Length" = u64, Header, description = "How many bytes there will be"),
-        ("Upload-Metadata" = String, Header, description = "Keys, each with its value in Base64, separated by commas"),
+        ("Upload-Metadata" = Option<String>, Header,
+         description = "Keys, each with its value in Base64, separated by commas; `table` must be among them"),
         ("Upload-Checksum" = Option<String>, Header, description = "An algorithm and the sum of the piece in Base64")),
     request_body(description = "The first piece, or nothing", content_type = "application/offset+octet-stream"),
     responses((status = 201, description = "The upload can go on", headers(
@@ -61,13 +62,13 @@ pub(super) async fn describe_tus(State(app): State<App>, Authenticated(_caller):
 pub(super) async fn create_tus_upload(
     State(app): State<App>,
     Authenticated(caller): Authenticated,
-    _version: SameVersion,
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
+    let size_bytes = tus::length(&parts.headers)?;
+    tus::check_version(&parts.headers)?;
     let Metadata { table, params, body: known, note } = Metadata::read(&parts.headers)?;
     let grant = caller.require(Action::Append, &Resource::Table(table.clone()))?;
-    let size_bytes = tus::length(&parts.headers)?;
     let (options, file_name) = (params.options(&known)?, params.file_name(&known)?);
     let wanted = Announcement { table, options, file_name, note: Some(note), size_bytes, sha256: None };
     let first = first_piece(&parts.headers, body, size_bytes)?;

@@ -11,8 +11,8 @@ use utoipa::ToSchema;
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DirectBody {
-    /// How many bytes there are.
-    #[schema(minimum = 1, maximum = 5368709120i64)]
+    /// How many bytes there are: 5 GiB at the most.
+    #[schema(minimum = 1)]
     pub(crate) size_bytes: u64,
     /// Their SHA-256, in hexadecimal; it is compared with what the store holds.
     #[schema(pattern = "^[0-9A-Fa-f]{64}$")]

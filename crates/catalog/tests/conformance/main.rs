@@ -10,6 +10,8 @@ mod namespaces;
 #[cfg(test)]
 mod opening;
 #[cfg(test)]
+mod partials;
+#[cfg(test)]
 mod schemas;
 #[cfg(test)]
 mod sequences;

@@ -35,8 +35,8 @@ impl Ingest {
     /// [`ResumableError::NoDirectUploads`] where that is none; [`crate::BodyError`] where there are no bytes or too many.
     pub async fn announce_direct(&self, grant: &Grant, wanted: Announcement) -> Result<Direct, ResumableError> {
         let settings = &self.road.pipeline.settings;
-        let signer = self.road.pipeline.zones.presigner().ok_or(ResumableError::NoDirectUploads)?;
         self.check_size(wanted.size_bytes, settings.max_body_bytes.min(DIRECT_MAX_BYTES))?;
+        let signer = self.road.pipeline.zones.presigner().ok_or(ResumableError::NoDirectUploads)?;
         let works_for = Duration::from_secs(60 * u64::from(settings.resumable.url_minutes.clamp(1, 720)));
         let partial = self.enter(grant, wanted, Delivery::Presigned).await?;
         let path = raw_path(&partial.table, &partial.options, partial.id);

@@ -6,7 +6,6 @@
 
 use std::{fmt, time::Duration};
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::Method;
 use object_store::{
     aws::{AmazonS3, AwsCredential},
@@ -14,6 +13,7 @@ use object_store::{
     signer::Signer as _,
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+use ring::hmac::{HMAC_SHA256, Key, sign};
 use sha2::{Digest as _, Sha256};
 use url::Url;
 
@@ -105,19 +105,15 @@ fn with_condition(mut url: Url, credential: &AwsCredential) -> Option<Url> {
     let scope = scope.split_once('/')?.1;
     let hash = hex::encode(Sha256::digest(canonical));
     let text = format!("AWS4-HMAC-SHA256\n{date}\n{scope}\n{hash}");
-    let key = scope
-        .split('/')
-        .try_fold(format!("AWS4{}", credential.secret_key).into_bytes(), |key, part| sign(&key, part.as_bytes()))?;
-    let signature = hex::encode(sign(&key, text.as_bytes())?);
+    let secret = format!("AWS4{}", credential.secret_key).into_bytes();
+    let key = scope.split('/').fold(secret, |key, part| hmac(&key, part));
+    let signature = hex::encode(hmac(&key, &text));
     url.set_query(Some(&format!("{query}&{SIGNATURE}={signature}")));
     Some(url)
 }
 
-fn sign(key: &[u8], text: &[u8]) -> Option<Vec<u8>> {
-    // A key of any length will do, so there is always one.
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).ok()?;
-    mac.update(text);
-    Some(mac.finalize().into_bytes().to_vec())
+fn hmac(key: &[u8], text: &str) -> Vec<u8> {
+    sign(&Key::new(HMAC_SHA256, key), text.as_bytes()).as_ref().to_vec()
 }
 
 #[cfg(test)]
