@@ -17,7 +17,7 @@ def direct_lake(module_servers, localstack):
     client = localstack.client("s3")
     for bucket in ("direct-raw", "direct-curated"):
         client.create_bucket(Bucket=bucket)
-    environment = localstack.server_environment("s3://direct-raw/a zone", "s3://direct-curated/zone")
+    environment = localstack.server_environment("s3://direct-raw/zone", "s3://direct-curated/zone")
     server = module_servers.start(environment=environment)
     lake = Lake(server.url)
     lake.server = server

@@ -42,8 +42,8 @@ def address_of(server):
     return url.hostname, url.port
 
 
-def uploader(url, file_bytes, table, key=None, **arguments):
-    client = TusClient(f"{url}/api/v1/tus", headers={"Authorization": f"Bearer {key}"} if key else None)
+def uploader(server_url, file_bytes, table, key=None, **arguments):
+    client = TusClient(f"{server_url}/api/v1/tus", headers={"Authorization": f"Bearer {key}"} if key else None)
     metadata = {"table": table, "filename": "names.csv", "filetype": "text/csv"}
     return client.uploader(
         file_stream=io.BytesIO(file_bytes), chunk_size=CHUNK_BYTES, metadata=metadata, **arguments
