@@ -20,7 +20,7 @@ use crate::{
     extract::UploadPath,
     problem::{Problem, Problems},
     routes::uploads::{find_announced, view_of},
-    wire::ProgressView,
+    wire::{ProgressView, UploadEvent},
 };
 
 /// The least time between two events.
@@ -45,7 +45,7 @@ struct Listener {
 /// `committed` or `failed`, with the whole upload, or `gone` where the upload was ended or given up.
 #[utoipa::path(get, path = "/api/v1/uploads/{upload_id}/events", tag = "ingest",
     params(("upload_id" = uuid::Uuid, Path, description = "The upload")),
-    responses((status = 200, description = "The events", body = String, content_type = "text/event-stream"), Problems))]
+    responses((status = 200, description = "The events", body = UploadEvent, content_type = "text/event-stream"), Problems))]
 pub(super) async fn watch_upload(
     State(app): State<App>,
     Authenticated(caller): Authenticated,

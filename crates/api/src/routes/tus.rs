@@ -44,7 +44,7 @@ pub(super) async fn describe_tus(State(app): State<App>, Authenticated(_caller):
 /// `Upload-Metadata` names the `table` (`namespace.table`), `filename` and `filetype`, and any parameter of an upload by
 /// one request by its name; a key that is none of these is refused.
 #[utoipa::path(post, path = "/api/v1/tus", tag = "ingest",
-    params(("Tus-Resumable" = String, Header, description = "`1.0.0`"),
+    params(("Tus-Resumable" = String, Header, pattern = "^1[.]0[.]0$", description = "`1.0.0`"),
         ("Upload-Length" = u64, Header, description = "How many bytes there will be"),
         ("Upload-Metadata" = Option<String>, Header,
          description = "Keys, each with its value in Base64, separated by commas; `table` must be among them"),
@@ -107,7 +107,7 @@ async fn begin(app: &App, id: UploadId, first: Piece) -> Result<PartialUpload, P
 /// Say how many bytes of an upload are durable.
 #[utoipa::path(head, path = "/api/v1/tus/{upload_id}", tag = "ingest",
     params(("upload_id" = uuid::Uuid, Path, description = "The upload"),
-        ("Tus-Resumable" = String, Header, description = "`1.0.0`")),
+        ("Tus-Resumable" = String, Header, pattern = "^1[.]0[.]0$", description = "`1.0.0`")),
     responses((status = 200, description = "How far it is", headers(
             ("Upload-Offset" = u64, description = "How many bytes are durable"),
             ("Upload-Length" = u64, description = "How many there will be"),
@@ -139,7 +139,7 @@ pub(super) async fn get_tus_upload(
 /// ledger, where its outcome is told.
 #[utoipa::path(patch, path = "/api/v1/tus/{upload_id}", tag = "ingest",
     params(("upload_id" = uuid::Uuid, Path, description = "The upload"),
-        ("Tus-Resumable" = String, Header, description = "`1.0.0`"),
+        ("Tus-Resumable" = String, Header, pattern = "^1[.]0[.]0$", description = "`1.0.0`"),
         ("Upload-Offset" = u64, Header, description = "Where the piece begins: where the bytes end"),
         ("Upload-Checksum" = Option<String>, Header, description = "An algorithm and the sum of the piece in Base64")),
     request_body(description = "The piece", content_type = "application/offset+octet-stream"),
@@ -193,7 +193,7 @@ async fn add_nothing(landed: Announced, body: Body, given_bytes: u64) -> Result<
 /// End an upload that has not landed, and remove its bytes.
 #[utoipa::path(delete, path = "/api/v1/tus/{upload_id}", tag = "ingest",
     params(("upload_id" = uuid::Uuid, Path, description = "The upload"),
-        ("Tus-Resumable" = String, Header, description = "`1.0.0`")),
+        ("Tus-Resumable" = String, Header, pattern = "^1[.]0[.]0$", description = "`1.0.0`")),
     responses((status = 204, description = "The upload is ended"),
         (status = 412, description = "Another version of tus", body = Problem, content_type = "application/problem+json"),
         Problems))]

@@ -7,7 +7,7 @@ mod table;
 mod upload;
 
 pub(crate) use direct::{DirectBody, DirectView};
-pub(crate) use progress::ProgressView;
+pub(crate) use progress::{ProgressView, UploadEvent};
 pub(crate) use query::{PreviewView, QueryBody, QueryColumn, QueryView};
 pub(crate) use table::{
     NamespacePage, NamespaceView, SchemaPage, SchemaVersionView, TableChangeBody, TablePage, TableSummary, TableView,

@@ -22,6 +22,17 @@ pub(crate) struct ProgressView {
     rows: u64,
 }
 
+/// One of the server-sent events of an upload.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "the document describes the events; they are written as text")]
+pub(crate) struct UploadEvent {
+    /// `progress`, `committed`, `failed` or `gone`.
+    #[schema(example = "progress")]
+    event: String,
+    /// JSON: the upload's `progress`, and with `committed` and `failed` the whole upload.
+    data: String,
+}
+
 impl From<Progress> for ProgressView {
     fn from(progress: Progress) -> Self {
         Self {
