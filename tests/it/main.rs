@@ -14,6 +14,7 @@ mod integrity;
 mod layout;
 mod plain;
 mod recovery;
+mod resumable;
 mod rows;
 mod schemas;
 mod tables;

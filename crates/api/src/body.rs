@@ -67,6 +67,11 @@ impl UploadBody {
         Ok(Self { media_type, file_name: None, encoding: None, bytes: pieces(body).boxed() })
     }
 
+    /// What is known of a body that comes by other requests.
+    pub(crate) fn announced(media_type: Option<String>, file_name: Option<String>, encoding: Option<String>) -> Self {
+        Self { media_type, file_name, encoding, bytes: stream::empty().boxed() }
+    }
+
     async fn from_form(body: Body, boundary: String, encoding: Option<String>) -> Result<Self, Problem> {
         if encoding.is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
             let detail = "a form cannot be compressed as a whole; compress the file and name it .gz or .zst";
@@ -130,12 +135,12 @@ fn refuse_too_large(headers: &HeaderMap, limit_bytes: u64) -> Result<(), Problem
     }
 }
 
-fn header_text(headers: &HeaderMap, name: header::HeaderName) -> Result<Option<String>, Problem> {
+pub(crate) fn header_text(headers: &HeaderMap, name: header::HeaderName) -> Result<Option<String>, Problem> {
     let text = headers.get(&name).map(|value| value.to_str().map(str::to_owned)).transpose();
     text.map_err(|_| Problem::bad_request("bad-header", format!("the header {name} is not plain text")))
 }
 
-fn pieces(body: Body) -> impl Stream<Item = Result<Bytes, BodyError>> + Send + 'static {
+pub(crate) fn pieces(body: Body) -> impl Stream<Item = Result<Bytes, BodyError>> + Send + 'static {
     body.into_data_stream().map_err(|error| BodyError::Broken { reason: error.to_string() })
 }
 

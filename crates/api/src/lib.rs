@@ -18,6 +18,7 @@ mod body;
 mod extract;
 mod layout_params;
 mod read_options;
+mod tus;
 
 mod wire;
 

@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use sluice_domain::UploadEntry;
 
 use crate::{
-    CatalogError, Channels, Contracts, Inventory, Replays, RowGroups, Schemas, Tables, Uploads,
+    CatalogError, Channels, Contracts, Inventory, Partials, Replays, RowGroups, Schemas, Tables, Uploads,
     backends::{self, Backend},
     nodes::{self, Node},
 };
@@ -61,6 +61,11 @@ impl Catalog {
     /// The channels of tables.
     pub fn channels(&self) -> &dyn Channels {
         self.backend.channels()
+    }
+
+    /// The uploads that have not landed yet.
+    pub fn partials(&self) -> &dyn Partials {
+        self.backend.partials()
     }
 
     /// What the tables' folders should hold.

@@ -4,8 +4,8 @@
 
 use serde::{Deserialize, de::IntoDeserializer, de::value::Error as ValueError};
 use sluice_domain::{
-    Channel, ChannelId, FileRecord, IdempotencyKey, Landed, LogRecord, Namespace, SchemaVersion, TableEntry,
-    TableFormat, TableId, Terms, UploadEntry, UploadId,
+    Channel, ChannelId, FileRecord, IdempotencyKey, Landed, LogRecord, Namespace, PartialUpload, SchemaVersion,
+    TableEntry, TableFormat, TableId, Terms, UploadEntry, UploadId,
 };
 use sqlx::FromRow;
 
@@ -245,5 +245,41 @@ impl TryFrom<LogRow> for LogRecord {
     type Error = CatalogError;
     fn try_from(row: LogRow) -> Result<Self, CatalogError> {
         Ok(Self { version: read_number("log entry's version", row.version)?, content: row.content })
+    }
+}
+
+#[derive(FromRow)]
+pub(crate) struct PartialRow {
+    id: String,
+    delivery: String,
+    table_name: String,
+    principal: String,
+    file_name: Option<String>,
+    note: Option<String>,
+    read_options: String,
+    size_bytes: i64,
+    offset_bytes: i64,
+    sha256: Option<String>,
+    started_at: String,
+    expires_at: String,
+}
+
+impl TryFrom<PartialRow> for PartialUpload {
+    type Error = CatalogError;
+    fn try_from(row: PartialRow) -> Result<Self, CatalogError> {
+        Ok(Self {
+            id: UploadId(read("partial upload's id", &row.id)?),
+            delivery: read("partial upload's way", &row.delivery)?,
+            table: read("partial upload's table name", &row.table_name)?,
+            principal: row.principal,
+            file_name: row.file_name,
+            note: row.note,
+            options: read_json("partial upload's options", &row.read_options)?,
+            size_bytes: read_number("partial upload's size", row.size_bytes)?,
+            offset_bytes: read_number("partial upload's offset", row.offset_bytes)?,
+            sha256: row.sha256,
+            started_at: read("partial upload's start time", &row.started_at)?,
+            expires_at: read("partial upload's end", &row.expires_at)?,
+        })
     }
 }

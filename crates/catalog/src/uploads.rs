@@ -59,7 +59,7 @@ pub struct CommittedUploads {
 /// The ledger of uploads.
 #[async_trait]
 pub trait Uploads: Sequences {
-    /// Enter an upload, landed, as one that this server works on. [`CatalogError::KeyTaken`] where its key is that of another upload,
+    /// Enter an upload, landed, as one that this server works on; it is a partial one no more. [`CatalogError::KeyTaken`] where its key is that of another upload,
     /// [`CatalogError::WrongState`] where this one is entered already.
     async fn land(&self, new: &NewUpload) -> Result<UploadEntry, CatalogError>;
 

@@ -68,15 +68,20 @@ impl Failure for BodyError {
     }
 }
 
-/// Takes a body piece by piece: bounded in length and in waiting, hashed and counted.
-pub(crate) struct Intake<'a> {
+/// A body piece by piece, counted, bounded in length and in waiting.
+pub(crate) struct Pieces<'a> {
     body: Body<'a>,
-    hasher: Sha256,
     size_bytes: u64,
     limit_bytes: u64,
     idle: Duration,
     started: Instant,
     pace: Pace,
+}
+
+/// Takes a body that is not empty, and hashes it.
+pub(crate) struct Intake<'a> {
+    pieces: Pieces<'a>,
+    hasher: Sha256,
 }
 
 /// How fast a body must come.
@@ -100,11 +105,10 @@ pub(crate) struct Digest {
     pub(crate) sha256: String,
 }
 
-impl<'a> Intake<'a> {
+impl<'a> Pieces<'a> {
     pub(crate) fn new(body: Body<'a>, settings: &IngestSettings) -> Self {
         Self {
             body,
-            hasher: Sha256::new(),
             size_bytes: 0,
             limit_bytes: settings.max_body_bytes,
             idle: Duration::from_secs(settings.idle_seconds),
@@ -116,15 +120,16 @@ impl<'a> Intake<'a> {
         }
     }
 
-    /// The same, for bodies that are no longer than this.
-    pub(crate) fn limited_to(self, limit_bytes: u64) -> Self {
-        Self { limit_bytes: self.limit_bytes.min(limit_bytes), ..self }
+    /// The same with another bound of its length.
+    pub(crate) fn within(self, limit_bytes: u64) -> Self {
+        Self { limit_bytes, ..self }
     }
 
-    async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
+    /// The next piece; none at the end.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
         let piece = tokio::time::timeout(self.idle, self.body.next()).await;
         let Some(piece) = piece.map_err(|_| BodyError::TooSlow { seconds: self.idle.as_secs() })? else {
-            return if self.size_bytes == 0 { Err(BodyError::Empty) } else { Ok(None) };
+            return Ok(None);
         };
         let piece = piece?;
         self.size_bytes += piece.len() as u64;
@@ -134,12 +139,33 @@ impl<'a> Intake<'a> {
         if !self.pace.is_kept(self.size_bytes, self.started.elapsed()) {
             return Err(BodyError::Dripping { bytes_per_second: self.pace.bytes_per_second });
         }
-        self.hasher.update(&piece);
         Ok(Some(piece))
+    }
+}
+
+impl<'a> Intake<'a> {
+    pub(crate) fn new(body: Body<'a>, settings: &IngestSettings) -> Self {
+        Self { pieces: Pieces::new(body, settings), hasher: Sha256::new() }
+    }
+
+    /// The same, for bodies that are no longer than this.
+    pub(crate) fn limited_to(self, limit_bytes: u64) -> Self {
+        let limit_bytes = self.pieces.limit_bytes.min(limit_bytes);
+        Self { pieces: self.pieces.within(limit_bytes), ..self }
+    }
+
+    async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
+        let piece = self.pieces.next().await?;
+        match &piece {
+            Some(piece) => self.hasher.update(piece),
+            None if self.pieces.size_bytes == 0 => return Err(BodyError::Empty),
+            None => {}
+        }
+        Ok(piece)
     }
 
     fn finish(self) -> Digest {
-        Digest { size_bytes: self.size_bytes, sha256: hex::encode(self.hasher.finalize()) }
+        Digest { size_bytes: self.pieces.size_bytes, sha256: hex::encode(self.hasher.finalize()) }
     }
 
     /// Take the body and keep nothing of it but its digest.

@@ -37,7 +37,9 @@ mod keyed;
 mod metrics;
 mod pipeline;
 mod plain;
+mod progress;
 mod replay;
+mod resumable;
 mod road;
 mod rows;
 mod sweep;
@@ -52,8 +54,13 @@ pub use integrity::{Damage, Finding, Integrity, Repair, TailCheck};
 pub use land::{Body, BodyError};
 pub use limits::DecodeLimits;
 pub use metrics::IngestMetrics;
+pub use progress::ProgressBoard;
 pub use quality::{BrokenRule, Rules};
 pub use replay::{ReplayFormat, ReplayRequest};
+pub use resumable::{
+    Announced, Announcement, Checksum, ChecksumAlgorithm, DIRECT_MAX_BYTES, Direct, Piece, ResumableError,
+    ResumableSettings,
+};
 pub use rows::{ChannelPlace, ChannelStatus, RowsError, RowsOutcome, RowsReceipt, RowsRequest, RowsSettings};
 pub use settings::{IngestSettings, PlainTableSettings};
 pub use upkeep::UpkeepSettings;

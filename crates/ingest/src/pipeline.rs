@@ -5,7 +5,9 @@
 use std::{error::Error as _, io, path::PathBuf, sync::Arc};
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
-use sluice_domain::{DerivedColumn, Format, Prepared, ReadOptions, RowCounts, TableLayout, UploadEntry, ZoneName};
+use sluice_domain::{
+    DerivedColumn, Format, Phase, Prepared, ReadOptions, RowCounts, TableLayout, UploadEntry, UploadId, ZoneName,
+};
 use sluice_storage::{Folder, StorageError, Zones, free_bytes, is_full};
 use sluice_table::{DataFile, Derivations, StagedFiles, TableError, TableWriter, check_layout, derivations_of};
 use tokio::{
@@ -14,7 +16,7 @@ use tokio::{
 };
 
 use crate::{
-    DecodeError, IngestError, IngestSettings,
+    DecodeError, IngestError, IngestSettings, ProgressBoard,
     derive::Derive,
     formats::{self, Inferred},
     quarantine::{self, BadRows, Spool},
@@ -32,6 +34,7 @@ pub(crate) struct Pipeline {
     pub(crate) settings: IngestSettings,
     pub(crate) zones: Arc<Zones>,
     pub(crate) scratch_dir: PathBuf,
+    pub(crate) progress: ProgressBoard,
     wall: Arc<Wall>,
     pub(crate) slots: Semaphore,
     /// Bounds the memory of those who hold rows of a table against those of an upload.
@@ -68,7 +71,7 @@ impl Pipeline {
         let places = || Semaphore::new(settings.concurrent_decodes.max(1));
         let (slots, merges) = (places(), places());
         let wall = Arc::new(Wall::open(&settings)?);
-        Ok(Self { settings, zones, scratch_dir, wall, slots, merges })
+        Ok(Self { settings, zones, scratch_dir, progress: ProgressBoard::default(), wall, slots, merges })
     }
 
     /// Whether there is space for another upload, before any of it is taken.
@@ -83,7 +86,7 @@ impl Pipeline {
 
     /// The columns that the upload has.
     pub(crate) async fn inferred(&self, entry: &UploadEntry) -> Result<Inferred, IngestError> {
-        let unread = source::open(self.zones.get(ZoneName::Raw), entry);
+        let unread = source::open(self.zones.get(ZoneName::Raw), entry).shown_on(self.progress.reading(entry.id));
         let (options, wall, scratch_dir) = (entry.options.clone(), Arc::clone(&self.wall), self.scratch_dir.clone());
         let inferring = spawn_blocking(move || wall.infer(&options, unread, &scratch_dir));
         joined(inferring, "reader").await?.map_err(cause)
@@ -132,6 +135,7 @@ impl Pipeline {
         }
         let Staged { files, bad_rows } = self.stage(entry, shape).await?;
         let committed = files.rows();
+        self.progress.enter(entry.id, Phase::Writing);
         let files = files.upload(folder).await?;
         let prepared = self.prepare(entry, RowCounts::all_committed(committed), bad_rows).await?;
         Ok(Written { files, prepared, is_of_upload: true })
@@ -183,11 +187,12 @@ impl Pipeline {
         (schema, derived): (&SchemaRef, &[DerivedColumn]),
         sender: mpsc::Sender<RecordBatch>,
     ) -> JoinHandle<Result<BadRows, DecodeError>> {
-        let unread = source::open(self.zones.get(ZoneName::Raw), entry);
+        let (progress, id) = (self.progress.clone(), entry.id);
+        let unread = source::open(self.zones.get(ZoneName::Raw), entry).shown_on(progress.reading(id));
         let (options, wall) = (entry.options.clone(), Arc::clone(&self.wall));
         let (schema, scratch_dir) = (schema.clone(), self.scratch_dir.clone());
         let derive = Derive::new(&schema, derived);
-        let mut sink = ToWriter { sender, derive, bad_rows: BadRows::of(entry, &self.scratch_dir) };
+        let mut sink = ToWriter { sender, derive, progress, id, bad_rows: BadRows::of(entry, &self.scratch_dir) };
         spawn_blocking(move || {
             wall.decode(&options, unread, (&scratch_dir, &schema), &mut sink)?;
             Ok(sink.bad_rows)
@@ -207,12 +212,15 @@ pub(crate) fn check_columns(format: Format, schema: &SchemaRef) -> Result<(), De
 struct ToWriter {
     sender: mpsc::Sender<RecordBatch>,
     derive: Derive,
+    progress: ProgressBoard,
+    id: UploadId,
     bad_rows: BadRows,
 }
 
 impl RowSink for ToWriter {
     fn rows(&mut self, batch: RecordBatch) -> Result<(), DecodeError> {
         let batch = self.derive.apply(batch)?;
+        self.progress.add_rows(self.id, batch.num_rows() as u64);
         self.sender.blocking_send(batch).map_err(|_| DecodeError::Stopped)
     }
 

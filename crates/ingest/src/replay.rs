@@ -53,7 +53,8 @@ impl Ingest {
     /// # Errors
     /// Why nothing was committed; [`CatalogError::KeyTaken`] where a row was replayed before.
     pub async fn replay(&self, grant: &Grant, request: ReplayRequest) -> Result<Receipt, UploadFailure> {
-        let place = self.place()?;
+        let place = self.take_place()?;
+        self.road.pipeline.check_space().map_err(IngestError::from)?;
         let source = self.source_of(&request).await?;
         let (options, body) = self.content(&source, &request).await?;
         let id = UploadId(Uuid::now_v7());

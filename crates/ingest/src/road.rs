@@ -7,8 +7,8 @@ use std::{sync::Arc, time::Duration};
 use chrono::Utc;
 use sluice_catalog::{Catalog, CatalogError, CommittedUpload, CommittedUploads, NewUpload};
 use sluice_domain::{
-    ChannelId, Grant, LogRecord, Receipt, StoredFailure, TableEntry, TableFormat, TableRef, TableState, UploadEntry,
-    UploadId, UploadState, WriteMode, ZoneName,
+    ChannelId, Grant, LogRecord, Phase, Progress, ReadOptions, Receipt, StoredFailure, TableEntry, TableFormat,
+    TableRef, TableState, UploadEntry, UploadId, UploadState, WriteMode, ZoneName,
 };
 use sluice_table::{
     CommitFailure, CommittedEntry, Merge, NewTable, Operation, Overwrite, Scope, Shelf, Table, TableError, Transaction,
@@ -56,6 +56,12 @@ impl Target {
     }
 }
 
+/// Where in the raw zone the bytes of an upload lie.
+pub(crate) fn raw_path(table: &TableRef, options: &ReadOptions, id: UploadId) -> String {
+    let (TableRef { namespace, table }, format) = (table, options.format);
+    format!("uploads/{namespace}/{table}/{id}.{format}{}", options.compression.extension())
+}
+
 impl Road {
     pub(crate) async fn land(
         &self,
@@ -65,9 +71,7 @@ impl Road {
         intake: Intake<'_>,
     ) -> Result<UploadEntry, IngestError> {
         let started_at = Utc::now();
-        let (TableRef { namespace, table }, options) = (&request.table, &request.options);
-        let (format, compression) = (options.format, options.compression.extension());
-        let raw_path = format!("uploads/{namespace}/{table}/{id}.{format}{compression}");
+        let raw_path = raw_path(&request.table, &request.options, id);
         let landed = intake.land(self.pipeline.zones.get(ZoneName::Raw), raw_path).await?;
         let upload = NewUpload {
             id,
@@ -87,6 +91,7 @@ impl Road {
     pub(crate) async fn finish(&self, entry: UploadEntry, asked_again: bool) -> Result<Receipt, UploadFailure> {
         let id = entry.id;
         let table = entry.table.clone();
+        let _shown = self.pipeline.progress.begin(id, Progress::from(&entry));
         let error = match self.place(entry).await {
             Ok(receipt) => {
                 let taken = Duration::from_millis(receipt.duration_ms);
@@ -266,6 +271,7 @@ impl Road {
             return self.change(target, ready, Operation::Merge(Merge { source })).await;
         }
         ready.written = self.pipeline.write(entry, &shape, target.table.folder()).await?;
+        self.pipeline.progress.enter(entry.id, Phase::Committing);
         if !target.exists {
             let Shape { schema, partition_by, layout } = shape;
             let new = NewTable { name: target.entry.name.to_string(), schema, partition_by, layout };

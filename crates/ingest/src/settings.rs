@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sluice_domain::TableName;
 use sluice_table::WriterSettings;
 
-use crate::{DecodeLimits, Isolation, RowsSettings, UpkeepSettings, WorkerSettings};
+use crate::{DecodeLimits, Isolation, ResumableSettings, RowsSettings, UpkeepSettings, WorkerSettings};
 
 /// Limits and folders of ingestion.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -31,6 +31,8 @@ pub struct IngestSettings {
     /// A folder for scratch files, which have no name and vanish with the process. Default: `scratch` in the data
     /// folder.
     pub scratch_dir: Option<PathBuf>,
+    /// Uploads whose bytes do not come by one request.
+    pub resumable: ResumableSettings,
     /// How tables are looked after.
     pub upkeep: UpkeepSettings,
     /// Small writes.
@@ -95,6 +97,7 @@ impl Default for IngestSettings {
             min_free_bytes: 1 << 30,
             retry_seconds: 30,
             scratch_dir: None,
+            resumable: ResumableSettings::default(),
             upkeep: UpkeepSettings::default(),
             rows: RowsSettings::default(),
             decode: DecodeLimits::default(),

@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use crate::{
     DecodeError, DecodeLimits,
     formats::{Source, decompressed, is_read_from_its_end},
+    progress::Reading,
 };
 
 /// How many pieces of an object wait for the decoder.
@@ -74,7 +75,26 @@ pub(crate) struct Unread {
     format: Format,
 }
 
+/// Tells of every byte that is read.
+struct Shown {
+    reader: Box<dyn Read + Send>,
+    reading: Reading,
+}
+
+impl Read for Shown {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.reader.read(buffer)?;
+        self.reading.add(count as u64);
+        Ok(count)
+    }
+}
+
 impl Unread {
+    /// The same, and whoever waits for the upload is told how far it was read.
+    pub(crate) fn shown_on(self, reading: Reading) -> Self {
+        Self { reader: Box::new(Shown { reader: self.reader, reading }), ..self }
+    }
+
     /// Make it a source, decompressed; on disk where the format is read from its end. Blocks.
     pub(crate) fn into_source(self, limits: &DecodeLimits, scratch_dir: &Path) -> Result<Source, DecodeError> {
         let compression = self.compression;

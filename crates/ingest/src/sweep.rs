@@ -54,6 +54,7 @@ impl Ingest {
     pub async fn resume(&self) -> Result<usize, IngestError> {
         self.running.spawn(self.clone().check_tables());
         tokio::spawn(self.clone().forget_requests(self.stopping.clone()));
+        self.running.spawn(self.clone().sweep_partials());
         let unfinished = self.unfinished().await?;
         let count = unfinished.len();
         let ingest = self.clone();
@@ -107,6 +108,7 @@ impl Ingest {
             if let Err(error) = self.remove_all_replayed().await {
                 tracing::warn!(%error, "could not take replayed rows out of quarantine");
             }
+            self.running.track_future(self.clone().sweep_partials()).await;
             match self.unfinished().await {
                 Ok(_) if stopping.is_cancelled() => break,
                 Ok(unfinished) => {

@@ -16,7 +16,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 use crate::{
-    Body, IngestError, IngestMetrics, IngestSettings, TailCheck, UploadFailure,
+    Body, IngestError, IngestMetrics, IngestSettings, ProgressBoard, TailCheck, UploadFailure,
     commit_queue::CommitQueue,
     in_flight::{Claim, InFlight, Subject},
     land::Intake,
@@ -59,7 +59,8 @@ pub struct Ingest {
     pub(crate) road: Arc<Road>,
     pub(crate) in_flight: InFlight,
     pub(crate) rows: Arc<Gatherer>,
-    places: Arc<Semaphore>,
+    pub(crate) places: Arc<Semaphore>,
+    pub(crate) partial_dir: Arc<Path>,
     pub(crate) running: TaskTracker,
     pub(crate) stopping: CancellationToken,
 }
@@ -96,6 +97,8 @@ impl Ingest {
         let (bell, wanted) = Bell::new(&settings.upkeep);
         let upkeep = Upkeep { settings: settings.upkeep.clone(), catalog: catalog.clone(), shelf: Arc::clone(&shelf) };
         let queue = CommitQueue::new(catalog.clone(), Arc::clone(&tails), bell);
+        let partial_dir = settings.resumable.dir.clone().unwrap_or_else(|| scratch_dir.join("partial"));
+        std::fs::create_dir_all(&partial_dir)?;
         let pipeline = Pipeline::new(settings, zones, scratch_dir.to_owned())?;
         let plain = PlainTables::new(catalog.clone());
         let road = Arc::new(Road { pipeline, catalog, shelf, metrics, queue, tails, plain });
@@ -103,7 +106,7 @@ impl Ingest {
         let writer = GroupWriter::new(Arc::clone(&road), in_flight.clone());
         let rows = Arc::new(Gatherer::new(writer, road.pipeline.settings.rows.clone(), running.clone()));
         tokio::spawn(upkeep.run(wanted, CancellationToken::clone(&stopping)));
-        Ok(Self { road, in_flight, rows, places, running, stopping })
+        Ok(Self { road, in_flight, rows, places, partial_dir: partial_dir.into(), running, stopping })
     }
 
     /// Take a body, keep it in the raw zone, and add its rows to the table.
@@ -119,7 +122,8 @@ impl Ingest {
         if request.table.table.is_quarantine() {
             return Err(IngestError::reserved_name(&request.table).into());
         }
-        let place = self.place()?;
+        let place = self.take_place()?;
+        self.road.pipeline.check_space().map_err(IngestError::from)?;
         let _key = match &request.idempotency_key {
             Some(key) => Some(self.in_flight.claim(Subject::Key(key.clone())).ok_or(IngestError::KeyInFlight)?),
             None => None,
@@ -153,13 +157,15 @@ impl Ingest {
         finishing.await.map(Outcome::Committed)
     }
 
-    /// A place among those that are worked on at once.
-    pub(crate) fn place(&self) -> Result<OwnedSemaphorePermit, IngestError> {
-        let place = Arc::clone(&self.places)
-            .try_acquire_owned()
-            .map_err(|_| IngestError::TooManyUploads { limit: self.road.pipeline.settings.concurrent_uploads })?;
-        self.road.pipeline.check_space()?;
-        Ok(place)
+    /// The right to take the bytes of an upload, for as long as it is held.
+    pub(crate) fn take_place(&self) -> Result<OwnedSemaphorePermit, IngestError> {
+        let limit = self.road.pipeline.settings.concurrent_uploads;
+        Arc::clone(&self.places).try_acquire_owned().map_err(|_| IngestError::TooManyUploads { limit })
+    }
+
+    /// How far the uploads are that this server works on.
+    pub fn progress(&self) -> &ProgressBoard {
+        &self.road.pipeline.progress
     }
 
     /// The receipt of a committed upload.
@@ -213,7 +219,7 @@ impl Ingest {
     }
 
     /// The entry as this server's; another server that works on it must have ended.
-    async fn own(&self, entry: UploadEntry) -> Result<UploadEntry, IngestError> {
+    pub(crate) async fn own(&self, entry: UploadEntry) -> Result<UploadEntry, IngestError> {
         let catalog = &self.road.catalog;
         if !catalog.is_foreign(&entry) {
             return Ok(entry);

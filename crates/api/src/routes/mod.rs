@@ -1,5 +1,7 @@
 //! Every route, and the router that holds them.
 
+mod direct;
+mod events;
 mod namespaces;
 mod operations;
 mod quarantine;
@@ -7,6 +9,7 @@ mod queries;
 mod rows;
 mod schemas;
 mod tables;
+mod tus;
 mod uploads;
 mod versions;
 
@@ -40,6 +43,11 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(quarantine::replay_quarantine))
         .routes(routes!(rows::append_rows))
         .routes(routes!(rows::open_channel, rows::get_channel, rows::drop_channel))
+        .routes(routes!(events::watch_upload))
+        .routes(routes!(direct::announce_direct_upload))
+        .routes(routes!(direct::complete_upload))
+        .routes(routes!(tus::describe_tus, tus::create_tus_upload))
+        .routes(routes!(tus::get_tus_upload, tus::append_tus_piece, tus::terminate_tus_upload))
         .routes(routes!(queries::run_query))
         .routes(routes!(operations::check_health))
         .routes(routes!(operations::check_readiness))
@@ -61,7 +69,8 @@ pub fn router(app: App) -> Router {
     let (routes, document) = described().split_for_parts();
     // Without this the page would ask a server on the internet to check the document.
     let config = Config::default().validator_url("none");
-    routes
+    let max_body_bytes = app.max_body_bytes;
+    let routes = routes
         .merge(SwaggerUi::new("/docs").url("/openapi.json", document).config(config))
         .route("/", get(operations::show_start))
         .fallback(request_context::no_route)
@@ -70,5 +79,7 @@ pub fn router(app: App) -> Router {
         .layer(CatchPanicLayer::custom(request_context::panicked))
         .layer(middleware::from_fn(request_context::surround))
         .layer(middleware::from_fn(unread_body::end_connection))
-        .with_state(app)
+        .with_state(app);
+    // Around the choice of a route, for the method that is meant may not be the one that is sent.
+    Router::new().fallback_service(routes).layer(middleware::from_fn_with_state(max_body_bytes, crate::tus::surround))
 }

@@ -9,9 +9,9 @@ use axum::{
 };
 use object_store::path::Path;
 use sluice_domain::{
-    Action, Caller, ErrorKind, Failure, IdempotencyKey, Receipt, Resource, UploadEntry, UploadId, ZoneName,
+    Action, Caller, ErrorKind, Failure, IdempotencyKey, Progress, Receipt, Resource, UploadEntry, UploadId, ZoneName,
 };
-use sluice_ingest::{Outcome, UploadRequest};
+use sluice_ingest::{Announced, Outcome, ResumableError, UploadRequest};
 use sluice_storage::{StorageError, read_object};
 
 use crate::{
@@ -80,7 +80,7 @@ pub(super) async fn create_upload(
     Ok(answer(&app, outcome))
 }
 
-fn answer(app: &App, outcome: Outcome) -> Response {
+pub(super) fn answer(app: &App, outcome: Outcome) -> Response {
     let yes = HeaderValue::from_static("true");
     let (id, status, mark, body) = match outcome {
         Outcome::Committed(receipt) => (receipt.upload_id, StatusCode::CREATED, None, receipt_body(receipt)),
@@ -102,7 +102,7 @@ fn receipt_body(receipt: Receipt) -> Response {
 }
 
 /// Whether `Prefer` (RFC 7240) asks for an answer before the commit.
-fn respond_async(headers: &HeaderMap) -> bool {
+pub(super) fn respond_async(headers: &HeaderMap) -> bool {
     let values = headers.get_all(PREFER).into_iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).any(|preference| preference.trim().eq_ignore_ascii_case(RESPOND_ASYNC))
 }
@@ -145,8 +145,8 @@ pub(super) async fn get_upload(
     Authenticated(caller): Authenticated,
     UploadPath(id): UploadPath,
 ) -> Result<Json<UploadView>, Problem> {
-    let entry = find(&app, &caller, id).await?;
-    Ok(Json(view(&app, entry)))
+    let found = find_announced(&app, &caller, id).await?;
+    Ok(Json(view_of(&app, found)))
 }
 
 /// Give back the original bytes of an upload, as they came in (compressed, if they were).
@@ -203,7 +203,30 @@ async fn find(app: &App, caller: &Caller, id: UploadId) -> Result<UploadEntry, P
     Ok(entry)
 }
 
+/// An upload that the caller may see, whether it has landed or not.
+pub(super) async fn find_announced(app: &App, caller: &Caller, id: UploadId) -> Result<Announced, Problem> {
+    let found = app.ingest.find_announced(id).await?;
+    if !caller.sees(&found.table().namespace) {
+        return Err(ResumableError::NotFound { upload: id }.into());
+    }
+    caller.require(Action::Read, &Resource::Table(found.table().clone()))?;
+    Ok(found)
+}
+
+/// What is told of an upload, with how far it is.
+pub(super) fn view_of(app: &App, found: Announced) -> UploadView {
+    match found {
+        Announced::Partial(partial) => {
+            let progress = app.ingest.progress().find(partial.id).unwrap_or_else(|| Progress::from(&*partial));
+            UploadView::partial(*partial, progress)
+        }
+        Announced::Landed(entry) => view(app, *entry),
+    }
+}
+
 fn view(app: &App, entry: UploadEntry) -> UploadView {
     let receipt = app.ingest.receipt(&entry);
-    UploadView::new(entry, receipt)
+    let known = Progress::from(&entry);
+    let shown = app.ingest.progress().find(entry.id).filter(|_| !known.phase.is_last());
+    UploadView::new(entry, receipt, shown.unwrap_or(known))
 }

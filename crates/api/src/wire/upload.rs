@@ -2,10 +2,10 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use sluice_domain::{ErrorKind, Receipt, StoredFailure, UploadEntry};
+use sluice_domain::{ErrorKind, PartialUpload, Progress, Receipt, StoredFailure, UploadEntry};
 use utoipa::ToSchema;
 
-use crate::problem::type_of;
+use crate::{problem::type_of, wire::ProgressView};
 
 /// Bytes as they are.
 #[derive(ToSchema)]
@@ -136,7 +136,7 @@ pub(crate) struct UploadView {
     /// The table, `namespace.table`.
     #[schema(example = "nyc.flights")]
     table: String,
-    /// `landed`: the bytes are durable; `committing`: a commit may have been tried; `committed`; `failed`.
+    /// `receiving`: bytes are still to come; `landed`: the bytes are durable; `committing`: a commit may have been tried; `committed`; `failed`.
     #[schema(example = "committed")]
     status: String,
     /// What the bytes are read as.
@@ -148,12 +148,19 @@ pub(crate) struct UploadView {
     principal: String,
     /// How many bytes came in, as sent.
     bytes_received: u64,
-    /// Their SHA-256, in hexadecimal.
-    sha256: String,
-    /// When the first byte came in.
+    /// Their SHA-256, in hexadecimal, once all of them are there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sha256: Option<String>,
+    /// When the first byte came in, or the upload was announced.
     started_at: DateTime<Utc>,
     /// When the original bytes were durable.
-    landed_at: DateTime<Utc>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    landed_at: Option<DateTime<Utc>>,
+    /// When the upload is given up, if no more bytes come.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<DateTime<Utc>>,
+    /// How far it has come.
+    progress: ProgressView,
     /// The receipt, once it is committed.
     #[serde(skip_serializing_if = "Option::is_none")]
     receipt: Option<ReceiptView>,
@@ -163,7 +170,7 @@ pub(crate) struct UploadView {
 }
 
 impl UploadView {
-    pub(crate) fn new(entry: UploadEntry, receipt: Option<Receipt>) -> Self {
+    pub(crate) fn new(entry: UploadEntry, receipt: Option<Receipt>, progress: Progress) -> Self {
         Self {
             upload_id: entry.id.to_string(),
             table: entry.table.to_string(),
@@ -172,11 +179,33 @@ impl UploadView {
             file_name: entry.file_name,
             principal: entry.principal,
             bytes_received: entry.landed.size_bytes,
-            sha256: entry.landed.sha256,
+            sha256: Some(entry.landed.sha256),
             started_at: entry.started_at,
-            landed_at: entry.landed.landed_at,
+            landed_at: Some(entry.landed.landed_at),
+            expires_at: None,
+            progress: progress.into(),
             receipt: receipt.map(Into::into),
             failure: entry.failure.map(Into::into),
+        }
+    }
+
+    /// One that has not landed.
+    pub(crate) fn partial(partial: PartialUpload, progress: Progress) -> Self {
+        Self {
+            upload_id: partial.id.to_string(),
+            table: partial.table.to_string(),
+            status: progress.phase.as_str().to_owned(),
+            format: partial.options.format.to_string(),
+            file_name: partial.file_name,
+            principal: partial.principal,
+            bytes_received: progress.bytes_received,
+            sha256: None,
+            started_at: partial.started_at,
+            landed_at: None,
+            expires_at: Some(partial.expires_at),
+            progress: progress.into(),
+            receipt: None,
+            failure: None,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::{fmt, path::Path, sync::Arc};
 
 use async_trait::async_trait;
 
-use crate::{CatalogError, Channels, Contracts, Inventory, Replays, RowGroups, Schemas, Tables, Uploads};
+use crate::{CatalogError, Channels, Contracts, Inventory, Partials, Replays, RowGroups, Schemas, Tables, Uploads};
 
 /// A database that holds a catalog.
 #[async_trait]
@@ -17,6 +17,7 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync {
     fn uploads(&self) -> &dyn Uploads;
     fn row_groups(&self) -> &dyn RowGroups;
     fn channels(&self) -> &dyn Channels;
+    fn partials(&self) -> &dyn Partials;
     fn inventory(&self) -> &dyn Inventory;
     fn replays(&self) -> &dyn Replays;
     /// The name under which this server commits.

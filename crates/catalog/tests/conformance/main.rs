@@ -11,6 +11,7 @@ mod inventory;
 mod namespaces;
 #[cfg(test)]
 mod opening;
+mod partials;
 #[cfg(test)]
 mod plain_commits;
 mod row_groups;

@@ -51,7 +51,7 @@ impl Ingest {
             Some(key) => Some(self.in_flight.claim(Subject::Key(key.clone())).ok_or(IngestError::KeyInFlight)?),
             None => None,
         };
-        let sent = self.take(&request, body).await?;
+        let sent = self.take_rows(&request, body).await?;
         let room = self.rows.take_room(sent.bytes.len())?;
         if let Some(key) = &request.key
             && let Some(receipt) = self.find_answered(key, &sent.sha256, request.channel.as_ref()).await?
@@ -89,7 +89,7 @@ impl Ingest {
     }
 
     /// Take the body, which is small.
-    async fn take(&self, request: &RowsRequest, body: Body<'_>) -> Result<Sent, RowsError> {
+    async fn take_rows(&self, request: &RowsRequest, body: Body<'_>) -> Result<Sent, RowsError> {
         let settings = &self.road.pipeline.settings;
         let limit_bytes = settings.rows.max_body_bytes;
         let intake = Intake::new(body, settings).limited_to(limit_bytes);

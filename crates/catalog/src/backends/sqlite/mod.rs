@@ -6,6 +6,7 @@ mod channels;
 mod contracts;
 mod inventory;
 mod namespaces;
+mod partials;
 mod plain_commits;
 mod replays;
 mod row_groups;
@@ -29,7 +30,8 @@ use sqlx::{
 use uuid::Uuid;
 
 use crate::{
-    CatalogError, Channels, Contracts, Inventory, Replays, RowGroups, Schemas, Tables, Uploads, backends::Backend,
+    CatalogError, Channels, Contracts, Inventory, Partials, Replays, RowGroups, Schemas, Tables, Uploads,
+    backends::Backend,
 };
 
 /// How many reads run at a time; further ones wait.
@@ -120,6 +122,10 @@ impl Backend for SqliteBackend {
     }
 
     fn channels(&self) -> &dyn Channels {
+        self
+    }
+
+    fn partials(&self) -> &dyn Partials {
         self
     }
 

@@ -19,6 +19,8 @@ impl Uploads for SqliteBackend {
     async fn land(&self, new: &NewUpload) -> Result<UploadEntry, CatalogError> {
         let mut write = self.write().await?;
         if let Some(entry) = insert(&mut write, new, self.node).await? {
+            // In one step, so that it is to be found in one place or the other.
+            super::partials::forget(&mut write, new.id).await?;
             write.commit().await?;
             return Ok(entry);
         }
