@@ -77,7 +77,7 @@ fn list(names: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
-    use sluice_domain::{Compression, CsvOptions, Format, JsonOptions};
+    use sluice_domain::Format;
 
     use super::*;
 
@@ -86,15 +86,7 @@ mod tests {
     }
 
     fn options(partition_by: &[&str], layout: TableLayout) -> ReadOptions {
-        ReadOptions {
-            format: Format::Csv,
-            compression: Compression::Identity,
-            csv: CsvOptions::default(),
-            json: JsonOptions::default(),
-            partition_by: names(partition_by),
-            table_format: None,
-            layout,
-        }
+        ReadOptions { partition_by: names(partition_by), layout, ..ReadOptions::of(Format::Csv) }
     }
 
     fn by(derivation: &str) -> TableLayout {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use sluice_domain::{Prepared, RowCounts, UploadEntry, WriteMode};
 use sluice_storage::Folder;
-use sluice_table::{Source, SourceWriter, TableWriter, Workspace};
+use sluice_table::{RowChanges, Source, SourceWriter, StagedFiles, TableWriter, Workspace};
 use tokio::{sync::mpsc, task::spawn_blocking};
 
 use crate::{
@@ -66,6 +66,19 @@ impl Pipeline {
         shape: &Shape,
         folder: &Folder,
     ) -> Result<Written, IngestError> {
+        let (staged, rows, bad_rows) = self.stage_keyed(entry, shape).await?;
+        let files = staged.upload(folder).await?;
+        let counts = counts_of(rows, entry.options.write.mode);
+        let prepared = self.prepare(entry, counts, bad_rows).await?;
+        Ok(Written { files, prepared, is_of_upload: true })
+    }
+
+    /// The rows that stand for their keys within the upload, in scratch files. To be called with a slot.
+    pub(crate) async fn stage_keyed(
+        &self,
+        entry: &UploadEntry,
+        shape: &Shape,
+    ) -> Result<(StagedFiles, RowChanges, Option<(u64, Spool)>), IngestError> {
         let StagedSource { source, bad_rows } = self.stage_source(entry, shape).await?;
         let writer = TableWriter::open(
             self.settings.writer.for_table(&shape.layout),
@@ -77,10 +90,7 @@ impl Pipeline {
         let table = shape.schema.clone();
         let writing = spawn_blocking(move || source.write_first(&table, writer));
         let (staged, rows) = joined(writing, "writer").await??;
-        let files = staged.upload(folder).await?;
-        let counts = counts_of(rows, entry.options.write.mode);
-        let prepared = self.prepare(entry, counts, bad_rows).await?;
-        Ok(Written { files, prepared, is_of_upload: true })
+        Ok((staged, rows, bad_rows))
     }
 
     /// The upload's rows, to be brought into a table that has rows already.

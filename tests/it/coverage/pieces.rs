@@ -68,7 +68,7 @@ pub(super) fn writes() -> Vec<Row> {
         write(
             (patch.clone(), TUS_UPLOAD),
             TUS_UPLOAD,
-            Content::Piece(&[VERSION, PIECE, ("upload-offset", "5")]),
+            Content::Piece(&[VERSION, PIECE, ("upload-offset", "9")]),
             204,
             bad(patch, TUS_UPLOAD, Content::Piece(&[VERSION, PIECE, ("upload-offset", "x")]), 400, "bad-header"),
         ),

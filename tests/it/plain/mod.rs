@@ -120,7 +120,7 @@ async fn an_earlier_version_can_be_read() {
     };
     assert_eq!(count(0).await.expect(200)["rows"], json!([{"n": 4}]));
     assert_eq!(count(1).await.expect(200)["rows"], json!([{"n": 5}]));
-    assert_problem(&count(2).await, 404, "no-such-version");
+    assert_problem(&count(2).await, 404, "version-not-found");
 }
 
 #[rstest]

@@ -6,8 +6,7 @@ use chrono::Utc;
 use serde_json::json;
 use sluice_catalog::{Catalog, CommitTry, NewTable, NewUpload};
 use sluice_domain::{
-    Compression, CsvOptions, FileRecord, Format, IdempotencyKey, JsonOptions, Landed, ReadOptions, TableFormat,
-    TableLayout, UploadId, ZoneName,
+    FileRecord, Format, IdempotencyKey, Landed, Prepared, ReadOptions, TableFormat, UploadId, ZoneName,
 };
 use sluice_ingest::{Damage, IngestSettings, Integrity, Isolation, Lake};
 use sluice_storage::{StorageSettings, Zones};
@@ -31,13 +30,9 @@ async fn land(data_dir: &Path, catalog: &Catalog) -> UploadId {
         idempotency_key: Some(IdempotencyKey { scope: "s".into(), key: "k".into() }),
         file_name: None,
         options: ReadOptions {
-            format: Format::Csv,
-            compression: Compression::Identity,
-            csv: CsvOptions::default(),
-            json: JsonOptions::default(),
             partition_by: vec!["p".into()],
             table_format: Some(TableFormat::Parquet),
-            layout: TableLayout::default(),
+            ..ReadOptions::of(Format::Csv)
         },
         landed: Landed { raw_path, size_bytes: bytes.len() as u64, sha256: sha256_of(bytes), landed_at: now },
         started_at: now,

@@ -8,9 +8,7 @@ use std::path::Path;
 use axum::http::Method;
 use serde_json::json;
 use sluice_catalog::{Catalog, CommitTry, Entered, NewGroup, NewUpload, RowRequest};
-use sluice_domain::{
-    ChannelOffset, Compression, CsvOptions, Format, IdempotencyKey, JsonOptions, Landed, ReadOptions, UploadId,
-};
+use sluice_domain::{ChannelOffset, Format, IdempotencyKey, Landed, Prepared, ReadOptions, UploadId};
 use sluice_tests::{ClosedLake, TestLake, sha256_of};
 
 use super::{channel_path, rows_path};
@@ -49,7 +47,7 @@ async fn cut_off(closed: &ClosedLake, cut: Cut) -> UploadId {
         }
         Cut::Begun => {
             let table = catalog.tables().find(&taps).await.unwrap().id;
-            let tries = [CommitTry { upload: id, files: Vec::new() }];
+            let tries = [CommitTry { upload: id, files: Vec::new(), prepared: Prepared::default() }];
             let begun = catalog.row_groups().begin_groups(table, &tries, &[&group]).await.unwrap();
             assert!(matches!(begun, Entered::All(_)));
         }
@@ -72,13 +70,7 @@ fn original(data_dir: &Path) -> NewUpload {
         principal: "anonymous".into(),
         idempotency_key: None,
         file_name: None,
-        options: ReadOptions {
-            format: Format::Ndjson,
-            compression: Compression::Identity,
-            csv: CsvOptions::default(),
-            json: JsonOptions::default(),
-            partition_by: Vec::new(),
-        },
+        options: ReadOptions::of(Format::Ndjson),
         landed: Landed { raw_path, size_bytes: bytes.len() as u64, sha256, landed_at: now },
         started_at: now,
     }

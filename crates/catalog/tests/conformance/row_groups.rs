@@ -35,7 +35,7 @@ impl Lake {
     }
 
     async fn begin_group(&self, table: TableId, group: &NewGroup) -> Entered<Vec<i64>> {
-        let tries = [CommitTry { upload: group.upload.id, files: Vec::new() }];
+        let tries = [CommitTry { upload: group.upload.id, files: Vec::new(), prepared: Default::default() }];
         self.catalog.row_groups().begin_groups(table, &tries, &[group]).await.unwrap()
     }
 

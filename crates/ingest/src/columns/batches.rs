@@ -1,9 +1,10 @@
 //! Rows gathered into batches, each handed on as soon as it is large enough.
 
 use arrow::{
-    array::{BooleanArray, RecordBatch, RecordBatchOptions},
-    compute::filter_record_batch,
+    array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions},
+    compute::filter,
     datatypes::SchemaRef,
+    error::ArrowError,
 };
 use sluice_domain::Format;
 
@@ -98,16 +99,18 @@ impl<'s> Batches<'s> {
         self.records_before + self.rows as u64 + 1
     }
 
-    fn without_dead(&mut self, batch: RecordBatch) -> Result<RecordBatch, DecodeError> {
+    /// The columns without the rows that are none.
+    fn living(&mut self, columns: Vec<ArrayRef>) -> Result<(Vec<ArrayRef>, usize), ArrowError> {
         if self.dead.is_empty() {
-            return Ok(batch);
+            return Ok((columns, self.rows));
         }
-        let mut living = vec![true; batch.num_rows()];
+        let mut living = vec![true; self.rows];
+        let rows = self.rows - self.dead.len();
         for row in self.dead.drain(..) {
             living[row] = false;
         }
-        filter_record_batch(&batch, &BooleanArray::from(living))
-            .map_err(|error| DecodeError::malformed(self.format, error.to_string()))
+        let living = BooleanArray::from(living);
+        Ok((columns.iter().map(|column| filter(column, &living)).collect::<Result<_, _>>()?, rows))
     }
 
     /// Hand on what is left; how many rows there were in all.
@@ -119,13 +122,13 @@ impl<'s> Batches<'s> {
     }
 
     fn hand_on(&mut self) -> Result<(), DecodeError> {
-        let options = RecordBatchOptions::new().with_row_count(Some(self.rows));
-        let batch = self
-            .fields
-            .finish()
-            .and_then(|columns| RecordBatch::try_new_with_options(SchemaRef::clone(&self.schema), columns, &options))
-            .map_err(|error| DecodeError::malformed(self.format, error.to_string()))?;
-        let batch = self.without_dead(batch)?;
+        let schema = SchemaRef::clone(&self.schema);
+        let columns = self.fields.finish().and_then(|columns| self.living(columns));
+        let batch = columns.and_then(|(columns, rows)| {
+            let options = RecordBatchOptions::new().with_row_count(Some(rows));
+            RecordBatch::try_new_with_options(schema, columns, &options)
+        });
+        let batch = batch.map_err(|error| DecodeError::malformed(self.format, error.to_string()))?;
         self.records_before += self.rows as u64;
         (self.rows, self.bytes) = (0, 0);
         self.handed_on += batch.num_rows() as u64;

@@ -184,7 +184,10 @@ impl Integrity {
         scratch: &Folder,
     ) -> Result<BTreeMap<String, String>, IngestError> {
         let _slot = self.pipeline.slot().await;
-        let staged = self.pipeline.stage(upload, shape).await?.files;
+        let staged = match upload.options.write.is_keyed() {
+            true => self.pipeline.stage_keyed(upload, shape).await?.0,
+            false => self.pipeline.stage(upload, shape).await?.files,
+        };
         if entry.format == TableFormat::Delta {
             let files = staged.upload(scratch).await?;
             return Ok(files.iter().map(|file| (file.path().to_owned(), file.sha256().to_owned())).collect());

@@ -156,7 +156,8 @@ async fn a_table_of_two_partition_columns_evolves_with_missing_partitions() {
     let lake = Lake::new();
     let table = lake.open();
     let partition_by = vec!["p".to_owned(), "day".to_owned()];
-    let new = NewTable { name: "n.t".to_owned(), schema: parted(), partition_by };
+    let (name, layout) = ("n.t".to_owned(), Default::default());
+    let new = NewTable { name, schema: parted(), partition_by, layout };
     let rows = parted_rows(&parted(), Arc::new(Int32Array::from(vec![1, 2, 3])));
     table.create(&new, &lake.commit("base", write_parted(&lake, &rows).await)).await.unwrap();
     let wider = with(&with(&parted(), "n", DataType::Float64), "note", DataType::Utf8);
