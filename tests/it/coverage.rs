@@ -167,38 +167,6 @@ fn writes() -> Vec<Row> {
             bad: bad(Method::POST, "/api/v1/tables/nyc/flights/uploads", Content::Csv("id\nx\n"), 422, "type-mismatch"),
         },
         Row {
-            method: Method::POST,
-            path: "/api/v1/tables/{namespace}/{table}/quarantine/replay",
-            access: Access::Hidden(Action::Append),
-            call: "/api/v1/tables/nyc/flights/quarantine/replay",
-            content: Content::Json(
-                r#"{"upload_id": "{upload_id}", "records": [{"row_number": 2, "record": {"id": 5}}]}"#,
-            ),
-            status: 200,
-            bad: bad(
-                Method::POST,
-                "/api/v1/tables/nyc/flights/quarantine/replay",
-                Content::Json(r#"{"upload_id": "{upload_id}", "rows": [9]}"#),
-                404,
-                "nothing-to-replay",
-            ),
-        },
-        Row {
-            method: Method::DELETE,
-            path: "/api/v1/tables/{namespace}/{table}/quarantine",
-            access: manage,
-            call: "/api/v1/tables/nyc/flights/quarantine",
-            content: Content::Nothing,
-            status: 200,
-            bad: bad(
-                Method::DELETE,
-                "/api/v1/tables/nyc/flights/quarantine?upload_id=7",
-                Content::Nothing,
-                400,
-                "bad-parameter",
-            ),
-        },
-        Row {
             method: Method::PATCH,
             path: table,
             access: manage,
@@ -236,7 +204,13 @@ fn writes() -> Vec<Row> {
 
 fn rows() -> Vec<Row> {
     let reads = reads().into_iter().chain(pieces::reads());
-    reads.chain(writes()).chain(tables::schemas()).chain(tables::small_writes()).chain(pieces::writes()).collect()
+    reads
+        .chain(writes())
+        .chain(tables::quarantine())
+        .chain(tables::schemas())
+        .chain(tables::small_writes())
+        .chain(pieces::writes())
+        .collect()
 }
 
 /// A lake with keys, and tables to read, to delete and to restore in `nyc`.

@@ -92,7 +92,7 @@ impl Road {
         let id = entry.id;
         let table = entry.table.clone();
         let _shown = self.pipeline.progress.begin(id, Progress::from(&entry));
-        let error = match self.place(entry).await {
+        let error = match Box::pin(self.place(entry)).await {
             Ok(receipt) => {
                 let taken = Duration::from_millis(receipt.duration_ms);
                 self.metrics.committed(&receipt.table, receipt.format, receipt.landed.size_bytes, taken);

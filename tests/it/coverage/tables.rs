@@ -1,4 +1,4 @@
-//! The operations of a table's schema and contract, and of small writes.
+//! The operations of a table's schema, contract and quarantine, and of small writes.
 
 use axum::http::Method;
 use sluice_domain::Action;
@@ -56,5 +56,44 @@ pub(super) fn small_writes() -> Vec<Row> {
         row(Method::PUT, "/api/v1/tables/nyc/flights/channels/new", 200),
         row(Method::GET, "/api/v1/tables/nyc/flights/channels/open", 200),
         row(Method::DELETE, "/api/v1/tables/nyc/flights/channels/doomed", 204),
+    ]
+}
+
+/// Rows that were set aside.
+pub(super) fn quarantine() -> Vec<Row> {
+    let manage = Access::Hidden(Action::Manage);
+    vec![
+        Row {
+            method: Method::POST,
+            path: "/api/v1/tables/{namespace}/{table}/quarantine/replay",
+            access: Access::Hidden(Action::Append),
+            call: "/api/v1/tables/nyc/flights/quarantine/replay",
+            content: Content::Json(
+                r#"{"upload_id": "{upload_id}", "records": [{"row_number": 2, "record": {"id": 5}}]}"#,
+            ),
+            status: 200,
+            bad: bad(
+                Method::POST,
+                "/api/v1/tables/nyc/flights/quarantine/replay",
+                Content::Json(r#"{"upload_id": "{upload_id}", "rows": [9]}"#),
+                404,
+                "nothing-to-replay",
+            ),
+        },
+        Row {
+            method: Method::DELETE,
+            path: "/api/v1/tables/{namespace}/{table}/quarantine",
+            access: manage,
+            call: "/api/v1/tables/nyc/flights/quarantine",
+            content: Content::Nothing,
+            status: 200,
+            bad: bad(
+                Method::DELETE,
+                "/api/v1/tables/nyc/flights/quarantine?upload_id=7",
+                Content::Nothing,
+                400,
+                "bad-parameter",
+            ),
+        },
     ]
 }

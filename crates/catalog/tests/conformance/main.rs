@@ -11,9 +11,11 @@ mod inventory;
 mod namespaces;
 #[cfg(test)]
 mod opening;
+#[cfg(test)]
 mod partials;
 #[cfg(test)]
 mod plain_commits;
+#[cfg(test)]
 mod row_groups;
 #[cfg(test)]
 mod schemas;
