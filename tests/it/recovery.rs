@@ -8,8 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 use sluice_catalog::{Catalog, CommitTry, NewTable, NewUpload};
 use sluice_domain::{
-    Compression, CsvOptions, Format, IdempotencyKey, JsonOptions, Landed, ReadOptions, TableFormat, TableId, UploadId,
-    UploadState, ZoneName,
+    Compression, Format, IdempotencyKey, Landed, ReadOptions, TableFormat, TableId, UploadId, UploadState, ZoneName,
 };
 use sluice_tests::{ClosedLake, TestLake, assert_problem, sha256_of};
 
@@ -36,13 +35,7 @@ async fn land_bytes(data_dir: &Path, catalog: &Catalog, key: &str, bytes: &[u8])
             key: key.into(),
         }),
         file_name: None,
-        options: ReadOptions {
-            format: Format::Csv,
-            compression: Compression::Identity,
-            csv: CsvOptions::default(),
-            json: JsonOptions::default(),
-            partition_by: Vec::new(),
-        },
+        options: ReadOptions::plain(Format::Csv, Compression::Identity),
         landed: Landed { raw_path, size_bytes: bytes.len() as u64, sha256: sha256_of(bytes), landed_at: now },
         started_at: now,
     };

@@ -8,17 +8,21 @@ mod error;
 mod names;
 
 mod access;
+mod compression;
 mod format;
 mod inventory;
 mod page;
+mod read_options;
 mod table;
 mod upload;
 
 pub use access::{AccessError, Action, Caller, Grant, Resource};
+pub use compression::Compression;
 pub use error::{CircuitOpen, ErrorKind, Failure};
-pub use format::{Compression, CsvOptions, Format, FormatError, JsonOptions, ReadOptions};
+pub use format::{Format, FormatError};
 pub use inventory::{FileRecord, LogRecord};
 pub use names::{ColumnName, NameError, NamespaceName, TableName, TableRef};
 pub use page::{Page, PageRequest, PageToken, PageTokenError};
+pub use read_options::{Charset, CsvOptions, JsonOptions, OpenDialect, ReadOptions, RecordPath};
 pub use table::{Namespace, SchemaVersion, TableEntry, TableFormat, TableId, TableState, ZoneName};
 pub use upload::{IdempotencyKey, Landed, Receipt, RowCounts, StoredFailure, UploadEntry, UploadId, UploadState};

@@ -17,6 +17,8 @@ mod moments;
 mod columns;
 mod formats;
 
+mod archive;
+
 mod commit_queue;
 mod in_flight;
 mod integrity;

@@ -5,7 +5,7 @@
 use std::{error::Error as _, io, path::PathBuf, sync::Arc};
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
-use sluice_domain::{Format, UploadEntry, ZoneName};
+use sluice_domain::{Landed, ReadOptions, UploadEntry, ZoneName};
 use sluice_storage::{Folder, StorageError, Zones, free_bytes, is_full};
 use sluice_table::{DataFile, StagedFiles, TableError, TableWriter};
 use tokio::{
@@ -13,7 +13,12 @@ use tokio::{
     task::{JoinHandle, spawn_blocking},
 };
 
-use crate::{DecodeError, IngestError, IngestSettings, formats::Inferred, source, worker::Wall};
+use crate::{
+    DecodeError, IngestError, IngestSettings,
+    formats::{self, Inferred},
+    source,
+    worker::Wall,
+};
 
 /// How many batches wait for the writer.
 const BATCHES_AHEAD: usize = 2;
@@ -57,6 +62,17 @@ impl Pipeline {
         }
     }
 
+    /// The options with what the beginning of a file that landed tells, where its sender left it open.
+    pub(crate) async fn resolve(&self, options: &ReadOptions, landed: &Landed) -> Result<ReadOptions, IngestError> {
+        if !formats::is_open(options) {
+            return Ok(options.clone());
+        }
+        let head = source::head(self.zones.get(ZoneName::Raw), landed, options.compression, &self.settings.decode);
+        let options = options.clone();
+        let reading = spawn_blocking(move || formats::resolved(&options, head));
+        joined(reading, "reader").await?.map_err(cause)
+    }
+
     /// The shape of a table that this upload would make.
     pub(crate) async fn infer(&self, entry: &UploadEntry) -> Result<Shape, IngestError> {
         let _slot = self.slots.acquire().await;
@@ -64,7 +80,7 @@ impl Pipeline {
         let (options, wall, scratch_dir) = (entry.options.clone(), Arc::clone(&self.wall), self.scratch_dir.clone());
         let inferring = spawn_blocking(move || wall.infer(&options, unread, &scratch_dir));
         let Inferred { schema, rows } = joined(inferring, "reader").await?.map_err(cause)?;
-        if schema.fields().is_empty() || rows == 0 && entry.options.format != Format::Parquet {
+        if schema.fields().is_empty() || rows == 0 && !entry.options.format.has_schema() {
             return Err(DecodeError::Empty.into());
         }
         sluice_table::columns_of(&schema, &[]).map_err(|error| {

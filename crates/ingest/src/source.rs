@@ -11,7 +11,7 @@ use std::{
 
 use bytes::{Buf as _, Bytes};
 use futures::StreamExt as _;
-use sluice_domain::{Compression, Format, UploadEntry};
+use sluice_domain::{Compression, Format, Landed, ReadOptions, UploadEntry};
 use sluice_storage::{StorageError, Zone, read_chunks};
 use tokio::sync::mpsc;
 
@@ -20,6 +20,8 @@ use crate::{
     formats::{Source, decompressed, is_read_from_its_end},
 };
 
+/// How much of an object is read for its beginning: a block of bzip2 gives nothing before it is there as a whole.
+const HEAD_BYTES: u64 = 1 << 20;
 /// How many pieces of an object wait for the decoder.
 const PIECES_AHEAD: usize = 1;
 
@@ -45,11 +47,10 @@ impl Read for PieceReader {
     }
 }
 
-/// The upload's bytes as they came in, to be read where blocking is allowed.
-fn raw_reader(zone: &Zone, entry: &UploadEntry) -> impl Read + Send + 'static {
-    let size_bytes = entry.landed.size_bytes;
-    let mut fetched =
-        Box::pin(read_chunks(zone.store(), object_store::path::Path::from(entry.landed.raw_path.as_str()), size_bytes));
+/// The first bytes of what landed, as they came in, to be read where blocking is allowed.
+fn raw_reader(zone: &Zone, landed: &Landed, size_bytes: u64) -> impl Read + Send + 'static {
+    let path = object_store::path::Path::from(landed.raw_path.as_str());
+    let mut fetched = Box::pin(read_chunks(zone.store(), path, size_bytes));
     let (sender, pieces) = mpsc::channel(PIECES_AHEAD);
     tokio::spawn(async move {
         while let Some(piece) = fetched.next().await {
@@ -63,8 +64,17 @@ fn raw_reader(zone: &Zone, entry: &UploadEntry) -> impl Read + Send + 'static {
 
 /// The upload's bytes, of which nothing was read yet.
 pub(crate) fn open(zone: &Zone, entry: &UploadEntry) -> Unread {
-    let options = &entry.options;
-    Unread { reader: Box::new(raw_reader(zone, entry)), compression: options.compression, format: options.format }
+    Unread::new(Box::new(raw_reader(zone, &entry.landed, entry.landed.size_bytes)), &entry.options)
+}
+
+/// The beginning of what landed, decompressed, for whoever wants no more than that. Blocks where it is read.
+pub(crate) fn head(
+    zone: &Zone,
+    landed: &Landed,
+    compression: Compression,
+    limits: &DecodeLimits,
+) -> Box<dyn Read + Send> {
+    decompressed(compression, raw_reader(zone, landed, landed.size_bytes.min(HEAD_BYTES)), limits)
 }
 
 /// A source of which nothing was read yet.
@@ -75,6 +85,11 @@ pub(crate) struct Unread {
 }
 
 impl Unread {
+    /// A source of these bytes.
+    pub(crate) fn new(reader: Box<dyn Read + Send>, options: &ReadOptions) -> Self {
+        Self { reader, compression: options.compression, format: options.format }
+    }
+
     /// Make it a source, decompressed; on disk where the format is read from its end. Blocks.
     pub(crate) fn into_source(self, limits: &DecodeLimits, scratch_dir: &Path) -> Result<Source, DecodeError> {
         let compression = self.compression;

@@ -88,11 +88,10 @@ pub(crate) fn keyed_upload(table: &str, scope: &str, key: &str) -> NewUpload {
 
 fn read_options() -> ReadOptions {
     ReadOptions {
-        format: Format::Csv,
-        compression: Compression::Gzip,
         csv: CsvOptions { delimiter: b'\t', quote: None, null_values: vec!["NA".into()], ..CsvOptions::default() },
-        json: JsonOptions { null_values: vec!["-".into()] },
+        json: JsonOptions { null_values: vec!["-".into()], ..JsonOptions::default() },
         partition_by: vec!["year".into()],
+        ..ReadOptions::plain(Format::Csv, Compression::Gzip)
     }
 }
 

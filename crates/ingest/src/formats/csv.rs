@@ -4,9 +4,9 @@
 //!
 //! Invariant: every field is either stored as it is or named in an error, with its line and column.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use sluice_domain::{CsvOptions, Format};
 
 use self::records::Records;
@@ -17,9 +17,13 @@ use crate::{
     kinds::Kind,
 };
 
+mod decimal;
 mod guard;
 mod header;
 mod records;
+mod sniff;
+
+pub(crate) use sniff::{SAMPLE_BYTES, resolved};
 
 pub(super) const DECODER: Decoder = Decoder { infer, decode };
 
@@ -32,7 +36,7 @@ fn infer(reading: &Reading, source: Source) -> Result<Inferred, DecodeError> {
         for (column, kind) in kinds.iter_mut().enumerate() {
             let field = record.field(column)?;
             if *kind != Kind::Text && !is_null(options, field) {
-                *kind = kind.widened(field);
+                *kind = kind.widened(&number(options, field));
             }
         }
         rows += 1;
@@ -51,12 +55,17 @@ fn decode<'s>(
     let mut records = Records::open(options, source.into_reader(), reading.limits)?;
     let targets = targets(records.names(), schema)?;
     let missing: Vec<usize> = (0..schema.fields().len()).filter(|at| !targets.contains(at)).collect();
+    let is_text = |to: usize| *schema.field(to).data_type() == DataType::Utf8;
     let mut batches = Batches::new(Format::Csv, schema, reading.limits, sink);
     while let Some(record) = records.advance()? {
         for (from, &to) in targets.iter().enumerate() {
             let field = record.field(from)?;
             let column = &mut batches.columns()[to];
-            let stored = if is_null(options, field) { column.append_null() } else { column.append_text(field) };
+            let stored = match field {
+                field if is_null(options, field) => column.append_null(),
+                field if is_text(to) => column.append_text(field),
+                field => column.append_text(&number(options, field)),
+            };
             stored.map_err(|refused| batches.refusal(refused, record.line()))?;
         }
         for &at in &missing {
@@ -73,6 +82,11 @@ fn targets(names: &[String], schema: &SchemaRef) -> Result<Vec<usize>, DecodeErr
     let index = FieldIndex::of(schema.fields().iter().map(|field| field.name()));
     let unknown = |name: &String| DecodeError::UnknownColumn { column: name.clone(), line: Some(1) };
     names.iter().map(|name| index.find(name).ok_or_else(|| unknown(name))).collect()
+}
+
+/// The field as numbers are written everywhere else, if it may be one.
+fn number<'f>(options: &CsvOptions, field: &'f str) -> Cow<'f, str> {
+    if options.decimal_comma { decimal::with_point(field) } else { Cow::Borrowed(field) }
 }
 
 /// Whether the field stands for a missing value. Quotes make no difference.

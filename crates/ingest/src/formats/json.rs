@@ -9,13 +9,17 @@ use arrow::datatypes::{Schema, SchemaRef};
 use self::{records::Records, shape::Shapes};
 use super::{Decoder, Inferred, Reading, Source};
 use crate::{
-    columns::{Batches, Sink, Value},
+    columns::{Batches, FieldIndex, Sink, Value},
     decode_error::DecodeError,
 };
 
+mod flatten;
 mod parse;
+mod record_path;
 mod records;
 mod shape;
+
+pub(super) use record_path::rows_at;
 
 pub(super) const DECODER: Decoder = Decoder { infer, decode };
 
@@ -30,7 +34,10 @@ fn infer(reading: &Reading, source: Source) -> Result<Inferred, DecodeError> {
         shapes.observe(&entries).map_err(|refused| refused.at(&records))?;
         rows += 1;
     }
-    let fields = shapes.into_fields();
+    let fields = match &reading.options.json.flatten {
+        Some(separator) => shapes.into_flat_fields(separator),
+        None => shapes.into_fields(),
+    };
     if fields.is_empty() {
         return Err(DecodeError::Empty);
     }
@@ -45,8 +52,12 @@ fn decode<'s>(
 ) -> Result<u64, DecodeError> {
     let mut records = Records::open(reading, source.into_reader())?;
     let mut batches = Batches::new(reading.options.format, schema, reading.limits, sink);
+    let known = FieldIndex::of(schema.fields().iter().map(|field| field.name()));
     while records.advance()? {
-        let entries = object(reading, &records)?;
+        let mut entries = object(reading, &records)?;
+        if reading.options.json.flatten.is_some() {
+            flatten::forget_missing(&mut entries, &known);
+        }
         batches.append(&entries, records.record().len(), records.line())?;
     }
     batches.finish()
@@ -57,7 +68,10 @@ fn object<'r>(reading: &Reading, records: &'r Records) -> Result<Entries<'r>, De
     let text = std::str::from_utf8(records.record()).map_err(|_| records.malformed("the text is not UTF-8"))?;
     let parsed = parse::parse(text, &reading.options.json.null_values, reading.limits.depth);
     match parsed.map_err(|refused| refused.at(records))? {
-        Value::Object(entries) => Ok(entries),
+        Value::Object(entries) => match &reading.options.json.flatten {
+            Some(separator) => flatten::flattened(entries, separator).map_err(|refused| refused.at(records)),
+            None => Ok(entries),
+        },
         _ => Err(records.malformed("a row must be an object, with a key for each column")),
     }
 }

@@ -30,7 +30,7 @@ use self::{
     process::Worker,
 };
 use crate::{
-    DecodeError, DecodeLimits, IngestSettings,
+    DecodeError, DecodeLimits, IngestSettings, archive,
     columns::Sink,
     formats::{self, Inferred},
     source::Unread,
@@ -45,6 +45,11 @@ pub(crate) struct Wall {
 }
 
 impl Wall {
+    /// What is accepted inside a file.
+    pub(crate) fn limits(&self) -> &DecodeLimits {
+        &self.limits
+    }
+
     /// The wall that the settings ask for; the first process of it has started.
     pub(crate) fn open(settings: &IngestSettings) -> io::Result<Self> {
         let (limits, worker) = (settings.decode.clone(), settings.worker.clone());
@@ -62,6 +67,9 @@ impl Wall {
         unread: Unread,
         scratch_dir: &Path,
     ) -> Result<Inferred, DecodeError> {
+        if options.format == Format::Zip {
+            return archive::infer(self, options, unread, scratch_dir);
+        }
         match self.worker(options.format)? {
             None => formats::infer(options, unread.into_source(&self.limits, scratch_dir)?, &self.limits),
             Some(worker) => self.start(worker, options, unread, (scratch_dir, None))?.infer(),
@@ -76,6 +84,9 @@ impl Wall {
         (scratch_dir, schema): (&Path, &SchemaRef),
         sink: &mut Sink<'_>,
     ) -> Result<u64, DecodeError> {
+        if options.format == Format::Zip {
+            return archive::decode(self, options, unread, (scratch_dir, schema), sink);
+        }
         match self.worker(options.format)? {
             None => {
                 let source = unread.into_source(&self.limits, scratch_dir)?;
@@ -112,8 +123,9 @@ impl Wall {
 /// have limits, and come often and small: a process for each would cost more than they do.
 fn is_isolated(format: Format) -> bool {
     match format {
-        Format::Parquet => true,
-        Format::Csv | Format::Ndjson | Format::Json => false,
+        Format::Parquet | Format::Arrow | Format::Avro => true,
+        // Of an archive, each member is looked at by itself.
+        Format::Csv | Format::Ndjson | Format::Json | Format::Zip => false,
     }
 }
 

@@ -11,7 +11,7 @@ use arrow::{
 };
 use parquet::arrow::ArrowWriter;
 use rstest::rstest;
-use sluice_domain::{Compression, CsvOptions, JsonOptions};
+use sluice_domain::Compression;
 use tempfile::TempDir;
 
 use super::*;
@@ -24,8 +24,7 @@ use super::{
 use crate::source::Content;
 
 fn options(format: Format, compression: Compression) -> ReadOptions {
-    let (csv, json) = (CsvOptions::default(), JsonOptions::default());
-    ReadOptions { format, compression, csv, json, partition_by: Vec::new() }
+    ReadOptions::plain(format, compression)
 }
 
 fn parquet_file(rows: i64) -> Vec<u8> {

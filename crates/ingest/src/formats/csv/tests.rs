@@ -7,14 +7,13 @@ use arrow::{
 };
 use proptest::prelude::*;
 use rstest::rstest;
-use sluice_domain::{Compression, CsvOptions, Format, JsonOptions, ReadOptions};
+use sluice_domain::{Compression, CsvOptions, Format, ReadOptions};
 
 use super::super::{Inferred, Source, decode, infer};
 use crate::{decode_error::DecodeError, limits::DecodeLimits};
 
 fn options(csv: CsvOptions) -> ReadOptions {
-    let compression = Compression::Identity;
-    ReadOptions { format: Format::Csv, compression, csv, json: JsonOptions::default(), partition_by: Vec::new() }
+    ReadOptions { csv, ..ReadOptions::plain(Format::Csv, Compression::Identity) }
 }
 
 fn source(bytes: &[u8]) -> Source {

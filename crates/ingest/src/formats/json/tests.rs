@@ -7,20 +7,14 @@ use arrow::{
 };
 use proptest::prelude::*;
 use rstest::rstest;
-use sluice_domain::{Compression, CsvOptions, Format, JsonOptions, ReadOptions};
+use sluice_domain::{Compression, Format, JsonOptions, ReadOptions};
 
 use super::super::{Inferred, Source, decode, infer};
 use crate::{decode_error::DecodeError, limits::DecodeLimits};
 
 fn options(format: Format) -> ReadOptions {
-    let json = JsonOptions { null_values: vec!["n/a".into()] };
-    ReadOptions {
-        format,
-        compression: Compression::Identity,
-        csv: CsvOptions::default(),
-        json,
-        partition_by: Vec::new(),
-    }
+    let json = JsonOptions { null_values: vec!["n/a".into()], ..JsonOptions::default() };
+    ReadOptions { json, ..ReadOptions::plain(format, Compression::Identity) }
 }
 
 fn source(bytes: &[u8]) -> Source {

@@ -21,19 +21,18 @@ use parquet::{
 };
 use proptest::prelude::*;
 use rstest::rstest;
-use sluice_domain::{Compression, CsvOptions, Format, JsonOptions, ReadOptions};
+use sluice_domain::{Compression, Format, ReadOptions};
 
 mod expansion;
 
 use super::{
     super::{Inferred, Source, decode, infer},
-    slices::SLICE_BYTES,
+    columnar::slices::SLICE_BYTES,
 };
 use crate::{decode_error::DecodeError, limits::DecodeLimits};
 
 fn options() -> ReadOptions {
-    let (csv, json) = (CsvOptions::default(), JsonOptions::default());
-    ReadOptions { format: Format::Parquet, compression: Compression::Identity, csv, json, partition_by: Vec::new() }
+    ReadOptions::plain(Format::Parquet, Compression::Identity)
 }
 
 fn source(bytes: &[u8]) -> Source {

@@ -1,0 +1,208 @@
+//! What formats whose files hold typed columns have in common: their columns become those of a table.
+//!
+//! Invariant: rows are counted with the whole length of their values before those are copied, and copied in pieces.
+//! Invariant: values change their type only where every one of them keeps its meaning.
+
+use std::sync::Arc;
+
+use arrow::{
+    array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array},
+    datatypes::{DataType, Field, Fields, Schema, SchemaRef},
+};
+use sluice_domain::{ColumnName, Format, NameError};
+use sluice_table::storable_type;
+
+use super::Inferred;
+use crate::{
+    columns::{FieldIndex, Sink},
+    decode_error::{DecodeError, shortened},
+    limits::{COLUMN_DEPTH, DecodeLimits},
+};
+
+mod convert;
+pub(super) mod slices;
+
+/// How many decoded bytes a file may have whatever its own length: columns of one value take next to none of it.
+const RATIO_FREE_BYTES: u64 = 1 << 30;
+
+/// How many bytes the values of a file of this length may have in memory.
+pub(super) fn allowance(size_bytes: u64, limits: &DecodeLimits) -> u64 {
+    size_bytes.saturating_mul(limits.ratio).max(RATIO_FREE_BYTES).min(limits.decoded_bytes)
+}
+
+/// A fault of a column.
+pub(super) fn bad_column(format: Format, column: &str, reason: &str) -> DecodeError {
+    let (column, reason) = (Some(shortened(column)), reason.to_owned());
+    DecodeError::Malformed { format, line: None, column, reason }
+}
+
+/// What a file with these columns holds: so many rows of a table.
+pub(super) fn inferred(format: Format, from: &Schema, rows: u64) -> Result<Inferred, DecodeError> {
+    if from.fields().is_empty() {
+        return Err(DecodeError::Empty);
+    }
+    let mut index = FieldIndex::default();
+    let mut fields = Vec::with_capacity(from.fields().len());
+    for (at, field) in from.fields().iter().enumerate() {
+        if index.find(field.name()).is_some() {
+            return Err(twice(format, field));
+        }
+        index.insert(field.name(), at);
+        fields.push(storable_field(format, field)?);
+    }
+    Ok(Inferred { schema: Arc::new(Schema::new(fields)), rows })
+}
+
+/// Check that there are no more columns, and no deeper ones, than may be.
+pub(super) fn check_size(schema: &Schema, limits: &DecodeLimits) -> Result<(), DecodeError> {
+    let mut left = limits.columns;
+    count_fields(schema.fields(), COLUMN_DEPTH, &mut left).map_err(|refused| match refused {
+        DecodeError::TooManyColumns { .. } => DecodeError::TooManyColumns { limit: limits.columns },
+        other => other,
+    })
+}
+
+fn count_fields(fields: &Fields, levels_left: usize, left: &mut usize) -> Result<(), DecodeError> {
+    for field in fields {
+        *left = left.checked_sub(1).ok_or(DecodeError::TooManyColumns { limit: 0 })?;
+        let children = match field.data_type() {
+            DataType::Struct(fields) => fields.clone(),
+            DataType::Dictionary(_, values) => Fields::from(vec![Field::new("values", values.as_ref().clone(), true)]),
+            DataType::List(item)
+            | DataType::LargeList(item)
+            | DataType::ListView(item)
+            | DataType::LargeListView(item)
+            | DataType::FixedSizeList(item, _)
+            | DataType::Map(item, _) => Fields::from(vec![Arc::clone(item)]),
+            _ => continue,
+        };
+        let levels_left = levels_left.checked_sub(1).ok_or(DecodeError::TooDeep { limit: COLUMN_DEPTH, line: None })?;
+        count_fields(&children, levels_left, left)?;
+    }
+    Ok(())
+}
+
+/// The column as a table stores it.
+fn storable_field(format: Format, field: &Field) -> Result<Field, DecodeError> {
+    let name: ColumnName =
+        field.name().parse().map_err(|error: NameError| bad_column(format, field.name(), &error.to_string()))?;
+    let stored = storable_type(field.data_type()).ok_or_else(|| {
+        let type_name = shortened(&field.data_type().to_string());
+        bad_column(format, field.name(), &format!("a table cannot store values of type {type_name}"))
+    })?;
+    Ok(Field::new(name.as_str(), stored, true))
+}
+
+fn twice(format: Format, field: &Field) -> DecodeError {
+    bad_column(format, field.name(), "there are two columns of this name, cases aside")
+}
+
+/// Whose values are converted: the format, and how many rows came before them.
+#[derive(Clone, Copy)]
+struct Place {
+    format: Format,
+    rows_before: u64,
+}
+
+impl Place {
+    /// The number of a row of the batch, counted from 1 in the file.
+    fn row(self, row: usize) -> u64 {
+        self.rows_before + row as u64 + 1
+    }
+
+    fn refusal(self, error: &arrow::error::ArrowError) -> DecodeError {
+        DecodeError::malformed(self.format, error.to_string())
+    }
+}
+
+/// The rows of a file on their way into a table.
+pub(super) struct Rows<'r> {
+    format: Format,
+    schema: SchemaRef,
+    /// For each column of the table, which one of the file it is filled from.
+    sources: Vec<Option<usize>>,
+    limits: &'r DecodeLimits,
+    limit_bytes: u64,
+    decoded_bytes: u64,
+    rows: u64,
+}
+
+impl<'r> Rows<'r> {
+    /// Rows of a file with the columns `from`, of which so many bytes of values are taken.
+    pub(super) fn new(
+        format: Format,
+        (from, to): (&Schema, &SchemaRef),
+        limits: &'r DecodeLimits,
+        limit_bytes: u64,
+    ) -> Result<Self, DecodeError> {
+        for field in from.fields() {
+            storable_field(format, field)?;
+        }
+        let sources = sources(format, from, to)?;
+        Ok(Self { format, schema: SchemaRef::clone(to), sources, limits, limit_bytes, decoded_bytes: 0, rows: 0 })
+    }
+
+    /// How many rows were handed on.
+    pub(super) fn count(&self) -> u64 {
+        self.rows
+    }
+
+    /// More of the file was read: so many bytes of values are taken by now.
+    pub(super) fn allow(&mut self, limit_bytes: u64) {
+        self.limit_bytes = limit_bytes;
+    }
+
+    /// Hand on the rows of a batch, in pieces.
+    pub(super) fn hand_on(&mut self, batch: &RecordBatch, sink: &mut Sink<'_>) -> Result<(), DecodeError> {
+        let size_bytes = slices::batch_bytes(batch, 0, batch.num_rows());
+        self.decoded_bytes = self.decoded_bytes.saturating_add(size_bytes);
+        if self.decoded_bytes > self.limit_bytes {
+            return Err(DecodeError::TooLarge { limit_bytes: self.limit_bytes });
+        }
+        for slice in slices::slices(batch) {
+            self.check_row(&slice)?;
+            let converted = self.converted(&slice.rows)?;
+            self.rows += slice.rows.num_rows() as u64;
+            sink(converted)?;
+        }
+        Ok(())
+    }
+
+    /// Check that a piece that cannot be cut, being one row, is no longer than a record may be.
+    fn check_row(&self, slice: &slices::Slice) -> Result<(), DecodeError> {
+        if slice.rows.num_rows() == 1 && slice.size_bytes > self.limits.record_bytes as u64 {
+            let reason = format!("row {} has more than {} bytes", self.rows + 1, self.limits.record_bytes);
+            return Err(DecodeError::malformed(self.format, reason));
+        }
+        Ok(())
+    }
+
+    fn converted(&self, batch: &RecordBatch) -> Result<RecordBatch, DecodeError> {
+        let place = Place { format: self.format, rows_before: self.rows };
+        let column = |(field, source): (&Arc<Field>, &Option<usize>)| -> Result<ArrayRef, DecodeError> {
+            let column = match source {
+                Some(at) => convert::convert(batch.column(*at), field, place)?,
+                None => new_null_array(field.data_type(), batch.num_rows()),
+            };
+            convert::check_missing(&column, field, place)?;
+            Ok(column)
+        };
+        let columns: Result<Vec<_>, _> = self.schema.fields().iter().zip(&self.sources).map(column).collect();
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        RecordBatch::try_new_with_options(SchemaRef::clone(&self.schema), columns?, &options)
+            .map_err(|error| place.refusal(&error))
+    }
+}
+
+fn sources(format: Format, from: &Schema, to: &Schema) -> Result<Vec<Option<usize>>, DecodeError> {
+    let index = FieldIndex::of(to.fields().iter().map(|field| field.name()));
+    let mut sources = vec![None; to.fields().len()];
+    for (at, field) in from.fields().iter().enumerate() {
+        let unknown = || DecodeError::UnknownColumn { column: field.name().clone(), line: None };
+        let target = index.find(field.name()).ok_or_else(unknown)?;
+        if sources[target].replace(at).is_some() {
+            return Err(twice(format, field));
+        }
+    }
+    Ok(sources)
+}
