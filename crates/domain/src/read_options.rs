@@ -200,9 +200,17 @@ impl ReadOptions {
         }
     }
 
-    /// The options as they were asked for: without what was found in the file since.
-    #[must_use]
-    pub fn as_asked(&self) -> Self {
+    /// Whether a request with these options asks for the same: what was found in the file since makes no difference.
+    pub fn is_asked_by(&self, request: &Self) -> bool {
+        let mut asked = self.as_asked();
+        if !asked.csv.open.is_any() {
+            // Older versions left nothing open, and took what was not said for what it is by default.
+            asked.csv.open = request.csv.open;
+        }
+        asked == *request
+    }
+
+    fn as_asked(&self) -> Self {
         let (mut asked, unsaid) = (self.clone(), CsvOptions::default());
         let OpenDialect { delimiter, quote, header } = self.csv.open;
         if delimiter {
@@ -228,9 +236,11 @@ mod tests {
         asked.csv.open = OpenDialect { delimiter: true, quote: false, header: true };
         let mut found = asked.clone();
         (found.csv.delimiter, found.csv.header) = (b';', false);
-        assert_eq!(found.as_asked(), asked);
+        assert!(found.is_asked_by(&asked));
         found.csv.quote = None;
-        assert_ne!(found.as_asked(), asked);
+        assert!(!found.is_asked_by(&asked));
+        let said = ReadOptions::plain(Format::Csv, Compression::Gzip);
+        assert!(said.is_asked_by(&asked) && !asked.is_asked_by(&said));
     }
 
     #[test]

@@ -68,6 +68,7 @@ impl Pipeline {
             return Ok(options.clone());
         }
         let head = source::head(self.zones.get(ZoneName::Raw), landed, options.compression, &self.settings.decode);
+        let head = head.await?;
         let options = options.clone();
         let reading = spawn_blocking(move || formats::resolved(&options, head));
         joined(reading, "reader").await?.map_err(cause)

@@ -11,6 +11,7 @@ use std::{
 
 use bytes::{Buf as _, Bytes};
 use futures::StreamExt as _;
+use object_store::ObjectStoreExt as _;
 use sluice_domain::{Compression, Format, Landed, ReadOptions, UploadEntry};
 use sluice_storage::{StorageError, Zone, read_chunks};
 use tokio::sync::mpsc;
@@ -47,8 +48,9 @@ impl Read for PieceReader {
     }
 }
 
-/// The first bytes of what landed, as they came in, to be read where blocking is allowed.
-fn raw_reader(zone: &Zone, landed: &Landed, size_bytes: u64) -> impl Read + Send + 'static {
+/// What landed, as it came in, to be read where blocking is allowed.
+fn raw_reader(zone: &Zone, landed: &Landed) -> impl Read + Send + 'static {
+    let size_bytes = landed.size_bytes;
     let path = object_store::path::Path::from(landed.raw_path.as_str());
     let mut fetched = Box::pin(read_chunks(zone.store(), path, size_bytes));
     let (sender, pieces) = mpsc::channel(PIECES_AHEAD);
@@ -64,17 +66,19 @@ fn raw_reader(zone: &Zone, landed: &Landed, size_bytes: u64) -> impl Read + Send
 
 /// The upload's bytes, of which nothing was read yet.
 pub(crate) fn open(zone: &Zone, entry: &UploadEntry) -> Unread {
-    Unread::new(Box::new(raw_reader(zone, &entry.landed, entry.landed.size_bytes)), &entry.options)
+    Unread::new(Box::new(raw_reader(zone, &entry.landed)), &entry.options)
 }
 
-/// The beginning of what landed, decompressed, for whoever wants no more than that. Blocks where it is read.
-pub(crate) fn head(
+/// The beginning of what landed, decompressed, for whoever wants no more than that.
+pub(crate) async fn head(
     zone: &Zone,
     landed: &Landed,
     compression: Compression,
     limits: &DecodeLimits,
-) -> Box<dyn Read + Send> {
-    decompressed(compression, raw_reader(zone, landed, landed.size_bytes.min(HEAD_BYTES)), limits)
+) -> Result<Box<dyn Read + Send>, StorageError> {
+    let path = object_store::path::Path::from(landed.raw_path.as_str());
+    let bytes = zone.store().get_range(&path, 0..landed.size_bytes.min(HEAD_BYTES)).await?;
+    Ok(decompressed(compression, io::Cursor::new(bytes), limits))
 }
 
 /// A source of which nothing was read yet.

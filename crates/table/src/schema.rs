@@ -42,6 +42,13 @@ pub fn storable_type(data_type: &DataType) -> Option<DataType> {
         T::List(item) | T::LargeList(item) | T::ListView(item) | T::FixedSizeList(item, _) => {
             T::List(Arc::new(Field::new("element", storable_type(item.data_type())?, true)))
         }
+        T::Map(entries, _) => {
+            let T::Struct(fields) = entries.data_type() else { return None };
+            let [key, value] = fields.as_ref() else { return None };
+            let key = Field::new("key", storable_type(key.data_type())?, false);
+            let value = Field::new("value", storable_type(value.data_type())?, true);
+            T::Map(Arc::new(Field::new("key_value", T::Struct(vec![key, value].into()), false)), false)
+        }
         T::Struct(fields) => {
             let fields: Option<Vec<_>> = fields
                 .iter()

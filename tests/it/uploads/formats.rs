@@ -103,6 +103,16 @@ async fn a_receipt_looks_like_this() {
     {
       "bytes_received": 7,
       "committed_at": "[differs]",
+      "dialect": {
+        "delimiter": ",",
+        "found": [
+          "delimiter",
+          "quote",
+          "header"
+        ],
+        "header": true,
+        "quote": "\""
+      },
       "duration_ms": "[differs]",
       "format": "csv",
       "landed_at": "[differs]",

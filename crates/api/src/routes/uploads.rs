@@ -73,8 +73,10 @@ pub(super) async fn create_upload(
     let respond_async = respond_async(request.headers());
     let body = UploadBody::open(request, app.max_body_bytes).await?;
     let (options, file_name) = (params.options(&body)?, params.file_name(&body)?);
+    let file = file_name.clone();
     let request = UploadRequest { table, options, file_name, idempotency_key, respond_async };
-    let outcome = app.ingest.append(&grant, request, body.bytes).await?;
+    let appended = app.ingest.append(&grant, request, body.bytes).await;
+    let outcome = appended.map_err(|failure| Problem::from(failure).with_file_name(file))?;
     Ok(answer(&app, outcome))
 }
 

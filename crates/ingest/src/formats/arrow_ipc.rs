@@ -61,9 +61,7 @@ fn decode<'s>(
             }
             Content::Batch { .. } => {
                 let batch = batch(&message, &messages.body(&message)?, &messages.schema, &dictionaries)?;
-                for piece in pieces(&batch, reading.limits.batch_rows.max(1)) {
-                    rows.hand_on(&piece, sink)?;
-                }
+                rows.hand_on(&batch, sink)?;
             }
         }
     }
@@ -86,12 +84,6 @@ fn batch(
     let (header, version) = (message.header()?, message.version()?);
     let batch = header.header_as_record_batch().ok_or_else(|| malformed("a message holds no rows"))?;
     read_record_batch(body, batch, SchemaRef::clone(schema), &dictionaries.by_id, None, &version).map_err(refusal)
-}
-
-/// The rows of a batch in pieces of so many.
-fn pieces(batch: &RecordBatch, rows: usize) -> impl Iterator<Item = RecordBatch> {
-    let starts = (0..batch.num_rows()).step_by(rows);
-    starts.map(move |start| batch.slice(start, rows.min(batch.num_rows() - start)))
 }
 
 /// The values that keys of rows stand for.

@@ -23,6 +23,7 @@ use crate::{columns::Sink, decode_error::DecodeError, limits::DecodeLimits};
 
 mod codec;
 mod container;
+mod rows;
 mod schema;
 
 pub(super) const DECODER: Decoder = Decoder { infer, decode };

@@ -135,6 +135,9 @@ impl<'r> Rows<'r> {
         limits: &'r DecodeLimits,
         limit_bytes: u64,
     ) -> Result<Self, DecodeError> {
+        if from.fields().is_empty() {
+            return Err(DecodeError::Empty);
+        }
         for field in from.fields() {
             storable_field(format, field)?;
         }
@@ -159,13 +162,19 @@ impl<'r> Rows<'r> {
         if self.decoded_bytes > self.limit_bytes {
             return Err(DecodeError::TooLarge { limit_bytes: self.limit_bytes });
         }
-        for slice in slices::slices(batch) {
-            self.check_row(&slice)?;
-            let converted = self.converted(&slice.rows)?;
-            self.rows += slice.rows.num_rows() as u64;
-            sink(converted)?;
+        let batch_rows = self.limits.batch_rows.max(1);
+        for start in (0..batch.num_rows()).step_by(batch_rows) {
+            let piece = batch.slice(start, batch_rows.min(batch.num_rows() - start));
+            slices::slices(&piece).try_for_each(|slice| self.hand_on_slice(&slice, sink))?;
         }
         Ok(())
+    }
+
+    fn hand_on_slice(&mut self, slice: &slices::Slice, sink: &mut Sink<'_>) -> Result<(), DecodeError> {
+        self.check_row(slice)?;
+        let converted = self.converted(&slice.rows)?;
+        self.rows += slice.rows.num_rows() as u64;
+        sink(converted)
     }
 
     /// Check that a piece that cannot be cut, being one row, is no longer than a record may be.

@@ -134,6 +134,7 @@ fn texts() -> ArrayRef {
 #[case(large_list(), list_of(DataType::Int32), &["[1, ]", "-"])]
 #[case(list_view(), list_of(DataType::Int32), &["[6]", "[5, 6]"])]
 #[case(texts(), list_of(DataType::Utf8), &["[x, ]"])]
+#[case(map(), map_of(DataType::Utf8), &["{k: v}"])]
 fn a_type_is_stored_where_a_table_can(#[case] column: ArrayRef, #[case] stored: DataType, #[case] values: &[&str]) {
     let expected: Vec<_> = values.iter().map(|value| (*value != "-").then(|| (*value).to_owned())).collect();
     for write in [stream_of, file_of] {
@@ -144,6 +145,11 @@ fn a_type_is_stored_where_a_table_can(#[case] column: ArrayRef, #[case] stored: 
 
 fn list_of(item: DataType) -> DataType {
     DataType::List(Arc::new(Field::new("element", item, true)))
+}
+
+fn map_of(value: DataType) -> DataType {
+    let fields = vec![Field::new("key", DataType::Utf8, false), Field::new("value", value, true)];
+    DataType::Map(Arc::new(Field::new("key_value", DataType::Struct(fields.into()), false)), false)
 }
 
 fn map() -> ArrayRef {
@@ -161,7 +167,6 @@ fn union() -> ArrayRef {
 }
 
 #[rstest]
-#[case(map())]
 #[case(union())]
 #[case(Arc::new(DurationSecondArray::from(vec![1])))]
 #[case(Arc::new(Decimal256Array::from(vec![i256::ONE]).with_precision_and_scale(76, 0).unwrap()))]

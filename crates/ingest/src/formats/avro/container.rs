@@ -13,7 +13,7 @@ use std::{
 
 use sluice_domain::Format;
 
-use super::{codec::Codec, schema};
+use super::{codec::Codec, rows::RowShape, schema};
 use crate::decode_error::DecodeError;
 
 const MARK: &[u8] = b"Obj\x01";
@@ -33,6 +33,7 @@ type Source = BufReader<Box<dyn Read + Send>>;
 pub(super) struct Container {
     source: Source,
     codec: Codec,
+    shape: RowShape,
     sync: [u8; SYNC_BYTES],
     rows: Arc<AtomicU64>,
     /// What is handed on next, and how much of it was.
@@ -50,7 +51,7 @@ impl Container {
         let Header { schema, codec } = Header::read(&mut source)?;
         let mut sync = [0; SYNC_BYTES];
         source.read_exact(&mut sync).map_err(cut_off)?;
-        let schema = schema::as_it_is_read(&schema.ok_or_else(|| malformed("it has no schema"))?)?;
+        let (schema, shape) = schema::as_it_is_read(&schema.ok_or_else(|| malformed("it has no schema"))?)?;
         let codec = Codec::of_name(codec.as_deref())?;
         let mut ready = MARK.to_vec();
         number(&mut ready, 1);
@@ -58,7 +59,7 @@ impl Container {
         text(&mut ready, &schema);
         number(&mut ready, 0);
         ready.extend(sync);
-        Ok(Self { source, codec, sync, rows: Arc::default(), ready, given: 0 })
+        Ok(Self { source, codec, shape, sync, rows: Arc::default(), ready, given: 0 })
     }
 
     /// How many rows the blocks so far hold.
@@ -96,6 +97,7 @@ impl Container {
         (self.given, self.ready) = (0, Vec::new());
         if let Some((rows, block)) = self.block()? {
             let block = self.codec.decoded(block)?;
+            self.shape.check(rows, &block)?;
             number(&mut self.ready, i64::try_from(rows).map_err(|_| too_long())?);
             text(&mut self.ready, &block);
             self.ready.extend(self.sync);

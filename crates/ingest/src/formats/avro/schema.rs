@@ -2,15 +2,16 @@
 
 use serde_json::{Map, Value};
 
-use super::container::malformed;
+use super::{container::malformed, rows::RowShape};
 use crate::decode_error::DecodeError;
 
-/// The schema, with texts left to be texts: the reader would make binary values of UUIDs.
-pub(super) fn as_it_is_read(schema: &[u8]) -> Result<Vec<u8>, DecodeError> {
+/// The schema and the shape of its rows, with texts left to be texts: the reader would make binary values of UUIDs.
+pub(super) fn as_it_is_read(schema: &[u8]) -> Result<(Vec<u8>, RowShape), DecodeError> {
     let refusal = |error: serde_json::Error| malformed(&format!("its schema is no JSON: {error}"));
     let mut schema: Value = serde_json::from_slice(schema).map_err(refusal)?;
     leave_texts(&mut schema);
-    serde_json::to_vec(&schema).map_err(refusal)
+    let rows = RowShape::of(&schema)?;
+    Ok((serde_json::to_vec(&schema).map_err(refusal)?, rows))
 }
 
 fn leave_texts(schema: &mut Value) {

@@ -158,6 +158,8 @@ fn every_codec_gives_the_same_rows(#[values("null", "deflate", "snappy", "zstand
        DataType::List(std::sync::Arc::new(Field::new("element", DataType::Int32, true))), "[5, 6]")]
 #[case(r#"{"type": "record", "name": "s", "fields": [{"name": "a", "type": "boolean"}]}"#, b"\x01",
        DataType::Struct(vec![Field::new("a", DataType::Boolean, true)].into()), "{a: true}")]
+#[case(r#"{"type": "map", "values": "int"}"#, &[small(1), sized(b"k"), small(5), small(0)].concat(), map_of(),
+       "{k: 5}")]
 #[case(r#"["null", "double"]"#, &[small(1), 1.5_f64.to_le_bytes().to_vec()].concat(), DataType::Float64, "1.5")]
 fn a_type_is_stored_where_a_table_can(
     #[case] schema: &str,
@@ -169,10 +171,14 @@ fn a_type_is_stored_where_a_table_can(
     assert_eq!(both_passes(&bytes).unwrap(), (vec![stored], vec![vec![text.to_owned()]]));
 }
 
+fn map_of() -> DataType {
+    let fields = vec![Field::new("key", DataType::Utf8, false), Field::new("value", DataType::Int32, true)];
+    DataType::Map(std::sync::Arc::new(Field::new("key_value", DataType::Struct(fields.into()), false)), false)
+}
+
 #[rstest]
 #[case(one_field(r#"["null", "int", "string"]"#))]
 #[case(one_field(r#"{"type": "fixed", "name": "d", "size": 12, "logicalType": "duration"}"#))]
-#[case(one_field(r#"{"type": "map", "values": "int"}"#))]
 fn a_type_that_no_table_has_is_refused_with_its_column(#[case] schema: String) {
     let error = inferred(&header(&schema, None)).unwrap_err().to_string();
     assert!(error.contains("column \"c\": a table cannot store values of type"), "{error}");
@@ -191,6 +197,27 @@ fn a_schema_that_is_no_tables_is_refused(#[case] schema: String) {
 }
 
 #[test]
+fn types_are_found_by_their_names() {
+    let place = r#"{"type": "record", "name": "place", "namespace": "a.b", "fields": [
+        {"name": "side", "type": {"type": "enum", "name": "side", "symbols": ["L", "R"]}},
+        {"name": "other", "type": "side"}]}"#;
+    let schema = record(&format!(r#"{{"name": "from", "type": {place}}}, {{"name": "to", "type": "a.b.place"}}"#));
+    let bytes = [header(&schema, None), block(1, &[0, 2, 2, 0])].concat();
+    let (_, rows) = both_passes(&bytes).unwrap();
+    assert_eq!(rows, [["{side: L, other: R}", "{side: R, other: L}"]]);
+}
+
+#[test]
+fn items_without_bytes_have_an_end() {
+    let schema = one_field(r#"{"type": "array", "items": "null"}"#);
+    let endless = [vec![0xFE, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x7F], small(0)].concat();
+    let bytes = [header(&schema, None), block(1, &endless)].concat();
+    let schema = Arc::new(arrow::datatypes::Schema::new(vec![Field::new("c", DataType::Utf8, true)]));
+    let error = decoded(&bytes, &schema).unwrap_err().to_string();
+    assert!(error.contains("too many values"), "{error}");
+}
+
+#[test]
 fn a_file_without_rows_has_its_columns() {
     let found = inferred(&header(&people(), None)).unwrap();
     assert_eq!((found.rows, found.schema.fields().len()), (0, 2));
@@ -199,7 +226,8 @@ fn a_file_without_rows_has_its_columns() {
 #[rstest]
 #[case(block(3, &three_rows())[..20].to_vec(), "cut off")]
 #[case([small(3), sized(&three_rows()), vec![0; 16]].concat(), "marker of the file")]
-#[case(block(4, &three_rows()), "not good avro")]
+#[case(block(4, &three_rows()), "a row reaches beyond its block")]
+#[case(block(2, &three_rows()), "more bytes than its rows take")]
 #[case(block(-1, &three_rows()), "less than nothing")]
 #[case([small(3), vec![0xFE; 10]].concat(), "too many bytes")]
 #[case([small(3), vec![0xFE, 0xFF, 0xFF, 0xFF, 0x0F]].concat(), "more than 67108864 bytes")]
@@ -217,7 +245,7 @@ fn rows_without_bytes_are_not_lost_without_a_word() {
 }
 
 #[rstest]
-fn a_block_that_is_a_bomb_is_refused(#[values("deflate", "zstandard", "bzip2", "xz", "snappy")] codec: &str) {
+fn a_block_that_is_a_bomb_is_refused(#[values("deflate", "zstandard", "snappy")] codec: &str) {
     let bomb = encoded(codec, &vec![0; container::BLOCK_BYTES + 1]);
     let bytes = [header(&people(), Some(codec)), [small(1), sized(&bomb), SYNC.to_vec()].concat()].concat();
     let schema = inferred(&bytes).unwrap().schema;

@@ -9,7 +9,7 @@ use crate::{
     kinds::MAX_EXACT_IN_FLOAT,
 };
 use arrow::{
-    array::{Array, ArrayRef, AsArray as _, Int64Array, PrimitiveArray, StructArray, new_null_array},
+    array::{Array, ArrayRef, AsArray as _, Int64Array, MapArray, PrimitiveArray, StructArray, new_null_array},
     buffer::OffsetBuffer,
     compute::cast,
     datatypes::{
@@ -38,6 +38,7 @@ pub(super) fn convert(array: &ArrayRef, field: &Field, place: Place) -> Result<A
             let plain = cast(array, &T::List(Arc::clone(source))).map_err(|error| place.refusal(&error))?;
             convert(&plain, field, place)
         }
+        (T::Map(_, _), T::Map(entries, _)) => map(array.as_map(), field, entries, place),
         (T::Struct(_), T::Struct(_)) => object(array.as_struct(), field, place),
         _ => scalar(array, field, place),
     }
@@ -67,6 +68,22 @@ fn list(array: &ArrayRef, field: &Field, item: &Field, place: Place) -> Result<A
     let items = convert(&items, item, place).map_err(|error| within(field.name(), error, false))?;
     let offsets = OffsetBuffer::from_lengths(list.offsets().lengths());
     columns::list(field.data_type(), offsets, items, list.nulls().cloned()).map_err(|error| place.refusal(&error))
+}
+
+fn map(array: &MapArray, field: &Field, entries: &Arc<Field>, place: Place) -> Result<ArrayRef, DecodeError> {
+    let DataType::Struct(fields) = entries.data_type() else { return Err(types_differ(array, field)) };
+    let [key, value] = fields.as_ref() else { return Err(types_differ(array, field)) };
+    let (first, last) = (array.offsets()[0] as usize, array.offsets()[array.len()] as usize);
+    let part = |values: &ArrayRef, part: &Field| {
+        let converted = convert(&values.slice(first, last - first), part, place);
+        let checked = converted.and_then(|values| check_missing(&values, part, place).map(|()| values));
+        checked.map_err(|error| within(field.name(), error, false))
+    };
+    let parts = vec![part(array.keys(), key)?, part(array.values(), value)?];
+    let offsets = OffsetBuffer::from_lengths(array.offsets().lengths());
+    let built = StructArray::try_new(fields.clone(), parts, None)
+        .and_then(|parts| MapArray::try_new(Arc::clone(entries), offsets, parts, array.nulls().cloned(), false));
+    built.map(|map| Arc::new(map) as ArrayRef).map_err(|error| place.refusal(&error))
 }
 
 fn object(array: &StructArray, field: &Field, place: Place) -> Result<ArrayRef, DecodeError> {

@@ -67,6 +67,12 @@ fn array_bytes(array: &dyn Array, first: usize, count: usize) -> u64 {
         T::List(_) => list_bytes::<i32>(array, first, count),
         T::LargeList(_) => list_bytes::<i64>(array, first, count),
         T::ListView(_) => list_view_bytes(array.as_list_view::<i32>(), first, count),
+        T::Map(_, _) => {
+            let map = array.as_map();
+            let (start, end) = (map.offsets()[first] as usize, map.offsets()[first + count] as usize);
+            let parts = [map.keys(), map.values()].map(|values| array_bytes(values, start, end - start));
+            parts.into_iter().fold((count * size_of::<i32>()) as u64, u64::saturating_add)
+        }
         T::Dictionary(_, _) => dictionary_bytes(array, first, count),
         T::FixedSizeList(_, size) => {
             let size = size.unsigned_abs() as usize;
