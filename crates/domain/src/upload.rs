@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{ErrorKind, Failure, Format, Prepared, ReadOptions, TableId, TableRef};
+use crate::{ErrorKind, Failure, Prepared, ReadOptions, TableId, TableRef};
 
 /// The id of an upload: time-ordered, given out when its first byte arrives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -136,8 +136,8 @@ pub struct Receipt {
     pub table: TableRef,
     /// The table version that first holds its rows.
     pub version: u64,
-    /// What the bytes were read as.
-    pub format: Format,
+    /// How the bytes were read.
+    pub options: ReadOptions,
     /// What was received.
     pub landed: Landed,
     /// What became of the rows.

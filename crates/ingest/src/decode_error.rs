@@ -86,6 +86,14 @@ pub enum DecodeError {
         /// What is wrong with the first one.
         first: String,
     },
+    /// Mend this member of the archive.
+    #[error("{member:?} in the archive: {error}")]
+    Member {
+        /// The member's name, shortened.
+        member: String,
+        /// What is wrong with it.
+        error: Box<Self>,
+    },
     /// Nothing: whoever wanted the rows no longer does.
     #[error("the decoding was stopped")]
     #[serde(skip)]
@@ -100,6 +108,14 @@ impl DecodeError {
     /// Whether it says that rows do not fit the columns of a table, which other columns may take.
     pub(crate) fn is_misfit(&self) -> bool {
         matches!(self, Self::Mismatch { .. } | Self::UnknownColumn { .. })
+    }
+
+    /// The same error, of a member of an archive; what is no fault of the file stays what it is.
+    pub(crate) fn in_member(self, member: &str) -> Self {
+        match self {
+            Self::Stopped | Self::Read(_) | Self::Member { .. } => self,
+            error => Self::Member { member: shortened(member), error: Box::new(error) },
+        }
     }
 
     /// A file that breaks the rules of its format, at no line in particular.
@@ -132,12 +148,13 @@ impl Failure for DecodeError {
             | Self::TooManyBadRows { .. } => ErrorKind::Invalid,
             Self::BrokenCompression { .. } | Self::Malformed { .. } => ErrorKind::Malformed,
             Self::TooLarge { .. } => ErrorKind::TooLarge,
+            Self::Member { error, .. } => error.kind(),
             Self::Stopped => ErrorKind::Internal,
             Self::Read(_) => ErrorKind::Unavailable,
         }
     }
 
-    fn code(&self) -> &'static str {
+    fn code(&self) -> &str {
         match self {
             Self::Empty => "empty-file",
             Self::BrokenCompression { .. } => "broken-compression",
@@ -148,6 +165,7 @@ impl Failure for DecodeError {
             Self::Mismatch { .. } => "type-mismatch",
             Self::UnknownColumn { .. } => "unknown-column",
             Self::TooManyBadRows { .. } => "too-many-bad-rows",
+            Self::Member { error, .. } => error.code(),
             Self::Stopped => "decoding-stopped",
             Self::Read(_) => "content-unreadable",
         }

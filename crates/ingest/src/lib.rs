@@ -24,6 +24,8 @@ mod quality;
 mod quarantine;
 
 mod asked;
+mod archive;
+
 mod commit_queue;
 mod in_flight;
 mod integrity;

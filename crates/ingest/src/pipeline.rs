@@ -6,7 +6,7 @@ use std::{error::Error as _, io, path::PathBuf, sync::Arc};
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use sluice_domain::{
-    DerivedColumn, Format, Phase, Prepared, ReadOptions, RowCounts, TableLayout, UploadEntry, UploadId, ZoneName,
+    DerivedColumn, Landed, Phase, Prepared, ReadOptions, RowCounts, TableLayout, UploadEntry, UploadId, ZoneName,
 };
 use sluice_storage::{Folder, StorageError, Zones, free_bytes, is_full};
 use sluice_table::{DataFile, Derivations, StagedFiles, TableError, TableWriter, check_layout, derivations_of};
@@ -92,12 +92,24 @@ impl Pipeline {
         joined(inferring, "reader").await?.map_err(cause)
     }
 
+    /// The options with what the beginning of a file that landed tells, where its sender left it open.
+    pub(crate) async fn resolve(&self, options: &ReadOptions, landed: &Landed) -> Result<ReadOptions, IngestError> {
+        if !formats::is_open(options) {
+            return Ok(options.clone());
+        }
+        let head = source::head(self.zones.get(ZoneName::Raw), landed, options.compression, &self.settings.decode);
+        let head = head.await?;
+        let options = options.clone();
+        let reading = spawn_blocking(move || formats::resolved(&options, head));
+        joined(reading, "reader").await?.map_err(cause)
+    }
+
     /// The shape of a table that this upload would make.
     pub(crate) async fn infer(&self, entry: &UploadEntry) -> Result<Shape, IngestError> {
         let _slot = self.slots.acquire().await;
         let Inferred { schema, rows, first_bad } = self.inferred(entry).await?;
         let schema = made_columns(schema, &entry.options.write);
-        if schema.fields().is_empty() || rows == 0 && entry.options.format != Format::Parquet {
+        if schema.fields().is_empty() || rows == 0 && !entry.options.format.has_schema() {
             return Err(first_bad.unwrap_or(DecodeError::Empty).into());
         }
         check_columns(entry.options.format, &schema)?;

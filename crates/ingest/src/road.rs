@@ -73,13 +73,14 @@ impl Road {
         let started_at = Utc::now();
         let raw_path = raw_path(&request.table, &request.options, id);
         let landed = intake.land(self.pipeline.zones.get(ZoneName::Raw), raw_path).await?;
+        let options = self.pipeline.resolve(&request.options, &landed).await?;
         let upload = NewUpload {
             id,
             table: request.table.clone(),
             principal: grant.principal().to_owned(),
             idempotency_key: request.idempotency_key.clone(),
             file_name: request.file_name.clone(),
-            options: request.options.clone(),
+            options,
             landed,
             started_at,
         };
@@ -95,7 +96,7 @@ impl Road {
         let error = match Box::pin(self.place(entry)).await {
             Ok(receipt) => {
                 let taken = Duration::from_millis(receipt.duration_ms);
-                self.metrics.committed(&receipt.table, receipt.format, receipt.landed.size_bytes, taken);
+                self.metrics.committed(&receipt.table, receipt.options.format, receipt.landed.size_bytes, taken);
                 tracing::info!(
                     upload.id = %id, table.name = %table, table.version = receipt.version,
                     rows = receipt.rows.committed, bytes = receipt.landed.size_bytes,
@@ -333,7 +334,7 @@ impl Road {
             upload_id: entry.id,
             table: entry.table.clone(),
             version,
-            format: entry.options.format,
+            options: entry.options.clone(),
             landed: entry.landed.clone(),
             rows,
             committed_at,

@@ -263,7 +263,7 @@ impl Ingest {
 
 /// Whether the request is the one that its key was used for.
 async fn check_same(known: &UploadEntry, request: &UploadRequest, intake: Intake<'_>) -> Result<(), IngestError> {
-    if known.options != request.options {
+    if !known.options.is_asked_by(&request.options) {
         return Err(IngestError::KeyReused("an upload with other options"));
     }
     if intake.digest().await?.sha256 != known.landed.sha256 {

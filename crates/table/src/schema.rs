@@ -30,7 +30,10 @@ pub fn storable_type(data_type: &DataType) -> Option<DataType> {
         T::Binary | T::LargeBinary | T::BinaryView | T::FixedSizeBinary(_) => T::Binary,
         T::Timestamp(_, None) => T::Timestamp(TimeUnit::Microsecond, None),
         T::Timestamp(_, Some(_)) => T::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-        T::Decimal32(precision, scale) | T::Decimal64(precision, scale) | T::Decimal128(precision, scale)
+        T::Decimal32(precision, scale)
+        | T::Decimal64(precision, scale)
+        | T::Decimal128(precision, scale)
+        | T::Decimal256(precision, scale)
             if *scale >= 0 && *precision <= 38 && *scale as u8 <= *precision =>
         {
             T::Decimal128(*precision, *scale)
@@ -38,6 +41,13 @@ pub fn storable_type(data_type: &DataType) -> Option<DataType> {
         T::Dictionary(_, value) => storable_type(value)?,
         T::List(item) | T::LargeList(item) | T::ListView(item) | T::FixedSizeList(item, _) => {
             T::List(Arc::new(Field::new("element", storable_type(item.data_type())?, true)))
+        }
+        T::Map(entries, _) => {
+            let T::Struct(fields) = entries.data_type() else { return None };
+            let [key, value] = fields.as_ref() else { return None };
+            let key = Field::new("key", storable_type(key.data_type())?, false);
+            let value = Field::new("value", storable_type(value.data_type())?, true);
+            T::Map(Arc::new(Field::new("key_value", T::Struct(vec![key, value].into()), false)), false)
         }
         T::Struct(fields) => {
             let fields: Option<Vec<_>> = fields

@@ -44,12 +44,14 @@ const MAX_KEY_BYTES: usize = 255;
     params(TableParams, UploadParams,
         ("Idempotency-Key" = Option<String>, Header, max_length = 255, pattern = "^[!-~]+$",
          description = "Makes the request repeatable: the same key and body give the same receipt and commit nothing"),
-        ("Content-Encoding" = Option<String>, Header, description = "`gzip` or `zstd`"),
+        ("Content-Encoding" = Option<String>, Header, description = "`gzip`, `zstd`, `bzip2`, `xz` or `snappy` (framed)"),
         ("Prefer" = Option<String>, Header,
          description = "`respond-async`: answer 202 once the bytes are durable, before the rows are in the table")),
     request_body(description = "The file", content(
         (Octets = "text/csv"), (Octets = "application/x-ndjson"), (JsonRows = "application/json"),
-        (Octets = "application/vnd.apache.parquet"), (Octets = "application/octet-stream"),
+        (Octets = "text/tab-separated-values"), (Octets = "application/vnd.apache.parquet"),
+        (Octets = "application/vnd.apache.arrow.stream"), (Octets = "application/vnd.apache.arrow.file"),
+        (Octets = "application/avro"), (Octets = "application/zip"), (Octets = "application/octet-stream"),
         (UploadForm = "multipart/form-data"))),
     responses((status = 201, description = "The rows are in the table", body = ReceiptView,
         headers(("Location" = String, description = "The upload"),
@@ -75,8 +77,10 @@ pub(super) async fn create_upload(
     if options.write.changes_rows() {
         caller.require(Action::Manage, &Resource::Table(table.clone()))?;
     }
+    let file = file_name.clone();
     let request = UploadRequest { table, options, file_name, idempotency_key, respond_async };
-    let outcome = app.ingest.append(&grant, request, body.bytes).await?;
+    let appended = app.ingest.append(&grant, request, body.bytes).await;
+    let outcome = appended.map_err(|failure| Problem::from(failure).with_file_name(file))?;
     Ok(answer(&app, outcome))
 }
 

@@ -2,7 +2,9 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use sluice_domain::{ErrorKind, PartialUpload, Progress, Receipt, StoredFailure, UploadEntry};
+use sluice_domain::{
+    ErrorKind, Format, OpenDialect, PartialUpload, Progress, ReadOptions, Receipt, StoredFailure, UploadEntry,
+};
 use utoipa::ToSchema;
 
 use crate::{problem::type_of, wire::ProgressView};
@@ -43,6 +45,9 @@ pub(crate) struct ReceiptView {
     /// What the bytes were read as.
     #[schema(example = "csv")]
     format: String,
+    /// How delimited text was read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dialect: Option<DialectView>,
     /// How many bytes came in, as sent.
     bytes_received: u64,
     /// Their SHA-256, in hexadecimal.
@@ -87,7 +92,8 @@ impl From<Receipt> for ReceiptView {
             upload_id: receipt.upload_id.to_string(),
             table: receipt.table.to_string(),
             version: receipt.version,
-            format: receipt.format.to_string(),
+            format: receipt.options.format.to_string(),
+            dialect: DialectView::of(&receipt.options),
             bytes_received: receipt.landed.size_bytes,
             sha256: receipt.landed.sha256,
             rows_received: receipt.rows.received(),
@@ -104,6 +110,37 @@ impl From<Receipt> for ReceiptView {
             raw_object: receipt.raw_object,
             duration_ms: receipt.duration_ms,
         }
+    }
+}
+
+/// How delimited text is read: as its sender said, and where nothing was said, as its beginning told.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct DialectView {
+    /// What stands between fields.
+    #[schema(example = ",")]
+    delimiter: char,
+    /// What stands around fields; absent where nothing does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quote: Option<char>,
+    /// Whether the first record names the columns.
+    header: bool,
+    /// Which of these the beginning of the file told.
+    #[schema(example = json!(["delimiter", "header"]))]
+    found: Vec<&'static str>,
+}
+
+impl DialectView {
+    /// The dialect of these options, if they are for delimited text.
+    fn of(options: &ReadOptions) -> Option<Self> {
+        let csv = Some(&options.csv).filter(|_| options.format == Format::Csv)?;
+        let OpenDialect { delimiter, quote, header } = csv.open;
+        let found = [("delimiter", delimiter), ("quote", quote), ("header", header)];
+        Some(Self {
+            delimiter: csv.delimiter.into(),
+            quote: csv.quote.map(Into::into),
+            header: csv.header,
+            found: found.into_iter().filter(|(_, is_open)| *is_open).map(|(name, _)| name).collect(),
+        })
     }
 }
 
@@ -142,6 +179,9 @@ pub(crate) struct UploadView {
     /// What the bytes are read as.
     #[schema(example = "csv")]
     format: String,
+    /// How delimited text is read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dialect: Option<DialectView>,
     /// The client's name of the file.
     file_name: Option<String>,
     /// Who sent it.
@@ -176,6 +216,7 @@ impl UploadView {
             table: entry.table.to_string(),
             status: entry.state.as_str().to_owned(),
             format: entry.options.format.to_string(),
+            dialect: DialectView::of(&entry.options),
             file_name: entry.file_name,
             principal: entry.principal,
             bytes_received: entry.landed.size_bytes,

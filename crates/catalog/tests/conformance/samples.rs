@@ -90,15 +90,14 @@ pub(crate) fn keyed_upload(table: &str, scope: &str, key: &str) -> NewUpload {
 
 fn read_options() -> ReadOptions {
     ReadOptions {
-        format: Format::Csv,
-        compression: Compression::Gzip,
         csv: CsvOptions { delimiter: b'\t', quote: None, null_values: vec!["NA".into()], ..CsvOptions::default() },
-        json: JsonOptions { null_values: vec!["-".into()], coerce: true },
+        json: JsonOptions { null_values: vec!["-".into()], coerce: true, ..JsonOptions::default() },
         partition_by: vec!["year".into()],
         bad_rows: BadRowLimits { max_rows: Some(7), max_fraction: "0.5".parse().ok() },
         table_format: None,
         layout: sluice_domain::TableLayout { sort_by: vec!["day".into()], ..Default::default() },
         write: WriteOptions { mode: WriteMode::Merge, order_by: Some("at".into()), ..WriteOptions::default() },
+        ..ReadOptions::of(Format::Csv)
     }
 }
 

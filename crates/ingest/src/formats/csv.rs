@@ -4,9 +4,9 @@
 //!
 //! Invariant: every field is either stored as it is or named in an error, with its line and column.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use sluice_domain::{CsvOptions, Format};
 
 use self::records::{Next, Record, Records};
@@ -19,9 +19,13 @@ use crate::{
     row_sink::RowSink,
 };
 
+mod decimal;
 mod guard;
 mod header;
 mod records;
+mod sniff;
+
+pub(crate) use sniff::{SAMPLE_BYTES, resolved};
 
 pub(super) const DECODER: Decoder = Decoder { infer, decode };
 
@@ -36,7 +40,7 @@ fn infer(reading: &Reading, source: Source) -> Result<Inferred, DecodeError> {
                 for (column, kind) in kinds.iter_mut().enumerate() {
                     let field = record.field(column);
                     if *kind != Kind::Text && !is_null(options, field) {
-                        *kind = kind.widened(field);
+                        *kind = kind.widened(&number(options, field));
                     }
                 }
                 rows += 1;
@@ -52,12 +56,11 @@ fn infer(reading: &Reading, source: Source) -> Result<Inferred, DecodeError> {
 fn decode(reading: &Reading, source: Source, schema: &SchemaRef, sink: &mut dyn RowSink) -> Result<u64, DecodeError> {
     let options = &reading.options.csv;
     let mut records = Records::open(options, source.into_reader(), reading.limits)?;
-    let targets = targets(records.names(), schema)?;
-    let missing: Vec<usize> = (0..schema.fields().len()).filter(|at| !targets.contains(at)).collect();
+    let places = Places::new(records.names(), schema)?;
     let mut batches = Batches::new(Format::Csv, schema, reading.limits, sink);
     loop {
         match records.advance()? {
-            Next::Row(record) => match append(&mut batches, &record, options, (&targets, &missing)) {
+            Next::Row(record) => match append(&mut batches, &record, options, &places) {
                 Ok(()) => batches.end_row(record.size_bytes())?,
                 Err(refused) => {
                     let error = batches.refusal(refused, record.line());
@@ -75,15 +78,40 @@ fn append(
     batches: &mut Batches,
     record: &Record,
     options: &CsvOptions,
-    (targets, missing): (&[usize], &[usize]),
+    places: &Places,
 ) -> Result<(), Refused> {
     let columns = batches.columns();
-    for (from, &to) in targets.iter().enumerate() {
-        let field = record.field(from);
-        let column = &mut columns[to];
-        if is_null(options, field) { column.append_null() } else { column.append_text(field) }?;
+    for (from, &Place { column, is_text }) in places.of_fields.iter().enumerate() {
+        let (field, column) = (record.field(from), &mut columns[column]);
+        match field {
+            field if is_null(options, field) => column.append_null(),
+            field if is_text => column.append_text(field),
+            field => column.append_text(&number(options, field)),
+        }?;
     }
-    missing.iter().try_for_each(|&at| columns[at].append_null())
+    places.missing.iter().try_for_each(|&at| columns[at].append_null())
+}
+
+/// Where the fields of a record go.
+struct Places {
+    of_fields: Vec<Place>,
+    /// Columns of the table that the file does not have.
+    missing: Vec<usize>,
+}
+
+struct Place {
+    column: usize,
+    is_text: bool,
+}
+
+impl Places {
+    fn new(names: &[String], schema: &SchemaRef) -> Result<Self, DecodeError> {
+        let targets = targets(names, schema)?;
+        let missing = (0..schema.fields().len()).filter(|at| !targets.contains(at)).collect();
+        let place =
+            |column: usize| Place { column, is_text: *schema.field(column).data_type() == DataType::Utf8 };
+        Ok(Self { of_fields: targets.into_iter().map(place).collect(), missing })
+    }
 }
 
 /// The header as a line.
@@ -98,6 +126,11 @@ fn targets(names: &[String], schema: &SchemaRef) -> Result<Vec<usize>, DecodeErr
     let index = FieldIndex::of(schema.fields().iter().map(|field| field.name()));
     let unknown = |name: &String| DecodeError::UnknownColumn { column: name.clone(), line: Some(1) };
     names.iter().map(|name| index.find(name).ok_or_else(|| unknown(name))).collect()
+}
+
+/// The field as numbers are written everywhere else, if it may be one.
+fn number<'f>(options: &CsvOptions, field: &'f str) -> Cow<'f, str> {
+    if options.decimal_comma { decimal::with_point(field) } else { Cow::Borrowed(field) }
 }
 
 /// Whether the field stands for a missing value. Quotes make no difference.

@@ -9,14 +9,18 @@ use arrow::datatypes::{Schema, SchemaRef};
 use self::{records::Records, shape::Shapes};
 use super::{Decoder, Inferred, Reading, Source};
 use crate::{
-    columns::{Batches, Value},
+    columns::{Batches, FieldIndex, Value},
     decode_error::DecodeError,
     row_sink::RowSink,
 };
 
+mod flatten;
 mod parse;
+mod record_path;
 mod records;
 mod shape;
+
+pub(super) use record_path::rows_at;
 
 pub(super) const DECODER: Decoder = Decoder { infer, decode };
 
@@ -35,7 +39,10 @@ fn infer(reading: &Reading, source: Source) -> Result<Inferred, DecodeError> {
             Err(error) => first_bad = first_bad.or(Some(error)),
         }
     }
-    let fields = shapes.into_fields();
+    let fields = match &reading.options.json.flatten {
+        Some(separator) => shapes.into_flat_fields(separator),
+        None => shapes.into_fields(),
+    };
     if fields.is_empty() {
         return Err(first_bad.unwrap_or(DecodeError::Empty));
     }
@@ -46,8 +53,13 @@ fn decode(reading: &Reading, source: Source, schema: &SchemaRef, sink: &mut dyn 
     let mut records = Records::open(reading, source.into_reader())?;
     let mut batches =
         Batches::new(reading.options.format, schema, reading.limits, sink).coercing(reading.options.json.coerce);
+    let columns = FieldIndex::of(schema.fields().iter().map(|field| field.name()));
     while records.advance()? {
-        let appended = object(reading, &records)
+        let appended = object(reading, &records).map(|entries| match reading.options.json.flatten {
+            Some(_) => flatten::known(entries, &columns),
+            None => entries,
+        });
+        let appended = appended
             .and_then(|entries| batches.append(&entries).map_err(|refused| batches.refusal(refused, records.line())));
         match appended {
             Ok(extra_bytes) => batches.end_row(records.record().len() + extra_bytes)?,
@@ -62,7 +74,10 @@ fn object<'r>(reading: &Reading, records: &'r Records) -> Result<Entries<'r>, De
     let text = std::str::from_utf8(records.record()).map_err(|_| records.malformed("the text is not UTF-8"))?;
     let parsed = parse::parse(text, &reading.options.json.null_values, reading.limits.depth);
     match parsed.map_err(|refused| refused.at(records))? {
-        Value::Object(entries) => Ok(entries),
+        Value::Object(entries) => match &reading.options.json.flatten {
+            Some(separator) => flatten::flattened(entries, separator).map_err(|refused| refused.at(records)),
+            None => Ok(entries),
+        },
         _ => Err(records.malformed("a row must be an object, with a key for each column")),
     }
 }

@@ -5,7 +5,11 @@
 //! Invariant: what the first pass accepts, the second pass reads with the schema that the first one found.
 //! Invariant: no input makes a decoder panic past this module, loop without end or take memory without bound.
 
+mod arrow_ipc;
+mod avro;
 mod blob;
+mod charset;
+mod columnar;
 mod csv;
 mod decompress;
 mod json;
@@ -45,7 +49,7 @@ impl Source {
 
 /// Whether a format is read from its end, so that its bytes must lie where they can be read from anywhere.
 pub(crate) fn is_read_from_its_end(format: Format) -> bool {
-    format == Format::Parquet
+    matches!(format, Format::Parquet | Format::Arrow | Format::Zip)
 }
 
 /// What a file turned out to hold.
@@ -79,12 +83,15 @@ struct Decoder {
     decode: fn(&Reading, Source, &SchemaRef, &mut dyn RowSink) -> Result<u64, DecodeError>,
 }
 
-/// Every format's decoder.
-fn decoder(format: Format) -> Decoder {
+/// Every format's decoder; none for archives, whose members are decoded one by one.
+fn decoder(format: Format) -> Result<Decoder, DecodeError> {
     match format {
-        Format::Csv => csv::DECODER,
-        Format::Ndjson | Format::Json => json::DECODER,
-        Format::Parquet => parquet::DECODER,
+        Format::Csv => Ok(csv::DECODER),
+        Format::Ndjson | Format::Json => Ok(json::DECODER),
+        Format::Parquet => Ok(parquet::DECODER),
+        Format::Arrow => Ok(arrow_ipc::DECODER),
+        Format::Avro => Ok(avro::DECODER),
+        Format::Zip => Err(DecodeError::malformed(format, "an archive within an archive is not read")),
     }
 }
 
@@ -93,7 +100,9 @@ fn decoder(format: Format) -> Decoder {
 /// # Errors
 /// What is wrong with the file, naming the place.
 pub(crate) fn infer(options: &ReadOptions, source: Source, limits: &DecodeLimits) -> Result<Inferred, DecodeError> {
-    caught(options.format, || (decoder(options.format).infer)(&Reading { options, limits }, source))
+    caught(options.format, || {
+        (decoder(options.format)?.infer)(&Reading { options, limits }, prepared(options, source)?)
+    })
 }
 
 /// Read a file into batches of exactly `schema`, in order; how many good rows there were. What is wrong with a record
@@ -108,7 +117,53 @@ pub(crate) fn decode(
     limits: &DecodeLimits,
     sink: &mut dyn RowSink,
 ) -> Result<u64, DecodeError> {
-    caught(options.format, || (decoder(options.format).decode)(&Reading { options, limits }, source, schema, sink))
+    caught(options.format, || {
+        let source = prepared(options, source)?;
+        (decoder(options.format)?.decode)(&Reading { options, limits }, source, schema, sink)
+    })
+}
+
+/// The source as decoders take it: text in UTF-8, and of a document only the rows.
+fn prepared(options: &ReadOptions, source: Source) -> Result<Source, DecodeError> {
+    if !options.format.is_text() {
+        return Ok(source);
+    }
+    let text = charset::transcoded(source.into_reader(), options.charset, options.format)?;
+    match &options.json.record_path {
+        Some(path) if options.format == Format::Json => Ok(Source::Stream(json::rows_at(path, text)?)),
+        _ => Ok(Source::Stream(text)),
+    }
+}
+
+/// Whether the beginning of the file tells how it is read.
+pub(crate) fn is_open(options: &ReadOptions) -> bool {
+    options.format == Format::Csv && options.csv.open.is_any()
+}
+
+/// The options with what the beginning of the file tells where the sender left it open; `head` is its decompressed
+/// bytes, or a part of them.
+///
+/// # Errors
+/// The bytes cannot be read. What is wrong with them is for the decoder to say.
+pub(crate) fn resolved(options: &ReadOptions, head: Box<dyn Read + Send>) -> Result<ReadOptions, DecodeError> {
+    if !is_open(options) {
+        return Ok(options.clone());
+    }
+    let (sample, is_whole) = beginning(options, head)?;
+    Ok(ReadOptions { csv: csv::resolved(&options.csv, &sample, is_whole), ..options.clone() })
+}
+
+/// What of a text's beginning can be read, and whether it is all of the text.
+fn beginning(options: &ReadOptions, head: Box<dyn Read + Send>) -> Result<(Vec<u8>, bool), DecodeError> {
+    let mut sample = Vec::new();
+    let text = charset::transcoded(head, options.charset, options.format);
+    let read = text.and_then(|text| Ok(text.take(csv::SAMPLE_BYTES as u64 + 1).read_to_end(&mut sample)?));
+    let is_whole = read.is_ok() && sample.len() <= csv::SAMPLE_BYTES;
+    sample.truncate(csv::SAMPLE_BYTES);
+    match read {
+        Err(error @ DecodeError::Read(_)) => Err(error),
+        _ => Ok((sample, is_whole)),
+    }
 }
 
 /// The record that names the columns of delimited text, as it would be written; none where the options know of none.
@@ -123,7 +178,10 @@ pub(crate) fn csv_header(
     if !options.csv.header {
         return Ok(None);
     }
-    caught(options.format, || csv::header_line(&options.csv, source, limits).map(Some))
+    caught(options.format, || {
+        let source = prepared(options, source)?;
+        csv::header_line(&options.csv, source, limits).map(Some)
+    })
 }
 
 /// A decoder that panics has met a file that its authors did not think of; the file is at fault, not the server.
@@ -141,3 +199,9 @@ fn without_byte_order_mark(mut source: Box<dyn Read + Send>) -> Result<Box<dyn R
     }
     Ok(Box::new(Cursor::new(start).chain(source)))
 }
+
+#[cfg(test)]
+pub(crate) use decompress::tests::compress as compressed_for_tests;
+
+#[cfg(test)]
+mod tests;

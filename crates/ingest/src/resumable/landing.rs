@@ -49,14 +49,15 @@ impl Ingest {
         raw_path: String,
         sha256: String,
     ) -> Result<UploadEntry, ResumableError> {
+        let landed = Landed { raw_path, size_bytes: partial.size_bytes, sha256, landed_at: Utc::now() };
         let upload = NewUpload {
             id: partial.id,
             table: partial.table,
             principal: partial.principal,
             idempotency_key: None,
             file_name: partial.file_name,
-            options: partial.options,
-            landed: Landed { raw_path, size_bytes: partial.size_bytes, sha256, landed_at: Utc::now() },
+            options: self.road.pipeline.resolve(&partial.options, &landed).await?,
+            landed,
             started_at: partial.started_at,
         };
         Ok(self.road.catalog.uploads().land(&upload).await?)

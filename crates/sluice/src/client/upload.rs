@@ -25,7 +25,7 @@ pub(crate) struct UploadCommand {
     /// The table, namespace.table; made if it does not exist
     #[arg(long)]
     pub(crate) table: TableRef,
-    /// csv, ndjson, json or parquet; by default what the file's name ends with
+    /// csv, tsv, ndjson, json, parquet, arrow, avro or zip; by default what the file's name ends with
     #[arg(long)]
     pub(crate) format: Option<String>,
     /// Columns to partition a new table by, separated by commas

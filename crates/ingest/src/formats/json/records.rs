@@ -205,7 +205,7 @@ impl Records {
 
 /// Follows brackets and strings, to see where a value ends.
 #[derive(Default)]
-struct Scanner {
+pub(super) struct Scanner {
     depth: usize,
     in_string: bool,
     escaped: bool,
@@ -213,7 +213,7 @@ struct Scanner {
 
 impl Scanner {
     /// How much of this part belongs to the value, if it ends within.
-    fn end_in(&mut self, part: &[u8]) -> Option<usize> {
+    pub(super) fn end_in(&mut self, part: &[u8]) -> Option<usize> {
         for (at, &byte) in part.iter().enumerate() {
             if self.in_string {
                 match byte {
@@ -240,6 +240,6 @@ impl Scanner {
     }
 }
 
-fn line_ends(bytes: &[u8]) -> u64 {
+pub(super) fn line_ends(bytes: &[u8]) -> u64 {
     bytes.iter().filter(|&&byte| byte == b'\n').count() as u64
 }

@@ -27,7 +27,7 @@ mod expansion;
 
 use super::{
     super::{Inferred, Source, decode, infer},
-    slices::SLICE_BYTES,
+    columnar::slices::SLICE_BYTES,
 };
 use crate::{
     decode_error::DecodeError,

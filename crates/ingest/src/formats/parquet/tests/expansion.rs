@@ -140,5 +140,5 @@ fn a_shared_value_is_not_counted_with_its_whole_page_in_every_batch() {
 #[case(u64::MAX, 10 << 30, 10 << 30)]
 fn a_file_may_become_so_much(#[case] size_bytes: u64, #[case] decoded_bytes: u64, #[case] allowed: u64) {
     let limits = DecodeLimits { decoded_bytes, ..DecodeLimits::default() };
-    assert_eq!(super::super::allowance(size_bytes, &limits), allowed);
+    assert_eq!(super::super::columnar::allowance(size_bytes, &limits), allowed);
 }
