@@ -147,6 +147,7 @@ impl UploadParams {
         let file_name = self.file_name(body)?.unwrap_or_default();
         let (format, member_format) = self.format(body, &file_name)?;
         let null_values = self.null_values()?;
+        let (partition_by, derived) = partitioning(self.partition_by.as_deref())?;
         let options = ReadOptions {
             format,
             compression: self.compression(body, &file_name)?,
@@ -154,7 +155,11 @@ impl UploadParams {
             json: self.json(null_values)?,
             charset: self.charset(body)?,
             member_format,
-            partition_by: self.partition_by()?,
+            partition_by,
+            bad_rows: self.bad_rows()?,
+            table_format: table_format(self.table_format.as_deref())?,
+            layout: self.layout(derived)?,
+            write: self.write_options()?,
         };
         self.check_applicable(&options)?;
         Ok(options)

@@ -23,8 +23,8 @@ mod contract;
 mod quality;
 mod quarantine;
 
-mod asked;
 mod archive;
+mod asked;
 
 mod commit_queue;
 mod in_flight;

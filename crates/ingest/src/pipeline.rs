@@ -6,7 +6,8 @@ use std::{error::Error as _, io, path::PathBuf, sync::Arc};
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use sluice_domain::{
-    DerivedColumn, Landed, Phase, Prepared, ReadOptions, RowCounts, TableLayout, UploadEntry, UploadId, ZoneName,
+    DerivedColumn, Format, Landed, Phase, Prepared, ReadOptions, RowCounts, TableLayout, UploadEntry, UploadId,
+    ZoneName,
 };
 use sluice_storage::{Folder, StorageError, Zones, free_bytes, is_full};
 use sluice_table::{DataFile, Derivations, StagedFiles, TableError, TableWriter, check_layout, derivations_of};

@@ -213,7 +213,7 @@ impl Road {
     pub(crate) fn committed_group(&self, entry: &UploadEntry, requests: usize) {
         let Some(receipt) = self.receipt(entry) else { return };
         let taken = Duration::from_millis(receipt.duration_ms);
-        self.metrics.committed(&receipt.table, receipt.format, receipt.landed.size_bytes, taken);
+        self.metrics.committed(&receipt.table, receipt.options.format, receipt.landed.size_bytes, taken);
         self.metrics.committed_group(requests, receipt.rows.committed);
         tracing::debug!(
             upload.id = %entry.id, table.name = %entry.table, table.version = receipt.version, requests,

@@ -237,6 +237,7 @@ impl UploadView {
             table: partial.table.to_string(),
             status: progress.phase.as_str().to_owned(),
             format: partial.options.format.to_string(),
+            dialect: None,
             file_name: partial.file_name,
             principal: partial.principal,
             bytes_received: progress.bytes_received,

@@ -59,10 +59,16 @@ fn both_passes(bytes: &[u8], options: &ReadOptions) -> Result<(Vec<String>, Vec<
     let found = infer(&wall, options, unread(bytes, options), scratch.path())?;
     let mut batches: Vec<RecordBatch> = Vec::new();
     let place = (scratch.path(), &found.schema);
-    let rows = decode(&wall, options, unread(bytes, options), place, &mut |batch| {
-        batches.push(batch);
-        Ok(())
-    })?;
+    let rows = decode(
+        &wall,
+        options,
+        unread(bytes, options),
+        place,
+        &mut crate::row_sink::Strict(|batch| {
+            batches.push(batch);
+            Ok(())
+        }),
+    )?;
     assert_eq!((rows, rows), (found.rows, batches.iter().map(|batch| batch.num_rows() as u64).sum()));
     let text = |batch: &RecordBatch, row| {
         let values: Vec<_> = batch.columns().iter().map(|column| array_value_to_string(column, row).unwrap()).collect();

@@ -74,12 +74,7 @@ fn decode(reading: &Reading, source: Source, schema: &SchemaRef, sink: &mut dyn 
 }
 
 /// Add the fields of a record to the columns, and missing values to those that the file does not have.
-fn append(
-    batches: &mut Batches,
-    record: &Record,
-    options: &CsvOptions,
-    places: &Places,
-) -> Result<(), Refused> {
+fn append(batches: &mut Batches, record: &Record, options: &CsvOptions, places: &Places) -> Result<(), Refused> {
     let columns = batches.columns();
     for (from, &Place { column, is_text }) in places.of_fields.iter().enumerate() {
         let (field, column) = (record.field(from), &mut columns[column]);
@@ -108,8 +103,7 @@ impl Places {
     fn new(names: &[String], schema: &SchemaRef) -> Result<Self, DecodeError> {
         let targets = targets(names, schema)?;
         let missing = (0..schema.fields().len()).filter(|at| !targets.contains(at)).collect();
-        let place =
-            |column: usize| Place { column, is_text: *schema.field(column).data_type() == DataType::Utf8 };
+        let place = |column: usize| Place { column, is_text: *schema.field(column).data_type() == DataType::Utf8 };
         Ok(Self { of_fields: targets.into_iter().map(place).collect(), missing })
     }
 }

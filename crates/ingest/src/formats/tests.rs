@@ -118,10 +118,16 @@ fn read(options: &ReadOptions, bytes: &[u8]) -> Result<RecordBatch, DecodeError>
     let (options, limits) = (resolved(options, head)?, DecodeLimits::default());
     let schema = infer(&options, source(&options, bytes), &limits)?.schema;
     let mut batches = Vec::new();
-    decode(&options, source(&options, bytes), &schema, &limits, &mut |batch| {
-        batches.push(batch);
-        Ok(())
-    })?;
+    decode(
+        &options,
+        source(&options, bytes),
+        &schema,
+        &limits,
+        &mut crate::row_sink::Strict(|batch| {
+            batches.push(batch);
+            Ok(())
+        }),
+    )?;
     Ok(concat_batches(&schema, &batches).unwrap())
 }
 

@@ -15,7 +15,7 @@ use arrow::{
     util::display::array_value_to_string,
 };
 use rstest::rstest;
-use sluice_domain::{Compression, Format, ReadOptions};
+use sluice_domain::{Format, ReadOptions};
 
 use super::super::{Inferred, Source, decode, infer};
 use super::*;
@@ -37,10 +37,16 @@ fn inferred(bytes: &[u8]) -> Result<Inferred, DecodeError> {
 
 fn decoded(bytes: &[u8], schema: &SchemaRef, limits: &DecodeLimits) -> Result<Vec<RecordBatch>, DecodeError> {
     let mut batches = Vec::new();
-    let rows = decode(&options(), source(bytes), schema, limits, &mut |batch| {
-        batches.push(batch);
-        Ok(())
-    })?;
+    let rows = decode(
+        &options(),
+        source(bytes),
+        schema,
+        limits,
+        &mut crate::row_sink::Strict(|batch| {
+            batches.push(batch);
+            Ok(())
+        }),
+    )?;
     assert_eq!(rows, batches.iter().map(|batch| batch.num_rows() as u64).sum::<u64>());
     Ok(batches)
 }

@@ -26,10 +26,16 @@ fn inferred(bytes: &[u8]) -> Result<Inferred, DecodeError> {
 fn decoded(bytes: &[u8], schema: &SchemaRef) -> Result<Vec<RecordBatch>, DecodeError> {
     let mut batches = Vec::new();
     let limits = DecodeLimits { batch_rows: 2, ..DecodeLimits::default() };
-    let rows = decode(&options(), source(bytes), schema, &limits, &mut |batch| {
-        batches.push(batch);
-        Ok(())
-    })?;
+    let rows = decode(
+        &options(),
+        source(bytes),
+        schema,
+        &limits,
+        &mut crate::row_sink::Strict(|batch| {
+            batches.push(batch);
+            Ok(())
+        }),
+    )?;
     assert_eq!(rows, batches.iter().map(|batch| batch.num_rows() as u64).sum::<u64>());
     Ok(batches)
 }
