@@ -117,9 +117,8 @@ impl CommitQueue {
                 return given.await.unwrap_or_else(|_| Err(IngestError::lost_task("commit")));
             }
             let committed = self.commit(table, id, None, batch).await;
-            // The next commit goes on while this one is written down: its order is settled by the log.
-            drop(turn);
             self.write_down(id, committed).await;
+            drop(turn);
             match given.try_recv() {
                 Ok(outcome) => return outcome,
                 Err(oneshot::error::TryRecvError::Closed) => return Err(IngestError::lost_task("commit")),
