@@ -6,9 +6,9 @@ use sluice_catalog::{
 };
 use sluice_domain::IdempotencyKey;
 use sluice_domain::{
-    BadRowLimits, Compression, CsvOptions, FileRecord, Format, JsonOptions, Landed, LogRecord, NamespaceName,
-    PageRequest, PageToken, Prepared, ReadOptions, TableEntry, TableFormat, TableId, TableRef, UploadEntry, UploadId,
-    WriteMode, WriteOptions, ZoneName,
+    BadRowLimits, CsvOptions, FileRecord, Format, JsonOptions, Landed, LogRecord, NamespaceName, PageRequest,
+    PageToken, Prepared, ReadOptions, TableEntry, TableFormat, TableId, TableRef, UploadEntry, UploadId, WriteMode,
+    WriteOptions, ZoneName,
 };
 use tempfile::TempDir;
 use uuid::Uuid;
