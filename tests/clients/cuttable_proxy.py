@@ -35,6 +35,10 @@ class CuttableProxy:
         self._cut = False
         self._open.set()
 
+    def turn_to(self, target):
+        """Pass what comes from now on to another address."""
+        self._target = target
+
     def close(self):
         self._ended = True
         self.mend()

@@ -64,7 +64,8 @@ pub fn assert_problem(answer: &Answer, status: u16, code: &str) -> Value {
     }
     let title = problem["title"].as_str().unwrap_or_default();
     assert_eq!(title.to_lowercase(), code.replace('-', " "), "the title is the code in words: {problem}");
-    let known = BTreeSet::from(["type", "title", "status", "detail", "instance", "request_id", "upload_id"]);
+    let known =
+        BTreeSet::from(["type", "title", "status", "detail", "instance", "request_id", "file_name", "upload_id"]);
     let fields = problem.as_object().expect("a problem is an object").keys();
     let strangers: Vec<_> = fields.filter(|field| !known.contains(field.as_str())).collect();
     assert!(strangers.is_empty(), "the problem has unknown fields {strangers:?}");

@@ -6,9 +6,12 @@ use std::{
 };
 
 use arrow::{
+    array::RecordBatch,
     datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit},
+    ipc::writer::StreamWriter,
     json::ReaderBuilder,
 };
+use arrow_avro::writer::AvroWriter;
 use flate2::write::GzEncoder;
 use parquet::arrow::ArrowWriter;
 use serde_json::{Value, json};
@@ -27,11 +30,17 @@ pub enum Encoding {
     Gzip,
     /// With Zstandard.
     Zstd,
+    /// With bzip2.
+    Bzip2,
+    /// With xz.
+    Xz,
+    /// In Snappy's framing format.
+    Snappy,
 }
 
 impl Encoding {
     /// Every way.
-    pub const ALL: [Self; 3] = [Self::Identity, Self::Gzip, Self::Zstd];
+    pub const ALL: [Self; 6] = [Self::Identity, Self::Gzip, Self::Zstd, Self::Bzip2, Self::Xz, Self::Snappy];
 
     /// The header and the ending of a file's name.
     pub fn names(self) -> (&'static str, &'static str) {
@@ -39,6 +48,9 @@ impl Encoding {
             Self::Identity => ("identity", ""),
             Self::Gzip => ("gzip", ".gz"),
             Self::Zstd => ("zstd", ".zst"),
+            Self::Bzip2 => ("bzip2", ".bz2"),
+            Self::Xz => ("xz", ".xz"),
+            Self::Snappy => ("snappy", ".sz"),
         }
     }
 
@@ -52,6 +64,17 @@ impl Encoding {
                 encoder.finish().expect("memory takes everything")
             }
             Self::Zstd => zstd::encode_all(bytes, 1).expect("memory takes everything"),
+            Self::Bzip2 => {
+                let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+                encoder.write_all(bytes).expect("memory takes everything");
+                encoder.finish().expect("memory takes everything")
+            }
+            Self::Xz => liblzma::encode_all(bytes, 0).expect("memory takes everything"),
+            Self::Snappy => {
+                let mut encoder = snap::write::FrameEncoder::new(Vec::new());
+                encoder.write_all(bytes).expect("memory takes everything");
+                encoder.into_inner().expect("memory takes everything")
+            }
         }
     }
 }
@@ -81,7 +104,10 @@ pub fn sample_file(format: Format) -> Vec<u8> {
         Format::Csv => csv_of(&rows).into_bytes(),
         Format::Ndjson => (objects.join("\n") + "\n").into_bytes(),
         Format::Json => format!("[{}]", objects.join(",\n")).into_bytes(),
-        Format::Parquet => parquet_of(objects.join("\n").as_bytes()),
+        Format::Parquet => parquet_of(&batches(objects.join("\n").as_bytes())),
+        Format::Arrow => arrow_of(&batches(objects.join("\n").as_bytes())),
+        Format::Avro => avro_of(&batches(objects.join("\n").as_bytes())),
+        Format::Zip => zip_of("rows.csv", csv_of(&rows).as_bytes()),
     }
 }
 
@@ -118,14 +144,38 @@ fn csv_of(rows: &[Value]) -> String {
     [names.join(",")].into_iter().chain(lines).map(|line| line + "\n").collect()
 }
 
-fn parquet_of(lines: &[u8]) -> Vec<u8> {
-    let schema = schema();
-    let reader = ReaderBuilder::new(Arc::clone(&schema)).build(Cursor::new(lines)).expect("the rows have this schema");
-    let mut writer = ArrowWriter::try_new(Vec::new(), schema, None).expect("Parquet holds this schema");
-    for batch in reader {
-        writer.write(&batch.expect("the rows have this schema")).expect("memory takes everything");
-    }
+fn batches(lines: &[u8]) -> Vec<RecordBatch> {
+    let reader = ReaderBuilder::new(schema()).build(Cursor::new(lines)).expect("the rows have this schema");
+    reader.map(|batch| batch.expect("the rows have this schema")).collect()
+}
+
+fn parquet_of(batches: &[RecordBatch]) -> Vec<u8> {
+    let mut writer = ArrowWriter::try_new(Vec::new(), schema(), None).expect("Parquet holds this schema");
+    batches.iter().for_each(|batch| writer.write(batch).expect("memory takes everything"));
     writer.into_inner().expect("memory takes everything")
+}
+
+fn arrow_of(batches: &[RecordBatch]) -> Vec<u8> {
+    let mut writer = StreamWriter::try_new(Vec::new(), &schema()).expect("Arrow holds this schema");
+    batches.iter().for_each(|batch| writer.write(batch).expect("memory takes everything"));
+    writer.into_inner().expect("memory takes everything")
+}
+
+fn avro_of(batches: &[RecordBatch]) -> Vec<u8> {
+    let mut writer = AvroWriter::new(Vec::new(), schema().as_ref().clone()).expect("Avro holds this schema");
+    batches.iter().for_each(|batch| writer.write(batch).expect("memory takes everything"));
+    writer.finish().expect("memory takes everything");
+    writer.into_inner()
+}
+
+fn zip_of(name: &str, bytes: &[u8]) -> Vec<u8> {
+    let mut archive = rawzip::ZipArchiveWriter::new(Vec::new());
+    let (mut entry, config) = archive.new_file(name).start().expect("memory takes everything");
+    let mut writer = config.wrap(&mut entry);
+    writer.write_all(bytes).expect("memory takes everything");
+    let (_, descriptor) = writer.finish().expect("memory takes everything");
+    entry.finish(descriptor).expect("memory takes everything");
+    archive.finish().expect("memory takes everything")
 }
 
 /// A form with the file in it: its media type and its bytes.

@@ -176,3 +176,24 @@ async fn damaged_originals_are_found_and_what_hangs_on_them_is_said_to_be_lost()
     assert_eq!((left.len(), count(Damage::FileDamaged)), (5, 3), "{repairs:?}");
     assert!(repairs.iter().any(|repair| repair.repaired && repair.note.contains("original")), "{repairs:?}");
 }
+
+#[tokio::test]
+async fn what_a_merge_wrote_is_lost_and_what_an_upload_alone_wrote_is_made_anew() {
+    let lake = TestLake::open().await;
+    for (table, query) in [("a.merged", "mode=merge&merge_keys=id"), ("a.within", "dedup_keys=id&dedup=within")] {
+        for rows in ["id,v\n1,1\n1,2\n", "id,v\n1,3\n2,2\n"] {
+            lake.upload(table, &format!("?format=csv&{query}"), rows).await.expect_status(201);
+        }
+    }
+    let closed = lake.close().await;
+    assert_eq!(findings(closed.data_dir()).await, []);
+    for file in table_files(&closed, "parquet") {
+        flip_a_bit(&file, 100);
+    }
+    let repairs = repairs(closed.data_dir()).await;
+    let told: Vec<_> = repairs.iter().map(|repair| (repair.repaired, repair.note.as_str())).collect();
+    let of = |repaired: bool| told.iter().filter(|told| told.0 == repaired).map(|told| told.1).collect::<Vec<_>>();
+    assert_eq!(of(false), ["a table operation wrote it: no upload holds its rows"], "{repairs:?}");
+    // Those of both uploads without a look at the table, and of the one that made the table that was merged into.
+    assert_eq!(of(true), ["from the original bytes"; 3], "{repairs:?}");
+}

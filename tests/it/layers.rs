@@ -58,6 +58,12 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("jiter", &["sluice-ingest"]),
     ("flate2", &["sluice-ingest"]),
     ("zstd", &["sluice-ingest"]),
+    ("arrow-avro", &["sluice-ingest"]),
+    ("bzip2", &["sluice-ingest"]),
+    ("encoding_rs", &["sluice-ingest"]),
+    ("liblzma", &["sluice-ingest"]),
+    ("rawzip", &["sluice-ingest"]),
+    ("snap", &["sluice-ingest"]),
 ];
 
 /// Two copies of one of these have types that do not fit together.

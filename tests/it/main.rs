@@ -11,7 +11,12 @@ mod pressure;
 mod problems;
 
 mod integrity;
+mod layout;
+mod plain;
 mod recovery;
+mod resumable;
+mod rows;
+mod schemas;
 mod tables;
 mod two_servers;
 mod upkeep;

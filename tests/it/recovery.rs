@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 use sluice_catalog::{Catalog, CommitTry, NewTable, NewUpload};
 use sluice_domain::{
-    Compression, CsvOptions, Format, IdempotencyKey, JsonOptions, Landed, ReadOptions, TableFormat, TableId, UploadId,
-    UploadState, ZoneName,
+    Format, IdempotencyKey, Landed, MergeOptions, Prepared, ReadOptions, TableFormat, TableId, UploadId, UploadState,
+    WriteMode, WriteOptions, ZoneName,
 };
 use sluice_tests::{ClosedLake, TestLake, assert_problem, sha256_of};
 
@@ -21,6 +21,10 @@ async fn land(data_dir: &Path, catalog: &Catalog, key: &str) -> UploadId {
 }
 
 async fn land_bytes(data_dir: &Path, catalog: &Catalog, key: &str, bytes: &[u8]) -> UploadId {
+    land_as(data_dir, catalog, (key, bytes), WriteOptions::default()).await
+}
+
+async fn land_as(data_dir: &Path, catalog: &Catalog, (key, bytes): (&str, &[u8]), write: WriteOptions) -> UploadId {
     let id = UploadId(uuid::Uuid::now_v7());
     let raw_path = format!("uploads/a/t/{id}.csv");
     let file = data_dir.join("raw").join(&raw_path);
@@ -36,13 +40,7 @@ async fn land_bytes(data_dir: &Path, catalog: &Catalog, key: &str, bytes: &[u8])
             key: key.into(),
         }),
         file_name: None,
-        options: ReadOptions {
-            format: Format::Csv,
-            compression: Compression::Identity,
-            csv: CsvOptions::default(),
-            json: JsonOptions::default(),
-            partition_by: Vec::new(),
-        },
+        options: ReadOptions { write, ..ReadOptions::of(Format::Csv) },
         landed: Landed { raw_path, size_bytes: bytes.len() as u64, sha256: sha256_of(bytes), landed_at: now },
         started_at: now,
     };
@@ -56,6 +54,7 @@ async fn reserve(catalog: &Catalog) -> TableId {
         name: "a.t".parse().unwrap(),
         zone: ZoneName::Raw,
         format: TableFormat::Delta,
+        folder: None,
         partition_by: Vec::new(),
         owner: "anonymous".into(),
     };
@@ -64,7 +63,11 @@ async fn reserve(catalog: &Catalog) -> TableId {
 
 /// Tell the ledger that the upload's commit is about to be tried.
 async fn begin(catalog: &Catalog, upload: UploadId, table: TableId) {
-    catalog.uploads().begin_commits(table, &[CommitTry { upload, files: Vec::new() }]).await.unwrap();
+    catalog
+        .uploads()
+        .begin_commits(table, &[CommitTry { upload, files: Vec::new(), prepared: Prepared::default() }])
+        .await
+        .unwrap();
 }
 
 /// The files of the catalog: those that lie in the data folder itself.
@@ -121,8 +124,12 @@ async fn uploads_that_landed_go_into_the_table_that_is_there() {
     catalog.close().await.unwrap();
 
     let lake = closed.open().await.reopen().await;
-    assert_committed_once(&lake, ids[1], 2, 5).await;
-    assert_replayed(&lake, ids[0], "k1").await;
+    for (id, key) in ids.into_iter().zip(["k1", "k2"]) {
+        // They are finished side by side: either may be first, and both may share a version.
+        let upload = lake.get(&format!("/api/v1/uploads/{id}")).await.expect(200);
+        assert_eq!((&upload["status"], &upload["receipt"]["rows_committed"]), (&json!("committed"), &json!(2)));
+        assert_replayed(&lake, id, key).await;
+    }
     assert_eq!(lake.count("a.t").await, 5);
 }
 
@@ -130,10 +137,10 @@ async fn uploads_that_landed_go_into_the_table_that_is_there() {
 ///
 /// The ledger is kept from when the upload had landed; the upload is finished; the kept ledger is put back and told, as
 /// it was then, that the commit is about to be tried.
-async fn committed_behind_the_ledger(lake: TestLake) -> (ClosedLake, UploadId) {
+async fn committed_behind_the_ledger(lake: TestLake, write: WriteOptions) -> (ClosedLake, UploadId) {
     let closed = lake.close().await;
     let catalog = Catalog::open(closed.data_dir()).await.unwrap();
-    let id = land(closed.data_dir(), &catalog, "k").await;
+    let id = land_as(closed.data_dir(), &catalog, ("k", ROWS), write).await;
     reserve(&catalog).await;
     catalog.close().await.unwrap();
     let kept = tempfile::tempdir().unwrap();
@@ -157,7 +164,7 @@ async fn committed_behind_the_ledger(lake: TestLake) -> (ClosedLake, UploadId) {
 async fn a_commit_that_the_ledger_does_not_know_is_found_in_the_log() {
     let lake = TestLake::open().await;
     lake.upload("a.t", "?format=csv", "id\n7\n").await.expect_status(201);
-    let (closed, id) = committed_behind_the_ledger(lake).await;
+    let (closed, id) = committed_behind_the_ledger(lake, WriteOptions::default()).await;
     let lake = closed.open().await.reopen().await;
     assert_committed_once(&lake, id, 1, 3).await;
     assert_replayed(&lake, id, "k").await;
@@ -167,13 +174,56 @@ async fn a_commit_that_the_ledger_does_not_know_is_found_in_the_log() {
 
 #[tokio::test]
 async fn a_table_that_the_catalog_does_not_know_to_be_made_is_found_in_the_log() {
-    let (closed, id) = committed_behind_the_ledger(TestLake::open().await).await;
+    let (closed, id) = committed_behind_the_ledger(TestLake::open().await, WriteOptions::default()).await;
     let lake = closed.open().await.reopen().await;
     assert_committed_once(&lake, id, 0, 2).await;
     assert_replayed(&lake, id, "k").await;
     let schemas = lake.get("/api/v1/tables/a/t/schema/history").await.expect(200);
     assert_eq!(schemas["items"].as_array().unwrap().len(), 1);
     assert_eq!(schemas["items"][0]["upload_id"], id.to_string());
+}
+
+/// A merge by `id`.
+fn merge() -> WriteOptions {
+    let merge = MergeOptions { keys: vec!["id".into()], ..MergeOptions::default() };
+    WriteOptions { mode: WriteMode::Merge, merge, ..WriteOptions::default() }
+}
+
+async fn assert_merged_once(lake: &TestLake, id: UploadId) {
+    assert_committed_once(lake, id, 1, 2).await;
+    let receipt = &lake.get(&format!("/api/v1/uploads/{id}")).await.expect(200)["receipt"];
+    let counts = ["rows_inserted", "rows_updated", "rows_deleted"].map(|field| &receipt[field]);
+    assert_eq!(counts, [&json!(1), &json!(1), &json!(0)]);
+}
+
+#[tokio::test]
+async fn a_merge_that_the_ledger_does_not_know_is_found_in_the_log_with_its_counts() {
+    let lake = TestLake::open().await;
+    lake.upload("a.t", "?format=csv", "id\n1\n").await.expect_status(201);
+    let (closed, id) = committed_behind_the_ledger(lake, merge()).await;
+    let lake = closed.open().await.reopen().await;
+    assert_merged_once(&lake, id).await;
+    assert_merged_once(&lake.reopen().await, id).await;
+}
+
+#[tokio::test]
+async fn a_merge_that_landed_is_done_at_the_next_start() {
+    let lake = TestLake::open().await;
+    lake.upload("a.t", "?format=csv", "id\n1\n").await.expect_status(201);
+    let closed = lake.close().await;
+    let catalog = Catalog::open(closed.data_dir()).await.unwrap();
+    let id = land_as(closed.data_dir(), &catalog, ("k", ROWS), merge()).await;
+    let table = reserve(&catalog).await;
+    begin(&catalog, id, table).await;
+    catalog.close().await.unwrap();
+    assert_merged_once(&closed.open().await.reopen().await, id).await;
+}
+
+#[tokio::test]
+async fn the_upload_that_made_its_table_is_not_told_that_the_table_exists() {
+    let write = WriteOptions { mode: WriteMode::ErrorIfExists, ..WriteOptions::default() };
+    let (closed, id) = committed_behind_the_ledger(TestLake::open().await, write).await;
+    assert_committed_once(&closed.open().await.reopen().await, id, 0, 2).await;
 }
 
 #[tokio::test]

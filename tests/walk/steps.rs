@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -11,9 +12,9 @@ use serde_json::{Value, json};
 use sluice_domain::Failure as _;
 use sluice_storage::{Lease, StorageSettings, Zones};
 use sluice_table::{
-    Commit, Compact, CreateOutcome, DataFile, Delete, LogRetention, Matched, Merge, NewTable, Operation, Overwrite,
-    Provenance, SchemaChange, Scope, Table, TableError, TableWriter, Transaction, UploadPart, VacuumRetention,
-    Workspace, WriterSettings, ZOrder,
+    Commit, Compact, CreateOutcome, DataFile, Delete, LogRetention, Matched, Merge, MergeRule, NewTable, Operation,
+    Overwrite, Provenance, SchemaChange, Scope, Source, Table, TableError, TableWriter, Transaction, UploadPart,
+    VacuumRetention, Workspace, WriterSettings, ZOrder,
 };
 use uuid::Uuid;
 
@@ -54,7 +55,12 @@ impl Walk {
 
     /// Make the table, unless another process has.
     async fn create(&mut self) {
-        let new = NewTable { name: "walk".into(), schema: first_schema(), partition_by: vec!["p".into()] };
+        let new = NewTable {
+            name: "walk".into(),
+            schema: first_schema(),
+            partition_by: vec!["p".into()],
+            layout: Default::default(),
+        };
         let commit = self.commit(Vec::new());
         match self.table.create(&new, &commit).await.unwrap() {
             CreateOutcome::Created(_) | CreateOutcome::Exists => {}
@@ -105,9 +111,15 @@ impl Walk {
     fn commit(&mut self, files: Vec<DataFile>) -> Commit {
         self.sequence += 1;
         let rows = files.iter().map(DataFile::rows).sum();
-        let part = UploadPart { id: Uuid::new_v4().to_string(), rows, sha256: "0".into(), principal: "walk".into() };
+        let part = UploadPart {
+            id: Uuid::new_v4().to_string(),
+            rows,
+            sha256: "0".into(),
+            principal: "walk".into(),
+            counts: None,
+        };
         let transaction = Transaction { app_id: format!("walk-{}", self.process), sequence: self.sequence };
-        Commit { files, transaction, uploads: vec![part], tags: BTreeMap::new() }
+        Commit { files, transaction, offsets: Vec::new(), uploads: vec![part], tags: BTreeMap::new() }
     }
 
     async fn append(&mut self) -> Result<Value, TableError> {
@@ -148,7 +160,9 @@ impl Walk {
             _ => (Matched::Update, "update"),
         };
         let told: Vec<Value> = rows.iter().map(|row| row.told(&schema)).collect();
-        let merge = Merge { source: vec![batch(&rows, &schema)], keys: vec!["id".into()], matched, insert: own };
+        let rule = MergeRule { matched, insert: own, ..MergeRule::upsert(&["id"]) };
+        let source = Arc::new(Source::of(rule, &[batch(&rows, &schema)], &self.scratch)?);
+        let merge = Merge { source };
         let told = json!({"op": "merge", "rows": told, "matched": name, "insert": own});
         self.apply(Operation::Merge(merge), told).await
     }

@@ -1,9 +1,6 @@
 //! What the handlers work with.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::Arc;
 
 use axum::extract::FromRef;
 use prometheus_client::registry::Registry;
@@ -13,6 +10,7 @@ use sluice_ingest::Ingest;
 use sluice_query::QueryService;
 use sluice_storage::Zones;
 use sluice_table::Shelf;
+use tokio::sync::{Semaphore, watch};
 
 use crate::Authenticator;
 
@@ -35,6 +33,8 @@ pub struct App {
     pub metrics: Arc<Registry>,
     /// The longest body of an upload, in bytes.
     pub max_body_bytes: u64,
+    /// The places of clients that wait for events of uploads.
+    pub listeners: Arc<Semaphore>,
     /// Whether the server is still taking requests.
     pub readiness: Readiness,
 }
@@ -54,21 +54,27 @@ impl FromRef<App> for Arc<Authenticator> {
 
 /// Whether load balancers should send requests here.
 #[derive(Debug, Clone)]
-pub struct Readiness(Arc<AtomicBool>);
+pub struct Readiness(Arc<watch::Sender<bool>>);
 
 impl Default for Readiness {
     fn default() -> Self {
-        Self(Arc::new(AtomicBool::new(true)))
+        Self(Arc::new(watch::Sender::new(true)))
     }
 }
 
 impl Readiness {
     /// The server is shutting down.
     pub fn withdraw(&self) {
-        self.0.store(false, Ordering::Relaxed);
+        self.0.send_replace(false);
     }
 
     pub(crate) fn is_given(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        *self.0.borrow()
+    }
+
+    /// Wait until the server is shutting down.
+    pub(crate) async fn withdrawn(&self) {
+        // The sender is here, so that there is an answer.
+        let _ = self.0.subscribe().wait_for(|given| !given).await;
     }
 }

@@ -55,6 +55,23 @@ impl UploadBody {
         }
     }
 
+    /// The body of a request with a few rows: never a form, never compressed.
+    pub(crate) fn of_rows(request: Request) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        let media_type = header_text(&parts.headers, header::CONTENT_TYPE)?;
+        let encoding = header_text(&parts.headers, header::CONTENT_ENCODING)?;
+        if let Some(encoding) = encoding.filter(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
+            let detail = format!("rows are not taken with Content-Encoding {encoding:?}; compressed files are uploads");
+            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-encoding", detail));
+        }
+        Ok(Self { media_type, file_name: None, encoding: None, bytes: pieces(body).boxed() })
+    }
+
+    /// What is known of a body that comes by other requests.
+    pub(crate) fn announced(media_type: Option<String>, file_name: Option<String>, encoding: Option<String>) -> Self {
+        Self { media_type, file_name, encoding, bytes: stream::empty().boxed() }
+    }
+
     async fn from_form(body: Body, boundary: String, encoding: Option<String>) -> Result<Self, Problem> {
         if encoding.is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
             let detail = "a form cannot be compressed as a whole; compress the file and name it .gz or .zst";
@@ -118,12 +135,12 @@ fn refuse_too_large(headers: &HeaderMap, limit_bytes: u64) -> Result<(), Problem
     }
 }
 
-fn header_text(headers: &HeaderMap, name: header::HeaderName) -> Result<Option<String>, Problem> {
+pub(crate) fn header_text(headers: &HeaderMap, name: header::HeaderName) -> Result<Option<String>, Problem> {
     let text = headers.get(&name).map(|value| value.to_str().map(str::to_owned)).transpose();
     text.map_err(|_| Problem::bad_request("bad-header", format!("the header {name} is not plain text")))
 }
 
-fn pieces(body: Body) -> impl Stream<Item = Result<Bytes, BodyError>> + Send + 'static {
+pub(crate) fn pieces(body: Body) -> impl Stream<Item = Result<Bytes, BodyError>> + Send + 'static {
     body.into_data_stream().map_err(|error| BodyError::Broken { reason: error.to_string() })
 }
 

@@ -9,7 +9,7 @@ use axum::{
     http::{StatusCode, request::Parts},
 };
 use serde::{Deserialize, de::DeserializeOwned};
-use sluice_domain::{NamespaceName, PageRequest, TableRef, UploadId};
+use sluice_domain::{ChannelName, NamespaceName, PageRequest, TableRef, UploadId};
 use utoipa::IntoParams;
 
 use crate::problem::Problem;
@@ -37,6 +37,37 @@ impl<S: Send + Sync> FromRequestParts<S> for TablePath {
         let Path((namespace, table)) =
             Path::<(String, String)>::from_request_parts(parts, state).await.map_err(bad_path)?;
         TableRef::parse(&namespace, &table).map(Self).map_err(bad_name)
+    }
+}
+
+/// The table and the channel named in the path.
+pub(crate) struct ChannelPath(pub(crate) TableRef, pub(crate) ChannelName);
+
+/// How the document describes [`ChannelPath`].
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "the fields are read by the document only")]
+pub(crate) struct ChannelParams {
+    /// The namespace.
+    #[param(pattern = "^[A-Za-z_][A-Za-z0-9_-]{0,127}$", example = "nyc")]
+    namespace: String,
+    /// The table.
+    #[param(pattern = "^[A-Za-z_][A-Za-z0-9_-]{0,127}$", example = "flights")]
+    table: String,
+    /// The channel.
+    #[param(pattern = "^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$", example = "sensor-7")]
+    channel: String,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for ChannelPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Path((namespace, table, channel)) =
+            Path::<(String, String, String)>::from_request_parts(parts, state).await.map_err(bad_path)?;
+        let bad = |error| Problem::bad_request("illegal-name", format!("{error}"));
+        let channel = channel.parse().map_err(|error: sluice_domain::ChannelNameError| bad(error))?;
+        Ok(Self(TableRef::parse(&namespace, &table).map_err(bad_name)?, channel))
     }
 }
 

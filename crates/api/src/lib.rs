@@ -16,7 +16,9 @@ mod unread_body;
 
 mod body;
 mod extract;
+mod layout_params;
 mod read_options;
+mod tus;
 
 mod wire;
 

@@ -44,6 +44,9 @@ pub(crate) struct Problem {
     /// The upload whose bytes are kept in the raw zone although its rows are not in the table.
     #[serde(skip_serializing_if = "Option::is_none")]
     upload_id: Option<String>,
+    /// The client's name of the file that is at fault.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file_name: Option<String>,
     #[serde(skip)]
     headers: Vec<(HeaderName, HeaderValue)>,
 }
@@ -64,6 +67,7 @@ impl Problem {
             instance: String::new(),
             request_id: String::new(),
             upload_id: None,
+            file_name: None,
             headers,
         };
         problem.with_retry_after(passes.then_some(RETRY_AFTER_SECONDS))
@@ -96,6 +100,12 @@ impl Problem {
 
     fn with_upload(mut self, upload_id: Option<UploadId>) -> Self {
         self.upload_id = upload_id.map(|id| id.to_string());
+        self
+    }
+
+    /// Tell which file it was.
+    pub(crate) fn with_file_name(mut self, file_name: Option<String>) -> Self {
+        self.file_name = file_name;
         self
     }
 

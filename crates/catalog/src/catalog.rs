@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use sluice_domain::UploadEntry;
 
 use crate::{
-    CatalogError, Inventory, Schemas, Tables, Uploads,
+    CatalogError, Channels, Contracts, Inventory, Partials, Replays, RowGroups, Schemas, Tables, Uploads,
     backends::{self, Backend},
     nodes::{self, Node},
 };
@@ -43,14 +43,39 @@ impl Catalog {
         self.backend.schemas()
     }
 
+    /// What tables ask of their uploads.
+    pub fn contracts(&self) -> &dyn Contracts {
+        self.backend.contracts()
+    }
+
     /// The ledger of uploads.
     pub fn uploads(&self) -> &dyn Uploads {
         self.backend.uploads()
     }
 
+    /// The ledger of the requests whose rows uploads gather.
+    pub fn row_groups(&self) -> &dyn RowGroups {
+        self.backend.row_groups()
+    }
+
+    /// The channels of tables.
+    pub fn channels(&self) -> &dyn Channels {
+        self.backend.channels()
+    }
+
+    /// The uploads that have not landed yet.
+    pub fn partials(&self) -> &dyn Partials {
+        self.backend.partials()
+    }
+
     /// What the tables' folders should hold.
     pub fn inventory(&self) -> &dyn Inventory {
         self.backend.inventory()
+    }
+
+    /// The replays of quarantined rows.
+    pub fn replays(&self) -> &dyn Replays {
+        self.backend.replays()
     }
 
     /// The name under which this server commits: no other server of this or another lake has it.

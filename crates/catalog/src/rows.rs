@@ -4,8 +4,8 @@
 
 use serde::{Deserialize, de::IntoDeserializer, de::value::Error as ValueError};
 use sluice_domain::{
-    FileRecord, IdempotencyKey, Landed, LogRecord, Namespace, SchemaVersion, TableEntry, TableFormat, TableId,
-    UploadEntry, UploadId,
+    Channel, ChannelId, FileRecord, IdempotencyKey, Landed, LogRecord, Namespace, PartialUpload, SchemaVersion,
+    TableEntry, TableFormat, TableId, Terms, UploadEntry, UploadId,
 };
 use sqlx::FromRow;
 
@@ -74,6 +74,19 @@ fn read_format(text: &str) -> Result<TableFormat, CatalogError> {
 }
 
 #[derive(FromRow)]
+pub(crate) struct ContractRow {
+    contract: String,
+    coerces: i64,
+}
+
+impl TryFrom<ContractRow> for Terms {
+    type Error = CatalogError;
+    fn try_from(row: ContractRow) -> Result<Self, CatalogError> {
+        Ok(Self { contract: read_json("contract", &row.contract)?, coerce: row.coerces != 0 })
+    }
+}
+
+#[derive(FromRow)]
 pub(crate) struct SchemaRow {
     number: i64,
     table_version: i64,
@@ -114,6 +127,7 @@ pub(crate) struct UploadRow {
     state: String,
     writer: Option<String>,
     sequence: Option<i64>,
+    prepared: Option<String>,
     version: Option<i64>,
     row_counts: Option<String>,
     committed_at: Option<String>,
@@ -137,10 +151,44 @@ impl TryFrom<UploadRow> for UploadEntry {
             state: read("upload state", &row.state)?,
             writer: row.writer,
             sequence: row.sequence,
+            prepared: row.prepared.map(|text| read_json("upload's prepared rows", &text)).transpose()?,
             version: row.version.map(|version| read_number("upload's table version", version)).transpose()?,
             rows: row.row_counts.map(|counts| read_json("upload's row counts", &counts)).transpose()?,
             committed_at: row.committed_at.map(|at| read("upload commit time", &at)).transpose()?,
             failure: row.failure.map(|failure| read_json("upload's failure", &failure)).transpose()?,
+        })
+    }
+}
+
+#[derive(FromRow)]
+pub(crate) struct RequestRow {
+    pub(crate) upload_id: String,
+    pub(crate) body_sha256: String,
+    pub(crate) channel_id: Option<String>,
+    pub(crate) channel_offset: Option<i64>,
+    pub(crate) row_count: i64,
+}
+
+#[derive(FromRow)]
+pub(crate) struct ChannelRow {
+    id: String,
+    table_name: String,
+    name: String,
+    epoch: i64,
+    principal: String,
+    opened_at: String,
+}
+
+impl TryFrom<ChannelRow> for Channel {
+    type Error = CatalogError;
+    fn try_from(row: ChannelRow) -> Result<Self, CatalogError> {
+        Ok(Self {
+            id: ChannelId(read("channel's id", &row.id)?),
+            table: read("channel's table", &row.table_name)?,
+            name: read("channel's name", &row.name)?,
+            epoch: row.epoch,
+            principal: row.principal,
+            opened_at: read("channel's opening time", &row.opened_at)?,
         })
     }
 }
@@ -197,5 +245,41 @@ impl TryFrom<LogRow> for LogRecord {
     type Error = CatalogError;
     fn try_from(row: LogRow) -> Result<Self, CatalogError> {
         Ok(Self { version: read_number("log entry's version", row.version)?, content: row.content })
+    }
+}
+
+#[derive(FromRow)]
+pub(crate) struct PartialRow {
+    id: String,
+    delivery: String,
+    table_name: String,
+    principal: String,
+    file_name: Option<String>,
+    note: Option<String>,
+    read_options: String,
+    size_bytes: i64,
+    offset_bytes: i64,
+    sha256: Option<String>,
+    started_at: String,
+    expires_at: String,
+}
+
+impl TryFrom<PartialRow> for PartialUpload {
+    type Error = CatalogError;
+    fn try_from(row: PartialRow) -> Result<Self, CatalogError> {
+        Ok(Self {
+            id: UploadId(read("partial upload's id", &row.id)?),
+            delivery: read("partial upload's way", &row.delivery)?,
+            table: read("partial upload's table name", &row.table_name)?,
+            principal: row.principal,
+            file_name: row.file_name,
+            note: row.note,
+            options: read_json("partial upload's options", &row.read_options)?,
+            size_bytes: read_number("partial upload's size", row.size_bytes)?,
+            offset_bytes: read_number("partial upload's offset", row.offset_bytes)?,
+            sha256: row.sha256,
+            started_at: read("partial upload's start time", &row.started_at)?,
+            expires_at: read("partial upload's end", &row.expires_at)?,
+        })
     }
 }

@@ -3,9 +3,9 @@
 //! Invariant: no two tries of a commit to one table have the same sequence, and a later one has a higher.
 
 use async_trait::async_trait;
-use sluice_domain::{FileRecord, TableId, UploadId};
+use sluice_domain::{FileRecord, Prepared, TableId, UploadId};
 
-use crate::CatalogError;
+use crate::{CatalogError, PlainCommits};
 
 /// A commit of an upload that is about to be tried.
 #[derive(Debug, Clone)]
@@ -14,11 +14,13 @@ pub struct CommitTry {
     pub upload: UploadId,
     /// The files that hold its rows.
     pub files: Vec<FileRecord>,
+    /// What becomes of its rows.
+    pub prepared: Prepared,
 }
 
 /// The sequences of the tables.
 #[async_trait]
-pub trait Sequences: Send + Sync {
+pub trait Sequences: PlainCommits {
     /// Say, before every try, that one commit of these uploads to the table is about to be tried by this server, and
     /// enter their files. Gives each its place in the order of the table's commits: from 1, growing, never the same
     /// twice. All or none: [`CatalogError::WrongState`] names the first upload that is committed or failed, or that

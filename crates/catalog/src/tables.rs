@@ -18,6 +18,9 @@ pub struct NewTable {
     pub format: TableFormat,
     /// The columns to partition by.
     pub partition_by: Vec<String>,
+    /// Its folder below the zone; one made of its name and id without it. A folder that another table has or had gets
+    /// a number.
+    pub folder: Option<String>,
     /// Who asks for it.
     pub owner: String,
 }
@@ -33,7 +36,7 @@ pub struct TableChange {
 #[async_trait]
 pub trait Tables: Namespaces {
     /// Take a name and a place for a table, and make its namespace. A table of this name that is active is given back
-    /// as it is; one that is reserved takes the new partitioning.
+    /// as it is; one that is reserved takes the new partitioning, and the new format as long as no commit was begun.
     async fn reserve(&self, new: &NewTable) -> Result<TableEntry, CatalogError>;
 
     /// Say that the table's first version is there, partitioned like this. Doing it again is harmless;

@@ -52,12 +52,14 @@ pub struct CommittedUploads {
     pub entry: LogRecord,
     /// The uploads whose rows it holds.
     pub uploads: Vec<(UploadId, CommittedUpload)>,
+    /// The uploads that bring their bad rows into quarantine; those that are entered already stay as they are.
+    pub quarantined: Vec<NewUpload>,
 }
 
 /// The ledger of uploads.
 #[async_trait]
 pub trait Uploads: Sequences {
-    /// Enter an upload, landed, as one that this server works on. [`CatalogError::KeyTaken`] where its key is that of another upload,
+    /// Enter an upload, landed, as one that this server works on; it is a partial one no more. [`CatalogError::KeyTaken`] where its key is that of another upload,
     /// [`CatalogError::WrongState`] where this one is entered already.
     async fn land(&self, new: &NewUpload) -> Result<UploadEntry, CatalogError>;
 
@@ -67,7 +69,7 @@ pub trait Uploads: Sequences {
     /// The upload that landed under this key.
     async fn find_by_key(&self, scope: &str, key: &str) -> Result<Option<UploadEntry>, CatalogError>;
 
-    /// Say that uploads are in their table, and keep the log entry that says so. All or none; doing it again with the
+    /// Say that uploads are in their table, keep the log entry that says so, and enter those of their bad rows, landed. All or none; doing it again with the
     /// same version is harmless; [`CatalogError::WrongState`] where no commit was begun, one failed, or another version
     /// is recorded. Gives their entries in the same order.
     async fn commit(&self, committed: &CommittedUploads) -> Result<Vec<UploadEntry>, CatalogError>;

@@ -8,17 +8,43 @@ mod error;
 mod names;
 
 mod access;
+mod channel;
+mod column_change;
+mod compression;
+mod contract;
 mod format;
 mod inventory;
+mod layout;
 mod page;
+mod partial;
+mod plain;
+mod progress;
+mod quarantine;
+mod read_options;
 mod table;
+mod type_name;
 mod upload;
+mod write;
 
 pub use access::{AccessError, Action, Caller, Grant, Resource};
+pub use channel::{Channel, ChannelId, ChannelName, ChannelNameError, ChannelOffset};
+pub use column_change::{ChangeKind, ColumnChange, column_changes};
+pub use compression::Compression;
+pub use contract::{ChangePolicy, Contract, ContractError, RowCheck, RowRule, RuleAction, RuleValue, Terms};
 pub use error::{CircuitOpen, ErrorKind, Failure};
-pub use format::{Compression, CsvOptions, Format, FormatError, JsonOptions, ReadOptions};
+pub use format::{Format, FormatError};
 pub use inventory::{FileRecord, LogRecord};
+pub use layout::{DatePart, DerivedColumn, LayoutError, TableLayout};
 pub use names::{ColumnName, NameError, NamespaceName, TableName, TableRef};
 pub use page::{Page, PageRequest, PageToken, PageTokenError};
+pub use partial::{Delivery, PartialUpload};
+pub use plain::{PlainFile, PlainSnapshot};
+pub use progress::{Phase, Progress};
+pub use quarantine::{BadRowLimits, Fraction, Prepared, Replay};
+pub use read_options::{Charset, CsvOptions, JsonOptions, OpenDialect, ReadOptions, RecordPath};
 pub use table::{Namespace, SchemaVersion, TableEntry, TableFormat, TableId, TableState, ZoneName};
-pub use upload::{IdempotencyKey, Landed, Receipt, RowCounts, StoredFailure, UploadEntry, UploadId, UploadState};
+pub use type_name::{TypeNameError, parse_type, type_name};
+pub use upload::{
+    IdempotencyKey, Landed, MergedRows, Receipt, RowCounts, StoredFailure, UploadEntry, UploadId, UploadState,
+};
+pub use write::{DedupOptions, DedupScope, KeepRows, MergeOptions, WriteMode, WriteOptions};

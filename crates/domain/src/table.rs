@@ -62,6 +62,8 @@ impl FromStr for ZoneName {
 pub enum TableFormat {
     /// A Delta Lake table.
     Delta,
+    /// Parquet files in folders of their partitions, without a log: the catalog knows which belong to it.
+    Parquet,
 }
 
 impl TableFormat {
@@ -69,6 +71,18 @@ impl TableFormat {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Delta => "delta",
+            Self::Parquet => "parquet",
+        }
+    }
+}
+
+impl FromStr for TableFormat {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "delta" => Ok(Self::Delta),
+            "parquet" => Ok(Self::Parquet),
+            other => Err(format!("{:?} is not one of delta, parquet", other.chars().take(64).collect::<String>())),
         }
     }
 }

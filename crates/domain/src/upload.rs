@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{ErrorKind, Failure, Format, ReadOptions, TableId, TableRef};
+use crate::{ErrorKind, Failure, Prepared, ReadOptions, TableId, TableRef};
 
 /// The id of an upload: time-ordered, given out when its first byte arrives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -74,7 +74,7 @@ impl FromStr for UploadState {
 }
 
 /// What was received, once it is durable.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Landed {
     /// Path of the original bytes below the raw zone.
     pub raw_path: String,
@@ -91,14 +91,28 @@ pub struct Landed {
 /// Invariant: `received = committed + quarantined + deduplicated + rejected`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct RowCounts {
-    /// Rows in the table.
+    /// Rows that took effect: they are in the table, or they deleted a row of it.
     pub committed: u64,
     /// Rows set aside with a reason.
     pub quarantined: u64,
-    /// Rows that were there already.
+    /// Rows that were there already, or that another row of their key stands for.
     pub deduplicated: u64,
-    /// Rows dropped by the caller's own wish.
+    /// Rows dropped by the caller's own wish, or that had nothing to delete.
     pub rejected: u64,
+    /// What a merge did with the committed ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merged: Option<MergedRows>,
+}
+
+/// What became of the rows of an upload that a merge committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct MergedRows {
+    /// Rows whose key the table lacked.
+    pub inserted: u64,
+    /// Rows that took the place of one with their key.
+    pub updated: u64,
+    /// Rows that took one with their key away.
+    pub deleted: u64,
 }
 
 impl RowCounts {
@@ -122,8 +136,8 @@ pub struct Receipt {
     pub table: TableRef,
     /// The table version that first holds its rows.
     pub version: u64,
-    /// What the bytes were read as.
-    pub format: Format,
+    /// How the bytes were read.
+    pub options: ReadOptions,
     /// What was received.
     pub landed: Landed,
     /// What became of the rows.
@@ -193,6 +207,8 @@ pub struct UploadEntry {
     pub writer: Option<String>,
     /// Its place in the order of the table's commits, once a commit may have been tried.
     pub sequence: Option<i64>,
+    /// What its files hold, once a commit may have been tried.
+    pub prepared: Option<Prepared>,
     /// The table version that holds its rows.
     pub version: Option<u64>,
     /// What became of the rows.

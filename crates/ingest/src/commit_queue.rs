@@ -9,8 +9,11 @@ use std::{
 };
 
 use chrono::Utc;
-use sluice_catalog::{Catalog, CatalogError, CommitTry, CommittedUpload, CommittedUploads, NewSchemaVersion};
-use sluice_domain::{FileRecord, LogRecord, RowCounts, StoredFailure, TableId, UploadEntry};
+use sluice_catalog::{
+    Catalog, CatalogError, CommitTry, CommittedUpload, CommittedUploads, Entered, NewGroup, NewSchemaVersion,
+    NewUpload, Obstacle,
+};
+use sluice_domain::{LogRecord, RowCounts, StoredFailure, TableId, UploadEntry};
 use sluice_table::{
     Commit, CommitFailure, CommittedEntry, CreateOutcome, NewTable, Table, TableError, Transaction, UploadPart,
 };
@@ -19,8 +22,13 @@ use tokio::sync::oneshot;
 use crate::{
     IngestError, TailCheck,
     pipeline::{Shape, Written},
+    quarantine,
     upkeep::Bell,
 };
+
+mod alone;
+
+pub(crate) use alone::{Rewriting, counts_in};
 
 /// How many uploads one commit holds at the most.
 const MAX_UPLOADS: usize = 64;
@@ -36,6 +44,20 @@ pub(crate) enum Outcome {
     Committed(Box<UploadEntry>),
     /// Its files do not fit the table any more, or the table is gone.
     StartOver,
+    /// A request of this group cannot go on; nothing of the group was entered.
+    Stopped {
+        /// The request's place in the group.
+        number: usize,
+        /// What is in its way.
+        obstacle: Obstacle,
+    },
+    /// The log has a channel there already, or further.
+    Behind {
+        /// The channel, as the log names it.
+        app_id: String,
+        /// How far the log has it.
+        newest: i64,
+    },
 }
 
 /// An upload whose files wait for their commit.
@@ -46,6 +68,10 @@ pub(crate) struct Ready {
     pub(crate) upload: UploadEntry,
     pub(crate) shape: Shape,
     pub(crate) written: Written,
+    /// Where it gets channels to.
+    pub(crate) offsets: Vec<Transaction>,
+    /// What is entered with the commit, where the ledger does not have the upload yet.
+    pub(crate) group: Option<NewGroup>,
 }
 
 struct Waiting {
@@ -70,8 +96,10 @@ impl CommitQueue {
     pub(crate) async fn create(&self, table: &Table, new: NewTable, ready: Ready) -> Result<Outcome, IngestError> {
         let (answer, mut given) = oneshot::channel();
         let id = ready.table;
-        let _turn = table.take_turn().await;
-        self.commit(table, id, Some(new), vec![Waiting { ready, answer }]).await;
+        let turn = table.take_turn().await;
+        let committed = self.commit(table, id, Some(new), vec![Waiting { ready, answer }]).await;
+        drop(turn);
+        self.write_down(id, committed).await;
         given.try_recv().unwrap_or_else(|_| Err(IngestError::lost_task("commit")))
     }
 
@@ -80,15 +108,22 @@ impl CommitQueue {
         let (answer, mut given) = oneshot::channel();
         let id = ready.table;
         self.lock().entry(id).or_default().push(Waiting { ready, answer });
-        let _turn = table.take_turn().await;
         loop {
+            let turn = table.take_turn().await;
+            let batch = self.take(id);
+            if batch.is_empty() {
+                // Whoever took it out answers.
+                drop(turn);
+                return given.await.unwrap_or_else(|_| Err(IngestError::lost_task("commit")));
+            }
+            let committed = self.commit(table, id, None, batch).await;
+            self.write_down(id, committed).await;
+            drop(turn);
             match given.try_recv() {
                 Ok(outcome) => return outcome,
                 Err(oneshot::error::TryRecvError::Closed) => return Err(IngestError::lost_task("commit")),
                 Err(oneshot::error::TryRecvError::Empty) => {}
             }
-            let batch = self.take(id);
-            self.commit(table, id, None, batch).await;
         }
     }
 
@@ -121,21 +156,31 @@ impl CommitQueue {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Commit these uploads in one commit, and answer each of them.
-    async fn commit(&self, table: &Table, id: TableId, new: Option<NewTable>, batch: Vec<Waiting>) {
+    /// Commit these uploads in one commit; those that are not in it are answered.
+    async fn commit(
+        &self,
+        table: &Table,
+        id: TableId,
+        new: Option<NewTable>,
+        batch: Vec<Waiting>,
+    ) -> Option<(CommittedEntry, Vec<Waiting>)> {
         let mut batch = batch;
         if let Err(error) = self.tails.check(id, table).await {
             return fail_all(batch, &error);
         }
-        for _ in 0..MAX_ROUNDS {
-            let Some(first) = batch.first() else { return };
-            let tries: Vec<CommitTry> = batch.iter().map(|waiting| waiting.ready.as_try()).collect();
-            let sequences = match self.catalog.uploads().begin_commits(id, &tries).await {
-                Ok(sequences) => sequences,
+        let mut rounds = 0;
+        while rounds < MAX_ROUNDS {
+            let first = batch.first()?;
+            let sequences = match self.begin(id, &batch).await {
+                Ok(Entered::All(sequences)) => sequences,
+                Ok(Entered::Stopped { upload, number, obstacle }) => {
+                    let stopped = || Ok(Outcome::Stopped { number, obstacle });
+                    batch = without(batch, |ready| ready.upload.id == upload, stopped);
+                    continue;
+                }
                 Err(CatalogError::WrongState { upload, state }) => {
-                    let (out, others) = batch.into_iter().partition(|waiting| waiting.ready.upload.id == upload);
-                    answer_all(out, || Err(CatalogError::WrongState { upload, state }.into()));
-                    batch = others;
+                    let wrong = || Err(CatalogError::WrongState { upload, state }.into());
+                    batch = without(batch, |ready| ready.upload.id == upload, wrong);
                     continue;
                 }
                 Err(CatalogError::TableNotFound { .. }) => return answer_all(batch, || Ok(Outcome::StartOver)),
@@ -154,12 +199,19 @@ impl CommitQueue {
                     {
                         return fail_all(batch, &error);
                     }
-                    return self.write_down(id, entry, batch).await;
+                    return Some((entry, batch));
                 }
                 Ok(CreateOutcome::Exists) | Err(TableError::Commit(CommitFailure::SchemaChanged { .. })) => {
                     return answer_all(batch, || Ok(Outcome::StartOver));
                 }
+                Err(TableError::Commit(CommitFailure::OffsetTaken { app_id, newest })) => {
+                    let behind = || Ok(Outcome::Behind { app_id: app_id.clone(), newest });
+                    batch = without(batch, |ready| ready.is_of(&app_id), behind);
+                    batch.iter_mut().for_each(|waiting| waiting.ready.group = None);
+                }
                 Err(TableError::SequenceTaken { newest }) => {
+                    rounds += 1;
+                    batch.iter_mut().for_each(|waiting| waiting.ready.group = None);
                     tracing::warn!(table.id = %id, newest, "the log is ahead of the catalog");
                     if let Err(error) = self.catalog.uploads().skip_sequences(id, newest).await {
                         return fail_all(batch, &error.into());
@@ -168,7 +220,17 @@ impl CommitQueue {
                 Err(error) => return fail_all(batch, &error.into()),
             }
         }
-        fail_all(batch, &TableError::Contended { attempts: MAX_ROUNDS }.into());
+        fail_all(batch, &TableError::Contended { attempts: MAX_ROUNDS }.into())
+    }
+
+    /// Enter that these are about to be committed, and those that are new.
+    async fn begin(&self, table: TableId, batch: &[Waiting]) -> Result<Entered<Vec<i64>>, CatalogError> {
+        let tries: Vec<CommitTry> = batch.iter().map(|waiting| waiting.ready.as_try()).collect();
+        let groups: Vec<&NewGroup> = batch.iter().filter_map(|waiting| waiting.ready.group.as_ref()).collect();
+        if groups.is_empty() {
+            return self.catalog.uploads().begin_commits(table, &tries).await.map(Entered::All);
+        }
+        self.catalog.row_groups().begin_groups(table, &tries, &groups).await
     }
 
     fn commit_of(&self, batch: &[Waiting], sequence: i64) -> Commit {
@@ -176,6 +238,7 @@ impl CommitQueue {
             files: batch.iter().flat_map(|waiting| waiting.ready.written.files.iter().cloned()).collect(),
             uploads: batch.iter().map(|waiting| waiting.ready.as_part()).collect(),
             transaction: Transaction { app_id: self.catalog.writer().to_owned(), sequence },
+            offsets: batch.iter().flat_map(|waiting| waiting.ready.offsets.iter().cloned()).collect(),
             tags: BTreeMap::new(),
         }
     }
@@ -207,16 +270,18 @@ impl CommitQueue {
     }
 
     /// Write into the ledger what the log says.
-    async fn write_down(&self, table: TableId, entry: CommittedEntry, batch: Vec<Waiting>) {
+    async fn write_down(&self, table: TableId, committed: Option<(CommittedEntry, Vec<Waiting>)>) {
+        let Some((entry, batch)) = committed else { return };
         let committed_at = Utc::now();
         let of = |waiting: &Waiting| {
-            let rows = RowCounts::all_committed(waiting.ready.written.rows);
+            let rows = waiting.ready.written.prepared.rows;
             (waiting.ready.upload.id, CommittedUpload { version: entry.version, rows, committed_at })
         };
         let uploads = batch.iter().map(of).collect();
         let version = entry.version;
         let entry = LogRecord { version, content: entry.text() };
-        match self.catalog.uploads().commit(&CommittedUploads { table, entry, uploads }).await {
+        let quarantined = batch.iter().filter_map(|waiting| waiting.ready.quarantined()).collect();
+        match self.catalog.uploads().commit(&CommittedUploads { table, entry, uploads, quarantined }).await {
             Ok(entries) => {
                 self.bell.committed(table, version);
                 for (waiting, entry) in batch.into_iter().zip(entries) {
@@ -224,43 +289,66 @@ impl CommitQueue {
                     let _ = waiting.answer.send(Ok(Outcome::Committed(Box::new(entry))));
                 }
             }
-            Err(error) => fail_all(batch, &error.into()),
+            Err(error) => drop(fail_all::<()>(batch, &error.into())),
         }
     }
 }
 
 impl Ready {
     fn as_try(&self) -> CommitTry {
-        let record = |file: &sluice_table::DataFile| FileRecord {
-            path: file.path().to_owned(),
-            size_bytes: file.size_bytes(),
-            sha256: file.sha256().to_owned(),
-            rows: file.rows(),
-            upload: Some(self.upload.id),
-        };
-        CommitTry { upload: self.upload.id, files: self.written.files.iter().map(record).collect() }
+        let upload = self.written.is_of_upload.then_some(self.upload.id);
+        CommitTry {
+            upload: self.upload.id,
+            files: self.written.files.iter().map(|file| file.record(upload)).collect(),
+            prepared: self.written.prepared.clone(),
+        }
+    }
+
+    /// The upload of its bad rows.
+    fn quarantined(&self) -> Option<NewUpload> {
+        let prepared = Some(self.written.prepared.clone());
+        quarantine::upload_of(&UploadEntry { prepared, ..self.upload.clone() })
+    }
+
+    fn is_of(&self, app_id: &str) -> bool {
+        self.offsets.iter().any(|offset| offset.app_id == app_id)
     }
 
     fn as_part(&self) -> UploadPart {
+        let counts = self.written.prepared.rows;
+        let rows = counts.committed;
         UploadPart {
             id: self.upload.id.to_string(),
-            rows: self.written.rows,
+            rows,
             sha256: self.upload.landed.sha256.clone(),
             principal: self.upload.principal.clone(),
+            counts: (counts != RowCounts::all_committed(rows)).then_some(counts),
         }
     }
 }
 
-fn answer_all(batch: Vec<Waiting>, outcome: impl Fn() -> Result<Outcome, IngestError>) {
+/// The batch without those of a kind, which are answered.
+fn without(
+    batch: Vec<Waiting>,
+    is_out: impl Fn(&Ready) -> bool,
+    outcome: impl Fn() -> Result<Outcome, IngestError>,
+) -> Vec<Waiting> {
+    let (out, others) = batch.into_iter().partition(|waiting| is_out(&waiting.ready));
+    answer_all::<()>(out, outcome);
+    others
+}
+
+fn answer_all<T>(batch: Vec<Waiting>, outcome: impl Fn() -> Result<Outcome, IngestError>) -> Option<T> {
     for waiting in batch {
         let _ = waiting.answer.send(outcome());
     }
+    None
 }
 
 /// Tell each upload of the failure of their commit.
-fn fail_all(batch: Vec<Waiting>, error: &IngestError) {
+fn fail_all<T>(batch: Vec<Waiting>, error: &IngestError) -> Option<T> {
     tracing::warn!(?error, uploads = batch.len(), "a commit failed");
-    answer_all(batch, || Err(copy_of(error)));
+    answer_all(batch, || Err(copy_of(error)))
 }
 
 /// The same failure for another upload; that the log does not hold the commit must not get lost.

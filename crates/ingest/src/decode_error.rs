@@ -78,6 +78,22 @@ pub enum DecodeError {
         /// The line, in text formats.
         line: Option<u64>,
     },
+    /// Mend the rows, or let more of them be bad.
+    #[error("{count} rows are bad, more than may be; the first of them: {first}")]
+    TooManyBadRows {
+        /// How many were found.
+        count: u64,
+        /// What is wrong with the first one.
+        first: String,
+    },
+    /// Mend this member of the archive.
+    #[error("{member:?} in the archive: {error}")]
+    Member {
+        /// The member's name, shortened.
+        member: String,
+        /// What is wrong with it.
+        error: Box<Self>,
+    },
     /// Nothing: whoever wanted the rows no longer does.
     #[error("the decoding was stopped")]
     #[serde(skip)]
@@ -89,6 +105,19 @@ pub enum DecodeError {
 }
 
 impl DecodeError {
+    /// Whether it says that rows do not fit the columns of a table, which other columns may take.
+    pub(crate) fn is_misfit(&self) -> bool {
+        matches!(self, Self::Mismatch { .. } | Self::UnknownColumn { .. })
+    }
+
+    /// The same error, of a member of an archive; what is no fault of the file stays what it is.
+    pub(crate) fn in_member(self, member: &str) -> Self {
+        match self {
+            Self::Stopped | Self::Read(_) | Self::Member { .. } => self,
+            error => Self::Member { member: shortened(member), error: Box::new(error) },
+        }
+    }
+
     /// A file that breaks the rules of its format, at no line in particular.
     pub(crate) fn malformed(format: Format, reason: impl Into<String>) -> Self {
         Self::Malformed { format, line: None, column: None, reason: reason.into() }
@@ -115,15 +144,17 @@ impl Failure for DecodeError {
             | Self::TooManyColumns { .. }
             | Self::TooDeep { .. }
             | Self::Mismatch { .. }
-            | Self::UnknownColumn { .. } => ErrorKind::Invalid,
+            | Self::UnknownColumn { .. }
+            | Self::TooManyBadRows { .. } => ErrorKind::Invalid,
             Self::BrokenCompression { .. } | Self::Malformed { .. } => ErrorKind::Malformed,
             Self::TooLarge { .. } => ErrorKind::TooLarge,
+            Self::Member { error, .. } => error.kind(),
             Self::Stopped => ErrorKind::Internal,
             Self::Read(_) => ErrorKind::Unavailable,
         }
     }
 
-    fn code(&self) -> &'static str {
+    fn code(&self) -> &str {
         match self {
             Self::Empty => "empty-file",
             Self::BrokenCompression { .. } => "broken-compression",
@@ -133,6 +164,8 @@ impl Failure for DecodeError {
             Self::TooDeep { .. } => "too-deep",
             Self::Mismatch { .. } => "type-mismatch",
             Self::UnknownColumn { .. } => "unknown-column",
+            Self::TooManyBadRows { .. } => "too-many-bad-rows",
+            Self::Member { error, .. } => error.code(),
             Self::Stopped => "decoding-stopped",
             Self::Read(_) => "content-unreadable",
         }

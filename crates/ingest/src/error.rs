@@ -1,11 +1,11 @@
 //! What can go wrong on an upload's road.
 
 use sluice_catalog::CatalogError;
-use sluice_domain::{ErrorKind, Failure, StoredFailure, UploadId};
+use sluice_domain::{ErrorKind, Failure, StoredFailure, TableRef, UploadId};
 use sluice_storage::StorageError;
-use sluice_table::{MaintenanceError, TableError};
+use sluice_table::{CommitFailure, MaintenanceError, TableError};
 
-use crate::{BodyError, DecodeError};
+use crate::{BodyError, DecodeError, ModeError};
 
 /// Why an upload is not in its table.
 #[derive(Debug, thiserror::Error)]
@@ -25,14 +25,19 @@ pub enum IngestError {
     /// The key belongs to another upload.
     #[error("this Idempotency-Key was used for {0}")]
     KeyReused(&'static str),
-    /// The upload asks for another partitioning than the table has.
-    #[error("the table is partitioned by [{actual}], not by [{asked}]")]
-    OtherPartitioning {
-        /// The table's partition columns.
+    /// The upload asks for another partitioning, layout or format than the table has.
+    #[error("the table has {option}={actual}, not {asked}")]
+    OtherLayout {
+        /// The upload's parameter.
+        option: &'static str,
+        /// What the table has.
         actual: String,
-        /// Those of the upload.
+        /// What the upload asks for.
         asked: String,
     },
+    /// The mode of the upload does not fit the table.
+    #[error(transparent)]
+    Mode(#[from] ModeError),
     /// The bytes are not what they were said to be, or do not fit the table.
     #[error(transparent)]
     Decode(#[from] DecodeError),
@@ -66,7 +71,8 @@ impl Failure for IngestError {
             Self::Body(source) => source.kind(),
             Self::TooManyUploads { .. } => ErrorKind::TooMany,
             Self::KeyInFlight => ErrorKind::InProgress,
-            Self::KeyReused(_) | Self::OtherPartitioning { .. } => ErrorKind::Invalid,
+            Self::KeyReused(_) | Self::OtherLayout { .. } => ErrorKind::Invalid,
+            Self::Mode(source) => source.kind(),
             Self::Decode(source) => source.kind(),
             Self::Table(source) => source.kind(),
             Self::Catalog(source) => source.kind(),
@@ -81,7 +87,9 @@ impl Failure for IngestError {
             Self::TooManyUploads { .. } => "too-many-uploads",
             Self::KeyInFlight => "idempotency-key-in-flight",
             Self::KeyReused(_) => "idempotency-key-reused",
-            Self::OtherPartitioning { .. } => "other-partitioning",
+            Self::OtherLayout { option: "partition_by", .. } => "other-partitioning",
+            Self::OtherLayout { .. } => "other-layout",
+            Self::Mode(source) => source.code(),
             Self::Decode(source) => source.code(),
             Self::Table(source) => source.code(),
             Self::Catalog(source) => source.code(),
@@ -97,10 +105,21 @@ impl IngestError {
     pub(crate) fn is_final(&self) -> bool {
         match self {
             Self::Decode(source) => !matches!(source, DecodeError::Read(_) | DecodeError::Stopped),
+            Self::Table(TableError::Commit(CommitFailure::AppendOnly)) => true,
+            Self::Table(TableError::Commit(CommitFailure::OffsetTaken { .. })) => true,
             Self::Table(source) => source.kind() == ErrorKind::Invalid,
-            Self::OtherPartitioning { .. } => true,
+            Self::OtherLayout { .. } | Self::Mode(_) => true,
             _ => false,
         }
+    }
+
+    /// Rows go into a quarantine from the uploads of its table alone.
+    pub(crate) fn reserved_name(table: &TableRef) -> Self {
+        Self::Stored(StoredFailure {
+            kind: ErrorKind::Invalid,
+            code: "reserved-name".into(),
+            detail: format!("{table} is the quarantine of another table: nothing is uploaded to it"),
+        })
     }
 
     /// A task of this process ended without an answer.

@@ -1,4 +1,4 @@
-//! The idempotency keys and uploads that this process is working on.
+//! The idempotency keys, uploads and channels that this process is working on.
 //!
 //! Invariant: each has one holder at a time, and is free again when the holder is gone, however it went.
 
@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use sluice_domain::{IdempotencyKey, UploadId};
+use sluice_domain::{ChannelId, IdempotencyKey, UploadId};
 
 /// What can be held.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -16,6 +16,8 @@ pub(crate) enum Subject {
     Key(IdempotencyKey),
     /// The right to bring an upload to its outcome.
     Upload(UploadId),
+    /// The right to add rows of a channel.
+    Channel(ChannelId),
 }
 
 /// The subjects that are held.

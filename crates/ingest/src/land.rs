@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use chrono::Utc;
 use futures::{StreamExt as _, stream::BoxStream};
 use object_store::path::Path;
@@ -72,18 +72,23 @@ impl Failure for BodyError {
     }
 }
 
-/// Takes a body piece by piece: bounded in length and in waiting, hashed and counted.
-pub(crate) struct Intake<'a> {
+/// A body piece by piece, counted, bounded in length and in waiting.
+pub(crate) struct Pieces<'a> {
     body: Body<'a>,
-    hasher: Sha256,
     size_bytes: u64,
     limit_bytes: u64,
     idle: Duration,
     started: Instant,
     pace: Pace,
-    has_ended: bool,
-    /// What was taken to see how long the body is.
+    /// What was taken to see the beginning of the body.
     held: VecDeque<Bytes>,
+    has_ended: bool,
+}
+
+/// Takes a body that is not empty, and hashes it.
+pub(crate) struct Intake<'a> {
+    pieces: Pieces<'a>,
+    hasher: Sha256,
     /// Who reads along.
     reader: Option<mpsc::Sender<Arrival>>,
 }
@@ -109,11 +114,10 @@ pub(crate) struct Digest {
     pub(crate) sha256: String,
 }
 
-impl<'a> Intake<'a> {
+impl<'a> Pieces<'a> {
     pub(crate) fn new(body: Body<'a>, settings: &IngestSettings) -> Self {
         Self {
             body,
-            hasher: Sha256::new(),
             size_bytes: 0,
             limit_bytes: settings.max_body_bytes,
             idle: Duration::from_secs(settings.idle_seconds),
@@ -122,21 +126,74 @@ impl<'a> Intake<'a> {
                 bytes_per_second: settings.min_bytes_per_second,
                 slow_start: Duration::from_secs(settings.slow_start_seconds),
             },
-            has_ended: false,
             held: VecDeque::new(),
-            reader: None,
+            has_ended: false,
         }
     }
 
-    /// Whether the body is at least this long, found out by taking as much of it.
-    pub(crate) async fn is_longer_than(&mut self, size_bytes: u64) -> Result<bool, BodyError> {
-        while self.size_bytes <= size_bytes {
-            match self.next().await? {
+    /// The same with another bound of its length.
+    pub(crate) fn within(self, limit_bytes: u64) -> Self {
+        Self { limit_bytes, ..self }
+    }
+
+    /// The next piece; none at the end.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
+        match self.held.pop_front() {
+            Some(piece) => Ok(Some(piece)),
+            None => self.take().await,
+        }
+    }
+
+    /// So many bytes from the first one on, where more follow; the pieces are still to come.
+    async fn beginning(&mut self, size_bytes: usize) -> Result<Option<Bytes>, BodyError> {
+        while self.size_bytes <= size_bytes as u64 {
+            match self.take().await? {
                 Some(piece) => self.held.push_back(piece),
-                None => return Ok(false),
+                None => return Ok(None),
             }
         }
-        Ok(true)
+        let mut beginning = BytesMut::with_capacity(size_bytes);
+        for piece in &self.held {
+            beginning.extend_from_slice(&piece[..piece.len().min(size_bytes - beginning.len())]);
+        }
+        Ok(Some(beginning.freeze()))
+    }
+
+    async fn take(&mut self) -> Result<Option<Bytes>, BodyError> {
+        if self.has_ended {
+            return Ok(None);
+        }
+        let piece = tokio::time::timeout(self.idle, self.body.next()).await;
+        let Some(piece) = piece.map_err(|_| BodyError::TooSlow { seconds: self.idle.as_secs() })? else {
+            self.has_ended = true;
+            return Ok(None);
+        };
+        let piece = piece?;
+        self.size_bytes += piece.len() as u64;
+        if self.size_bytes > self.limit_bytes {
+            return Err(BodyError::TooLarge { limit_bytes: self.limit_bytes });
+        }
+        if !self.pace.is_kept(self.size_bytes, self.started.elapsed()) {
+            return Err(BodyError::Dripping { bytes_per_second: self.pace.bytes_per_second });
+        }
+        Ok(Some(piece))
+    }
+}
+
+impl<'a> Intake<'a> {
+    pub(crate) fn new(body: Body<'a>, settings: &IngestSettings) -> Self {
+        Self { pieces: Pieces::new(body, settings), hasher: Sha256::new(), reader: None }
+    }
+
+    /// The same, for bodies that are no longer than this.
+    pub(crate) fn limited_to(self, limit_bytes: u64) -> Self {
+        let limit_bytes = self.pieces.limit_bytes.min(limit_bytes);
+        Self { pieces: self.pieces.within(limit_bytes), ..self }
+    }
+
+    /// So many bytes from the first one on, where the body is longer; it is still to be taken.
+    pub(crate) async fn beginning(&mut self, size_bytes: usize) -> Result<Option<Bytes>, BodyError> {
+        self.pieces.beginning(size_bytes).await
     }
 
     /// Hand every piece on to whoever reads along, too. Waits for a reader that is behind: memory is bounded by what
@@ -154,28 +211,17 @@ impl<'a> Intake<'a> {
     }
 
     async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
-        if self.has_ended {
-            return Ok(None);
+        let piece = self.pieces.next().await?;
+        match &piece {
+            Some(piece) => self.hasher.update(piece),
+            None if self.pieces.size_bytes == 0 => return Err(BodyError::Empty),
+            None => {}
         }
-        let piece = tokio::time::timeout(self.idle, self.body.next()).await;
-        let Some(piece) = piece.map_err(|_| BodyError::TooSlow { seconds: self.idle.as_secs() })? else {
-            self.has_ended = true;
-            return if self.size_bytes == 0 { Err(BodyError::Empty) } else { Ok(None) };
-        };
-        let piece = piece?;
-        self.size_bytes += piece.len() as u64;
-        if self.size_bytes > self.limit_bytes {
-            return Err(BodyError::TooLarge { limit_bytes: self.limit_bytes });
-        }
-        if !self.pace.is_kept(self.size_bytes, self.started.elapsed()) {
-            return Err(BodyError::Dripping { bytes_per_second: self.pace.bytes_per_second });
-        }
-        self.hasher.update(&piece);
-        Ok(Some(piece))
+        Ok(piece)
     }
 
     fn finish(self) -> Digest {
-        Digest { size_bytes: self.size_bytes, sha256: hex::encode(self.hasher.finalize()) }
+        Digest { size_bytes: self.pieces.size_bytes, sha256: hex::encode(self.hasher.finalize()) }
     }
 
     /// Take the body and keep nothing of it but its digest.
@@ -184,15 +230,23 @@ impl<'a> Intake<'a> {
         Ok(self.finish())
     }
 
+    /// Take the body into memory, which the limit bounds; gives its bytes and their SHA-256.
+    pub(crate) async fn collect(mut self) -> Result<(Bytes, String), BodyError> {
+        let first = self.next().await?.unwrap_or_default();
+        let Some(second) = self.next().await? else { return Ok((first, self.finish().sha256)) };
+        let mut bytes = BytesMut::from(first);
+        bytes.extend_from_slice(&second);
+        while let Some(piece) = self.next().await? {
+            bytes.extend_from_slice(&piece);
+        }
+        Ok((bytes.freeze(), self.finish().sha256))
+    }
+
     /// Take the body into an object of the zone.
     pub(crate) async fn land(mut self, zone: &Zone, raw_path: String) -> Result<Landed, IngestError> {
         let mut object = ObjectWriter::open(zone.store(), Path::from(raw_path.as_str())).await?;
         loop {
-            let next = match self.held.pop_front() {
-                Some(piece) => Ok(Some(piece)),
-                None => self.next().await,
-            };
-            match next {
+            match self.next().await {
                 Ok(Some(piece)) => {
                     self.tell(Arrival::Piece(Bytes::clone(&piece))).await;
                     object.write(piece).await?;

@@ -14,9 +14,18 @@ mod settings;
 mod kinds;
 mod moments;
 
+mod row_sink;
+
 mod columns;
 mod formats;
 mod in_order;
+
+mod contract;
+mod quality;
+mod quarantine;
+
+mod archive;
+mod asked;
 
 mod commit_queue;
 mod in_flight;
@@ -26,22 +35,41 @@ mod source;
 
 mod worker;
 
+mod derive;
+mod keyed;
+mod long_body;
 mod metrics;
 mod pipeline;
+mod plain;
+mod progress;
+mod replay;
+mod resumable;
 mod road;
+mod rows;
 mod sweep;
 mod upkeep;
 mod upload;
+mod write_mode;
 
+pub use contract::{Declaration, DeclaredColumn, FileColumns, Reconciled, SchemaError, TableColumns, reconcile};
 pub use decode_error::DecodeError;
 pub use error::{IngestError, UploadFailure};
 pub use integrity::{Damage, Finding, Integrity, Repair, TailCheck};
 pub use land::{Body, BodyError};
 pub use limits::DecodeLimits;
 pub use metrics::IngestMetrics;
-pub use settings::IngestSettings;
+pub use progress::ProgressBoard;
+pub use quality::{BrokenRule, Rules};
+pub use replay::{ReplayFormat, ReplayRequest};
+pub use resumable::{
+    Announced, Announcement, Checksum, ChecksumAlgorithm, DIRECT_MAX_BYTES, Direct, Piece, ResumableError,
+    ResumableSettings,
+};
+pub use rows::{ChannelPlace, ChannelStatus, RowsError, RowsOutcome, RowsReceipt, RowsRequest, RowsSettings};
+pub use settings::{IngestSettings, PlainTableSettings};
 pub use upkeep::UpkeepSettings;
 pub use upload::{Ingest, Lake, Outcome, UploadRequest};
 pub use worker::{
     ADDRESS_SPACE_ARGUMENT, CPU_ARGUMENT, DECODE_COMMAND, Isolation, MEMORY_ARGUMENT, WorkerSettings, serve_decoding,
 };
+pub use write_mode::ModeError;

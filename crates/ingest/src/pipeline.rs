@@ -5,31 +5,47 @@
 use std::{error::Error as _, io, path::PathBuf, sync::Arc};
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
-use sluice_domain::{Format, ReadOptions, UploadEntry, ZoneName};
+use sluice_domain::{
+    DerivedColumn, Format, Landed, Phase, Prepared, ReadOptions, RowCounts, TableLayout, UploadEntry, UploadId,
+    ZoneName,
+};
 use sluice_storage::{Folder, StorageError, Zones, free_bytes, is_full};
-use sluice_table::{DataFile, StagedFiles, TableError, TableWriter};
+use sluice_table::{DataFile, Derivations, StagedFiles, TableError, TableWriter, check_layout, derivations_of};
 use tokio::{
-    sync::{Semaphore, mpsc},
+    sync::{Semaphore, SemaphorePermit, mpsc},
     task::{JoinHandle, spawn_blocking},
 };
 
-use crate::{DecodeError, IngestError, IngestSettings, formats::Inferred, source, worker::Wall};
+use crate::{
+    DecodeError, IngestError, IngestSettings, ProgressBoard,
+    derive::Derive,
+    formats::{self, Inferred},
+    quarantine::{self, BadRows, Spool},
+    row_sink::{BadRow, RowSink},
+    source,
+    worker::Wall,
+    write_mode::made_columns,
+};
 
 mod one_pass;
 
-pub(crate) use one_pass::{LONG_BODY_BYTES, ReadAlong, Staged};
+pub(crate) use one_pass::ReadAlong;
+use one_pass::{Ahead, AheadRows};
 
 /// How many batches wait for the writer.
-const BATCHES_AHEAD: usize = 2;
+pub(crate) const BATCHES_AHEAD: usize = 2;
 
 /// Decodes and writes; knows nothing of the catalog and commits nothing.
 pub(crate) struct Pipeline {
     pub(crate) settings: IngestSettings,
     pub(crate) zones: Arc<Zones>,
     pub(crate) scratch_dir: PathBuf,
+    pub(crate) progress: ProgressBoard,
     wall: Arc<Wall>,
-    slots: Arc<Semaphore>,
-    slots_along: Arc<Semaphore>,
+    pub(crate) slots: Semaphore,
+    /// Bounds the memory of those who hold rows of a table against those of an upload.
+    pub(crate) merges: Semaphore,
+    pub(crate) ahead: Ahead,
 }
 
 /// What the rows of a table look like.
@@ -37,20 +53,33 @@ pub(crate) struct Pipeline {
 pub(crate) struct Shape {
     pub(crate) schema: SchemaRef,
     pub(crate) partition_by: Vec<String>,
+    pub(crate) layout: TableLayout,
 }
 
 /// Durable files of an upload that wait for their commit.
+#[derive(Default)]
 pub(crate) struct Written {
     pub(crate) files: Vec<DataFile>,
-    pub(crate) rows: u64,
+    /// What they hold, and the bad rows that lie beside them.
+    pub(crate) prepared: Prepared,
+    /// Whether the files follow from the upload alone, so that they can be made anew from it.
+    pub(crate) is_of_upload: bool,
+}
+
+/// What became of an upload's rows, before anything of it is in a store.
+pub(crate) struct Staged {
+    pub(crate) files: StagedFiles,
+    /// How many bad rows there are, and where they lie.
+    pub(crate) bad_rows: Option<(u64, Spool)>,
 }
 
 impl Pipeline {
     pub(crate) fn new(settings: IngestSettings, zones: Arc<Zones>, scratch_dir: PathBuf) -> io::Result<Self> {
-        let slots = Arc::new(Semaphore::new(settings.concurrent_decodes.max(1)));
-        let slots_along = Arc::new(Semaphore::new(settings.concurrent_decodes.max(1)));
+        let places = || Semaphore::new(settings.concurrent_decodes.max(1));
+        let (slots, merges) = (places(), places());
+        let ahead = Ahead::new(settings.concurrent_decodes.max(1));
         let wall = Arc::new(Wall::open(&settings)?);
-        Ok(Self { settings, zones, scratch_dir, wall, slots, slots_along })
+        Ok(Self { settings, zones, scratch_dir, progress: ProgressBoard::default(), wall, slots, merges, ahead })
     }
 
     /// Whether there is space for another upload, before any of it is taken.
@@ -63,91 +92,170 @@ impl Pipeline {
         }
     }
 
-    /// The shape of a table that this upload would make.
-    pub(crate) async fn infer(&self, entry: &UploadEntry) -> Result<Shape, IngestError> {
-        let _slot = self.slots.acquire().await;
-        let unread = source::open(self.zones.get(ZoneName::Raw), entry);
+    /// The columns that the upload has.
+    pub(crate) async fn inferred(&self, entry: &UploadEntry) -> Result<Inferred, IngestError> {
+        let unread = source::open(self.zones.get(ZoneName::Raw), entry).shown_on(self.progress.reading(entry.id));
         let (options, wall, scratch_dir) = (entry.options.clone(), Arc::clone(&self.wall), self.scratch_dir.clone());
         let inferring = spawn_blocking(move || wall.infer(&options, unread, &scratch_dir));
-        let Inferred { schema, rows } = joined(inferring, "reader").await?.map_err(cause)?;
-        if schema.fields().is_empty() || rows == 0 && entry.options.format != Format::Parquet {
-            return Err(DecodeError::Empty.into());
+        joined(inferring, "reader").await?.map_err(cause)
+    }
+
+    /// The options with what the beginning of a file that landed tells, where its sender left it open.
+    pub(crate) async fn resolve(&self, options: &ReadOptions, landed: &Landed) -> Result<ReadOptions, IngestError> {
+        if !formats::is_open(options) {
+            return Ok(options.clone());
+        }
+        let head = source::head(self.zones.get(ZoneName::Raw), landed, options.compression, &self.settings.decode);
+        let head = head.await?;
+        let options = options.clone();
+        let reading = spawn_blocking(move || formats::resolved(&options, head));
+        joined(reading, "reader").await?.map_err(cause)
+    }
+
+    /// The shape of a table that this upload would make.
+    pub(crate) async fn infer(&self, entry: &UploadEntry) -> Result<Shape, IngestError> {
+        if let Some(shape) = self.read_ahead(entry).await? {
+            return Ok(shape);
+        }
+        let _slot = self.slots.acquire().await;
+        let Inferred { schema, rows, first_bad } = self.inferred(entry).await?;
+        let schema = made_columns(schema, &entry.options.write);
+        if schema.fields().is_empty() || rows == 0 && !entry.options.format.has_schema() {
+            return Err(first_bad.unwrap_or(DecodeError::Empty).into());
         }
         shape_of_new(&schema, &entry.options)
     }
 
-    /// Write the upload's rows as files below a folder.
+    /// A place among the uploads that are decoded.
+    pub(crate) async fn slot(&self) -> Option<SemaphorePermit<'_>> {
+        self.slots.acquire().await.ok()
+    }
+
+    /// The line that names the columns of an upload of delimited text, where it has one.
+    pub(crate) async fn header(&self, entry: &UploadEntry) -> Result<Option<String>, IngestError> {
+        let unread = source::open(self.zones.get(ZoneName::Raw), entry);
+        let (options, limits, scratch_dir) =
+            (entry.options.clone(), self.settings.decode.clone(), self.scratch_dir.clone());
+        let reading = spawn_blocking(move || {
+            let source = unread.into_source(&limits, &scratch_dir)?;
+            formats::csv_header(&options, source, &limits)
+        });
+        joined(reading, "reader").await?.map_err(cause)
+    }
+
+    /// Write the upload's good rows as files below a folder, and its bad ones into the raw zone.
     pub(crate) async fn write(
         &self,
         entry: &UploadEntry,
         shape: &Shape,
         folder: &Folder,
     ) -> Result<Written, IngestError> {
+        let ahead = self.ahead.take(entry.id, shape);
         // Held until the scratch files are gone: they are what the slots bound, besides memory.
-        let _slot = self.slots.acquire().await;
-        let staged = self.stage(entry, shape).await?;
-        let rows = staged.rows();
-        Ok(Written { files: staged.upload(folder).await?, rows })
+        let _slot = if ahead.is_none() { self.slot().await } else { None };
+        if entry.options.write.is_keyed() {
+            return self.write_keyed(entry, shape, folder).await;
+        }
+        let (Staged { files, bad_rows }, _slot_ahead) = match ahead {
+            Some(AheadRows { staged, slot }) => (staged, Some(slot)),
+            None => (self.stage(entry, shape).await?, None),
+        };
+        let committed = files.rows();
+        self.progress.enter(entry.id, Phase::Writing);
+        let files = files.upload(folder).await?;
+        let prepared = self.prepare(entry, RowCounts::all_committed(committed), bad_rows).await?;
+        Ok(Written { files, prepared, is_of_upload: true })
     }
 
-    async fn stage(&self, entry: &UploadEntry, shape: &Shape) -> Result<StagedFiles, IngestError> {
+    /// Put the bad rows of an upload beside its good ones, durably.
+    pub(crate) async fn prepare(
+        &self,
+        entry: &UploadEntry,
+        mut rows: RowCounts,
+        bad_rows: Option<(u64, Spool)>,
+    ) -> Result<Prepared, IngestError> {
+        let Some((count, spool)) = bad_rows else { return Ok(Prepared { rows, quarantine: None }) };
+        rows.quarantined = count;
+        let quarantine = Some(quarantine::land(entry, spool, self.zones.get(ZoneName::Raw)).await?);
+        Ok(Prepared { rows, quarantine })
+    }
+
+    /// Write the upload's rows to scratch files. To be called with a slot.
+    pub(crate) async fn stage(&self, entry: &UploadEntry, shape: &Shape) -> Result<Staged, IngestError> {
         let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
-        let decoding = self.decode(entry, shape, sender);
+        let decoding = self.decode(entry, (&shape.schema, &shape.layout.derived), sender);
         let writer = TableWriter::open(
-            self.settings.writer.clone(),
+            self.settings.writer.for_table(&shape.layout),
             &shape.schema,
             &shape.partition_by,
             entry.id.to_string(),
             self.scratch_dir.clone(),
         )?;
-        let writing = spawn_blocking(move || write_all(writer, receiver));
+        let writing = writer.feed(receiver);
         let decoded = joined(decoding, "decoder").await?;
         let written = joined(writing, "writer").await?;
         match decoded {
             // The decoder stops when the writer does, and the writer knows why.
-            Err(DecodeError::Stopped) => {}
-            other => drop(other.map_err(cause)?),
+            Err(DecodeError::Stopped) => {
+                Err(written.err().map_or_else(|| IngestError::lost_task("writer"), Into::into))
+            }
+            other => {
+                let (files, bad_rows) = (written?, other.map_err(cause)?);
+                let bad_rows = bad_rows.finish(files.rows())?;
+                Ok(Staged { files, bad_rows })
+            }
         }
-        Ok(written?)
     }
 
-    fn decode(
+    pub(crate) fn decode(
         &self,
         entry: &UploadEntry,
-        shape: &Shape,
+        (schema, derived): (&SchemaRef, &[DerivedColumn]),
         sender: mpsc::Sender<RecordBatch>,
-    ) -> JoinHandle<Result<u64, DecodeError>> {
-        let unread = source::open(self.zones.get(ZoneName::Raw), entry);
+    ) -> JoinHandle<Result<BadRows, DecodeError>> {
+        let (progress, id) = (self.progress.clone(), entry.id);
+        let unread = source::open(self.zones.get(ZoneName::Raw), entry).shown_on(progress.reading(id));
         let (options, wall) = (entry.options.clone(), Arc::clone(&self.wall));
-        let (schema, scratch_dir) = (shape.schema.clone(), self.scratch_dir.clone());
+        let (schema, scratch_dir) = (schema.clone(), self.scratch_dir.clone());
+        let derive = Derive::new(&schema, derived);
+        let mut sink = ToWriter { sender, derive, progress, id, bad_rows: BadRows::of(entry, &self.scratch_dir) };
         spawn_blocking(move || {
-            wall.decode(&options, unread, (&scratch_dir, &schema), &mut |batch| {
-                sender.blocking_send(batch).map_err(|_| DecodeError::Stopped)
-            })
+            wall.decode(&options, unread, (&scratch_dir, &schema), &mut sink)?;
+            Ok(sink.bad_rows)
         })
     }
 }
 
-/// The shape of a new table of these columns.
-fn shape_of_new(schema: &SchemaRef, options: &ReadOptions) -> Result<Shape, IngestError> {
-    sluice_table::columns_of(schema, &[]).map_err(|error| {
+/// Check that a table can have these columns.
+pub(crate) fn check_columns(format: Format, schema: &SchemaRef) -> Result<(), DecodeError> {
+    sluice_table::columns_of(schema, &[]).map(drop).map_err(|error| {
         let reason = error.source().map_or_else(|| error.to_string(), ToString::to_string);
-        DecodeError::malformed(options.format, format!("its columns cannot be those of a table: {reason}"))
-    })?;
-    let partition_by = partition_columns(schema, &options.partition_by);
-    sluice_table::check_partition_columns(schema, &partition_by)?;
-    Ok(Shape { schema: SchemaRef::clone(schema), partition_by })
+        DecodeError::malformed(format, format!("its columns cannot be those of a table: {reason}"))
+    })
 }
 
-/// A writer that is not told of the decoder's failure closes its files for nothing; no commit will name them.
-fn write_all(mut writer: TableWriter, mut batches: mpsc::Receiver<RecordBatch>) -> Result<StagedFiles, TableError> {
-    while let Some(batch) = batches.blocking_recv() {
-        writer.write(&batch)?;
+/// Hands good rows to the writer, and keeps bad ones.
+struct ToWriter {
+    sender: mpsc::Sender<RecordBatch>,
+    derive: Derive,
+    progress: ProgressBoard,
+    id: UploadId,
+    bad_rows: BadRows,
+}
+
+impl RowSink for ToWriter {
+    fn rows(&mut self, batch: RecordBatch) -> Result<(), DecodeError> {
+        let batch = self.derive.apply(batch)?;
+        self.progress.add_rows(self.id, batch.num_rows() as u64);
+        self.sender.blocking_send(batch).map_err(|_| DecodeError::Stopped)
     }
-    writer.finish()
+
+    fn bad_row(&mut self, row: BadRow) -> Result<(), DecodeError> {
+        self.bad_rows.add(row)
+    }
 }
 
-async fn joined<T>(task: JoinHandle<T>, name: &'static str) -> Result<T, IngestError> {
+pub(crate) async fn joined<T>(task: JoinHandle<T>, name: &'static str) -> Result<T, IngestError> {
     task.await.map_err(|error| {
         tracing::error!(%error, task = name, "a task of an upload ended without an answer");
         IngestError::lost_task(name)
@@ -155,7 +263,7 @@ async fn joined<T>(task: JoinHandle<T>, name: &'static str) -> Result<T, IngestE
 }
 
 /// What stopped the decoder: a failure of the store below it counts as the store's.
-fn cause(error: DecodeError) -> IngestError {
+pub(crate) fn cause(error: DecodeError) -> IngestError {
     match error {
         DecodeError::Read(error) => match error.downcast::<StorageError>() {
             Ok(storage) => storage.into(),
@@ -164,6 +272,23 @@ fn cause(error: DecodeError) -> IngestError {
         },
         error => error.into(),
     }
+}
+
+/// The shape of a new table of these columns.
+fn shape_of_new(schema: &SchemaRef, options: &ReadOptions) -> Result<Shape, IngestError> {
+    check_columns(options.format, schema)?;
+    laid_out(schema, options)
+}
+
+/// The shape of a table of a file with these columns.
+fn laid_out(file: &SchemaRef, options: &ReadOptions) -> Result<Shape, IngestError> {
+    let partition_by = partition_columns(file, &options.partition_by);
+    let derived = derivations_of(file, &partition_by, &options.layout.derived);
+    let (schema, derived) = Derivations::extend(file, &derived).map_err(TableError::from)?;
+    sluice_table::check_partition_columns(&schema, &partition_by)?;
+    let asked = TableLayout { derived, ..options.layout.clone() };
+    let layout = check_layout(&schema, &partition_by, &asked).map_err(TableError::from)?;
+    Ok(Shape { schema: Arc::new(schema), partition_by, layout })
 }
 
 /// The partition columns as the schema spells them.

@@ -7,18 +7,22 @@ use std::{sync::Arc, time::Duration};
 use chrono::Utc;
 use sluice_catalog::{Catalog, CatalogError, CommittedUpload, CommittedUploads, NewUpload};
 use sluice_domain::{
-    Grant, LogRecord, Receipt, RowCounts, StoredFailure, TableEntry, TableFormat, TableRef, TableState, UploadEntry,
-    UploadId, UploadState, ZoneName,
+    ChannelId, Grant, LogRecord, Phase, Progress, ReadOptions, Receipt, StoredFailure, TableEntry, TableFormat,
+    TableRef, TableState, UploadEntry, UploadId, UploadState, WriteMode, ZoneName,
 };
-use sluice_table::{CommittedEntry, NewTable, Shelf, Table, TableError};
-use tokio::sync::mpsc;
+use sluice_table::{
+    CommitFailure, CommittedEntry, Merge, NewTable, Operation, Overwrite, Scope, Shelf, Table, TableError, Transaction,
+};
 
 use crate::{
     IngestError, IngestMetrics, TailCheck, UploadFailure, UploadRequest,
-    commit_queue::{CommitQueue, Outcome, Ready},
+    asked::{check_asked, check_format},
+    commit_queue::{CommitQueue, Outcome, Ready, Rewriting, counts_in},
     land::Intake,
-    pipeline::{LONG_BODY_BYTES, Pipeline, ReadAlong, Shape, Staged, Written},
-    source::Arrival,
+    pipeline::{Pipeline, Shape, Written},
+    plain::PlainTables,
+    quarantine,
+    write_mode::{TargetFacts, check_mode},
 };
 
 /// How often an upload starts over because another one made the table first.
@@ -32,17 +36,30 @@ pub(crate) struct Road {
     pub(crate) metrics: IngestMetrics,
     pub(crate) queue: CommitQueue,
     pub(crate) tails: Arc<TailCheck>,
+    pub(crate) plain: PlainTables,
 }
 
 /// Where an upload goes, and what the rows of that table look like.
-struct Target {
-    entry: TableEntry,
-    table: Arc<Table>,
-    shape: Shape,
+pub(crate) struct Target {
+    pub(crate) entry: TableEntry,
+    pub(crate) table: Arc<Table>,
+    pub(crate) shape: Shape,
     /// Whether the table has a version already.
     exists: bool,
-    /// The rows, where they were read already to find out what they look like.
-    staged: Option<Staged>,
+}
+
+impl Target {
+    /// Whether rows go into its files as they are, neither sorted nor with columns that are computed.
+    pub(crate) fn takes_rows_as_they_are(&self) -> bool {
+        let layout = &self.shape.layout;
+        self.entry.format == TableFormat::Delta && layout.derived.is_empty() && layout.sort_by.is_empty()
+    }
+}
+
+/// Where in the raw zone the bytes of an upload lie.
+pub(crate) fn raw_path(table: &TableRef, options: &ReadOptions, id: UploadId) -> String {
+    let (TableRef { namespace, table }, format) = (table, options.format);
+    format!("uploads/{namespace}/{table}/{id}.{format}{}", options.compression.extension())
 }
 
 impl Road {
@@ -52,63 +69,43 @@ impl Road {
         grant: &Grant,
         request: &UploadRequest,
         mut intake: Intake<'_>,
-    ) -> Result<(UploadEntry, Option<ReadAlong>), IngestError> {
+    ) -> Result<UploadEntry, IngestError> {
         let started_at = Utc::now();
-        // Who does not wait for the rows is not kept waiting by them.
-        let along = if !request.respond_async && intake.is_longer_than(LONG_BODY_BYTES).await? {
-            self.read_along(id, request).await
-        } else {
-            None
-        };
-        let along = along.map(|(reader, along)| {
-            intake.read_by(reader);
-            along
-        });
-        let (TableRef { namespace, table }, options) = (&request.table, &request.options);
-        let (format, compression) = (options.format, options.compression.extension());
-        let raw_path = format!("uploads/{namespace}/{table}/{id}.{format}{compression}");
+        let raw_path = raw_path(&request.table, &request.options, id);
+        let along = self.read_along(id, request, &mut intake).await?;
         let landed = intake.land(self.pipeline.zones.get(ZoneName::Raw), raw_path).await?;
+        let options = match &along {
+            Some((options, _)) => options.clone(),
+            None => self.pipeline.resolve(&request.options, &landed).await?,
+        };
         let upload = NewUpload {
             id,
             table: request.table.clone(),
             principal: grant.principal().to_owned(),
             idempotency_key: request.idempotency_key.clone(),
             file_name: request.file_name.clone(),
-            options: request.options.clone(),
+            options,
             landed,
             started_at,
         };
-        Ok((self.catalog.uploads().land(&upload).await?, along))
-    }
-
-    /// Begin to read an upload for the table as it is now, while its body comes in.
-    async fn read_along(&self, id: UploadId, request: &UploadRequest) -> Option<(mpsc::Sender<Arrival>, ReadAlong)> {
-        let shape = match self.catalog.tables().find(&request.table).await {
-            Ok(entry) => match self.shelf.get(&entry).describe(None).await {
-                Ok(description) => Some(Shape { schema: description.schema, partition_by: description.partition_by }),
-                Err(TableError::NotCreated) => None,
-                Err(_) => return None,
-            },
-            Err(CatalogError::TableNotFound { .. }) => None,
-            Err(_) => return None,
-        };
-        self.pipeline.read_along(id, &request.options, shape)
+        let entry = self.catalog.uploads().land(&upload).await?;
+        if let Some((_, along)) = along {
+            self.pipeline.ahead.keep(id, along);
+        }
+        Ok(entry)
     }
 
     /// Bring a landed upload to its outcome, and write that down. One that may be asked for again, by its client or
     /// at the next start, stays open where it may still succeed.
-    pub(crate) async fn finish(
-        &self,
-        entry: UploadEntry,
-        asked_again: bool,
-        along: Option<ReadAlong>,
-    ) -> Result<Receipt, UploadFailure> {
+    pub(crate) async fn finish(&self, entry: UploadEntry, asked_again: bool) -> Result<Receipt, UploadFailure> {
         let id = entry.id;
         let table = entry.table.clone();
-        let error = match self.place(entry, along).await {
+        let _shown = self.pipeline.progress.begin(id, Progress::from(&entry));
+        let _ahead = self.pipeline.ahead.of(id);
+        let error = match Box::pin(self.place(entry)).await {
             Ok(receipt) => {
                 let taken = Duration::from_millis(receipt.duration_ms);
-                self.metrics.committed(&receipt.table, receipt.format, receipt.landed.size_bytes, taken);
+                self.metrics.committed(&receipt.table, receipt.options.format, receipt.landed.size_bytes, taken);
                 tracing::info!(
                     upload.id = %id, table.name = %table, table.version = receipt.version,
                     rows = receipt.rows.committed, bytes = receipt.landed.size_bytes,
@@ -125,7 +122,12 @@ impl Road {
         Err(UploadFailure { upload_id: Some(id), error })
     }
 
-    async fn write_down(&self, id: UploadId, asked_again: bool, error: &IngestError) -> Result<(), IngestError> {
+    pub(crate) async fn write_down(
+        &self,
+        id: UploadId,
+        asked_again: bool,
+        error: &IngestError,
+    ) -> Result<(), IngestError> {
         // Of one in the midst of its commit nobody can say that it failed, unless the log said so.
         let absent =
             matches!(error, IngestError::Table(TableError::Contended { .. } | TableError::SequenceTaken { .. }));
@@ -136,38 +138,43 @@ impl Road {
         Ok(self.catalog.uploads().fail(id, &StoredFailure::from(error)).await?)
     }
 
-    async fn place(&self, entry: UploadEntry, mut along: Option<ReadAlong>) -> Result<Receipt, IngestError> {
+    async fn place(&self, entry: UploadEntry) -> Result<Receipt, IngestError> {
         if let Some((table, found)) = self.find_committed(&entry).await? {
             return self.settle(&entry, &table, found).await;
         }
         for _ in 0..MAX_ROUNDS {
-            let mut target = self.find_target(&entry, along.take()).await?;
-            let folder = target.table.folder();
-            let written = match target.staged.take() {
-                Some(staged) => self.pipeline.put(staged, folder).await?,
-                None => self.pipeline.write(&entry, &target.shape, folder).await?,
+            let target = self.find_target(&entry).await?;
+            let facts = TargetFacts {
+                exists: target.exists,
+                partition_by: &target.shape.partition_by,
+                format: target.entry.format,
             };
-            match self.commit(&entry, &target, written).await? {
+            check_mode(&entry, &facts)?;
+            let outcome = match target.entry.format {
+                TableFormat::Parquet => Box::pin(self.place_plain(&entry, &target)).await?,
+                TableFormat::Delta => self.write(&entry, &target).await?,
+            };
+            match outcome {
                 Outcome::Committed(entry) => {
                     return self.receipt(&entry).ok_or_else(|| IngestError::lost_task("receipt"));
                 }
                 // Another upload made the table first, or it was changed or deleted meanwhile.
                 Outcome::StartOver => {}
+                // Only groups are stopped, before they are entered; this one was.
+                Outcome::Stopped { .. } => return Err(IngestError::lost_task("commit")),
+                Outcome::Behind { app_id, newest } => {
+                    return Err(TableError::from(CommitFailure::OffsetTaken { app_id, newest }).into());
+                }
             }
         }
         Err(TableError::Contended { attempts: MAX_ROUNDS }.into())
     }
 
     /// The table of this name, or the place for one that this upload will make.
-    async fn find_target(&self, upload: &UploadEntry, mut along: Option<ReadAlong>) -> Result<Target, IngestError> {
+    async fn find_target(&self, upload: &UploadEntry) -> Result<Target, IngestError> {
         match self.catalog.tables().find(&upload.table).await {
             Ok(entry) => {
-                if let Some(mut target) = self.find_existing(upload, entry).await? {
-                    let read = match along.take() {
-                        Some(along) => along.staged().await,
-                        None => None,
-                    };
-                    target.staged = read.filter(|(shape, _)| *shape == target.shape).map(|(_, staged)| staged);
+                if let Some(target) = self.find_existing(upload, entry).await? {
                     return Ok(target);
                 }
             }
@@ -175,52 +182,123 @@ impl Road {
             Err(error) => return Err(error.into()),
         }
         // What cannot be read takes no name.
-        let (shape, staged) = self.pipeline.prepare(upload, along).await?;
+        let shape = match upload.table.table.is_quarantine() {
+            true => quarantine::shape(),
+            false => self.pipeline.infer(upload).await?,
+        };
+        let format = upload.options.table_format.unwrap_or(TableFormat::Delta);
+        let plain_tables = &self.pipeline.settings.plain_tables;
         let wanted = sluice_catalog::NewTable {
             name: upload.table.clone(),
             zone: ZoneName::Raw,
-            format: TableFormat::Delta,
+            format,
             partition_by: upload.options.partition_by.clone(),
+            folder: (format == TableFormat::Parquet).then(|| plain_tables.folder(&upload.table.table)),
             owner: upload.principal.clone(),
         };
         let entry = self.catalog.tables().reserve(&wanted).await?;
         match self.find_existing(upload, entry.clone()).await? {
             Some(target) => Ok(target),
-            None => Ok(Target { table: self.shelf.get(&entry), entry, shape, exists: false, staged }),
+            None => Ok(Target { table: self.shelf.get(&entry), entry, shape, exists: false }),
         }
+    }
+
+    /// The table of this name as it is; none if it has no version yet.
+    pub(crate) async fn find_table(&self, name: &TableRef) -> Result<Option<Target>, IngestError> {
+        let entry = match self.catalog.tables().find(name).await {
+            Ok(entry) => entry,
+            Err(CatalogError::TableNotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let table = self.shelf.get(&entry);
+        let shape = match entry.format {
+            TableFormat::Delta => self.existing_shape(&table).await?,
+            TableFormat::Parquet => self.plain_shape(&entry).await?,
+        };
+        Ok(shape.map(|shape| Target { entry, table, shape, exists: true }))
+    }
+
+    /// Tell of a group of requests that is committed.
+    pub(crate) fn committed_group(&self, entry: &UploadEntry, requests: usize) {
+        let Some(receipt) = self.receipt(entry) else { return };
+        let taken = Duration::from_millis(receipt.duration_ms);
+        self.metrics.committed(&receipt.table, receipt.options.format, receipt.landed.size_bytes, taken);
+        self.metrics.committed_group(requests, receipt.rows.committed);
+        tracing::debug!(
+            upload.id = %entry.id, table.name = %entry.table, table.version = receipt.version, requests,
+            rows = receipt.rows.committed, duration_ms = receipt.duration_ms, "committed a group of requests"
+        );
     }
 
     async fn find_existing(&self, upload: &UploadEntry, entry: TableEntry) -> Result<Option<Target>, IngestError> {
+        check_format(&upload.options, entry.format)?;
         let table = self.shelf.get(&entry);
-        let shape = self.existing_shape(upload, &table).await?;
-        Ok(shape.map(|shape| Target { entry, table, shape, exists: true, staged: None }))
-    }
-
-    /// The shape of the table as it is, checked against what the upload asks for; none if there is no version yet.
-    async fn existing_shape(&self, entry: &UploadEntry, table: &Table) -> Result<Option<Shape>, IngestError> {
-        let description = match table.describe(None).await {
-            Ok(description) => description,
-            Err(TableError::NotCreated) => return Ok(None),
-            Err(error) => return Err(error.into()),
+        let shape = match entry.format {
+            TableFormat::Delta => self.existing_shape(&table).await?,
+            TableFormat::Parquet => self.plain_shape(&entry).await?,
         };
-        let (actual, asked) = (&description.partition_by, &entry.options.partition_by);
-        let same = actual.len() == asked.len() && actual.iter().zip(asked).all(|(a, b)| a.eq_ignore_ascii_case(b));
-        if !asked.is_empty() && !same {
-            return Err(IngestError::OtherPartitioning { actual: actual.join(", "), asked: asked.join(", ") });
+        if let Some(shape) = &shape {
+            check_asked(&upload.options, &shape.partition_by, &shape.layout)?;
         }
-        Ok(Some(Shape { schema: description.schema, partition_by: description.partition_by }))
+        Ok(shape.map(|shape| Target { entry, table, shape, exists: true }))
     }
 
-    async fn commit(&self, entry: &UploadEntry, target: &Target, written: Written) -> Result<Outcome, IngestError> {
-        let is_reserved = target.entry.state == TableState::Reserved;
-        let ready =
-            Ready { table: target.entry.id, is_reserved, upload: entry.clone(), shape: target.shape.clone(), written };
-        if target.exists {
-            return self.queue.append(&target.table, ready).await;
+    /// The shape of the table as it is; none if there is no version yet.
+    async fn existing_shape(&self, table: &Table) -> Result<Option<Shape>, IngestError> {
+        match table.describe(None).await {
+            Ok(found) => {
+                Ok(Some(Shape { schema: found.schema, partition_by: found.partition_by, layout: found.layout }))
+            }
+            Err(TableError::NotCreated) => Ok(None),
+            Err(error) => Err(error.into()),
         }
-        let Shape { schema, partition_by } = target.shape.clone();
-        let new = NewTable { name: target.entry.name.to_string(), schema, partition_by };
-        self.queue.create(&target.table, new, ready).await
+    }
+
+    /// The same of a plain table, as its files were written.
+    async fn plain_shape(&self, entry: &TableEntry) -> Result<Option<Shape>, IngestError> {
+        let latest = self.catalog.schemas().latest(entry.id).await?;
+        Ok(latest.map(|latest| Shape::of_plain(latest.schema, &entry.partition_by)))
+    }
+
+    async fn write(&self, entry: &UploadEntry, target: &Target) -> Result<Outcome, IngestError> {
+        let is_reserved = target.entry.state == TableState::Reserved;
+        let (table, shape, upload) = (target.entry.id, target.shape.clone(), entry.clone());
+        let offsets = self.catalog.row_groups().offsets(entry.id).await?;
+        let of_channel = |(channel, sequence): (ChannelId, i64)| Transaction { app_id: channel.app_id(), sequence };
+        let mut ready = Ready {
+            table,
+            is_reserved,
+            upload,
+            shape: shape.clone(),
+            written: Written::default(),
+            offsets: offsets.into_iter().map(of_channel).collect(),
+            group: None,
+        };
+        if target.exists && entry.options.write.reads_table() {
+            let _place = self.pipeline.merges.acquire().await;
+            let (source, prepared) = self.pipeline.stage_merge(entry, &shape).await?;
+            ready.written.prepared = prepared;
+            return self.change(target, ready, Operation::Merge(Merge { source })).await;
+        }
+        ready.written = self.pipeline.write(entry, &shape, target.table.folder()).await?;
+        self.pipeline.progress.enter(entry.id, Phase::Committing);
+        if !target.exists {
+            let Shape { schema, partition_by, layout } = shape;
+            let new = NewTable { name: target.entry.name.to_string(), schema, partition_by, layout };
+            return self.queue.create(&target.table, new, ready).await;
+        }
+        let files = ready.written.files.clone();
+        let scope = match entry.options.write.mode {
+            WriteMode::Overwrite => Scope::All,
+            WriteMode::OverwritePartitions => Scope::of_files(&files),
+            _ => return self.queue.append(&target.table, ready).await,
+        };
+        self.change(target, ready, Operation::Overwrite(Overwrite { scope, files })).await
+    }
+
+    async fn change(&self, target: &Target, ready: Ready, operation: Operation) -> Result<Outcome, IngestError> {
+        let workspace = self.pipeline.workspace(&ready.upload);
+        self.queue.change(&target.table, ready, &Rewriting { operation, workspace }).await
     }
 
     /// Whether an earlier try of this upload got as far as a commit.
@@ -229,6 +307,10 @@ impl Road {
             return Ok(None);
         };
         let target = self.catalog.tables().find_by_id(id).await?;
+        if target.format == TableFormat::Parquet {
+            // Its commits are the catalog's own, which is what the entry says.
+            return Ok(None);
+        }
         let table = self.shelf.get(&target);
         let _turn = table.take_turn().await;
         let found = table.find_committed(writer, sequence, &entry.id.to_string()).await?;
@@ -242,13 +324,12 @@ impl Road {
         target: &TableEntry,
         found: CommittedEntry,
     ) -> Result<Receipt, IngestError> {
-        let id = entry.id.to_string();
-        let rows = found.uploads().iter().find(|part| part.id == id).map_or(0, |part| part.rows);
-        let (version, rows) = (found.version, RowCounts::all_committed(rows));
+        let (version, rows) = (found.version, counts_in(&found, entry));
         let committed = CommittedUploads {
             table: target.id,
             entry: LogRecord { version, content: found.text() },
             uploads: vec![(entry.id, CommittedUpload { version, rows, committed_at: Utc::now() })],
+            quarantined: quarantine::upload_of(entry).into_iter().collect(),
         };
         self.queue.register(&self.shelf.get(target), target.id, version, entry).await?;
         let mut entries = self.catalog.uploads().commit(&committed).await?;
@@ -262,7 +343,7 @@ impl Road {
             upload_id: entry.id,
             table: entry.table.clone(),
             version,
-            format: entry.options.format,
+            options: entry.options.clone(),
             landed: entry.landed.clone(),
             rows,
             committed_at,

@@ -11,15 +11,19 @@ use std::{
 
 use bytes::{Buf as _, Bytes};
 use futures::StreamExt as _;
-use sluice_domain::{Compression, Format, ReadOptions, UploadEntry};
+use object_store::ObjectStoreExt as _;
+use sluice_domain::{Compression, Format, Landed, ReadOptions, UploadEntry};
 use sluice_storage::{StorageError, Zone, read_chunks};
 use tokio::sync::mpsc;
 
 use crate::{
     DecodeError, DecodeLimits,
     formats::{Source, decompressed, is_read_from_its_end},
+    progress::Reading,
 };
 
+/// How much of an object is read for its beginning: a block of bzip2 gives nothing before it is there as a whole.
+pub(crate) const HEAD_BYTES: u64 = 1 << 20;
 /// How many pieces of an object wait for the decoder.
 const PIECES_AHEAD: usize = 1;
 
@@ -45,11 +49,11 @@ impl Read for PieceReader {
     }
 }
 
-/// The upload's bytes as they came in, to be read where blocking is allowed.
-fn raw_reader(zone: &Zone, entry: &UploadEntry) -> impl Read + Send + 'static {
-    let size_bytes = entry.landed.size_bytes;
-    let mut fetched =
-        Box::pin(read_chunks(zone.store(), object_store::path::Path::from(entry.landed.raw_path.as_str()), size_bytes));
+/// What landed, as it came in, to be read where blocking is allowed.
+fn raw_reader(zone: &Zone, landed: &Landed) -> impl Read + Send + 'static {
+    let size_bytes = landed.size_bytes;
+    let path = object_store::path::Path::from(landed.raw_path.as_str());
+    let mut fetched = Box::pin(read_chunks(zone.store(), path, size_bytes));
     let (sender, pieces) = mpsc::channel(PIECES_AHEAD);
     tokio::spawn(async move {
         while let Some(piece) = fetched.next().await {
@@ -63,8 +67,19 @@ fn raw_reader(zone: &Zone, entry: &UploadEntry) -> impl Read + Send + 'static {
 
 /// The upload's bytes, of which nothing was read yet.
 pub(crate) fn open(zone: &Zone, entry: &UploadEntry) -> Unread {
-    let options = &entry.options;
-    Unread { reader: Box::new(raw_reader(zone, entry)), compression: options.compression, format: options.format }
+    Unread::new(Box::new(raw_reader(zone, &entry.landed)), &entry.options)
+}
+
+/// The beginning of what landed, decompressed, for whoever wants no more than that.
+pub(crate) async fn head(
+    zone: &Zone,
+    landed: &Landed,
+    compression: Compression,
+    limits: &DecodeLimits,
+) -> Result<Box<dyn Read + Send>, StorageError> {
+    let path = object_store::path::Path::from(landed.raw_path.as_str());
+    let bytes = zone.store().get_range(&path, 0..landed.size_bytes.min(HEAD_BYTES)).await?;
+    Ok(decompressed(compression, io::Cursor::new(bytes), limits))
 }
 
 /// What a body that is still coming in has given so far.
@@ -100,8 +115,7 @@ impl Read for ArrivingReader {
 
 /// A body of which nothing was read yet, while it comes in.
 pub(crate) fn arriving(options: &ReadOptions, arrivals: mpsc::Receiver<Arrival>) -> Unread {
-    let reader = Box::new(ArrivingReader { arrivals, current: Bytes::new(), is_whole: false });
-    Unread { reader, compression: options.compression, format: options.format }
+    Unread::new(Box::new(ArrivingReader { arrivals, current: Bytes::new(), is_whole: false }), options)
 }
 
 /// A source of which nothing was read yet.
@@ -111,7 +125,31 @@ pub(crate) struct Unread {
     format: Format,
 }
 
+/// Tells of every byte that is read.
+struct Shown {
+    reader: Box<dyn Read + Send>,
+    reading: Reading,
+}
+
+impl Read for Shown {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.reader.read(buffer)?;
+        self.reading.add(count as u64);
+        Ok(count)
+    }
+}
+
 impl Unread {
+    /// The same, and whoever waits for the upload is told how far it was read.
+    pub(crate) fn shown_on(self, reading: Reading) -> Self {
+        Self { reader: Box::new(Shown { reader: self.reader, reading }), ..self }
+    }
+
+    /// A source of these bytes.
+    pub(crate) fn new(reader: Box<dyn Read + Send>, options: &ReadOptions) -> Self {
+        Self { reader, compression: options.compression, format: options.format }
+    }
+
     /// Make it a source, decompressed; on disk where the format is read from its end. Blocks.
     pub(crate) fn into_source(self, limits: &DecodeLimits, scratch_dir: &Path) -> Result<Source, DecodeError> {
         let compression = self.compression;

@@ -9,7 +9,9 @@ use std::{
 };
 
 use futures::{StreamExt as _, stream};
-use sluice_domain::{ErrorKind, Failure as _, PageRequest, TableEntry, UploadEntry, UploadId, UploadState};
+use sluice_domain::{
+    ErrorKind, Failure as _, PageRequest, Receipt, TableEntry, TableFormat, UploadEntry, UploadId, UploadState,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{Ingest, IngestError, in_flight::Subject};
@@ -51,6 +53,8 @@ impl Ingest {
     /// The catalog's.
     pub async fn resume(&self) -> Result<usize, IngestError> {
         self.running.spawn(self.clone().check_tables());
+        tokio::spawn(self.clone().forget_requests(self.stopping.clone()));
+        self.running.spawn(self.clone().sweep_partials());
         let unfinished = self.unfinished().await?;
         let count = unfinished.len();
         let ingest = self.clone();
@@ -88,16 +92,23 @@ impl Ingest {
         }
     }
 
-    /// Look whether the newest commit that the ledger knows of this table still stands in its log; once in a process.
+    /// Look whether the newest commit that the ledger knows of this table still stands in its log; once in a process. A plain table has none.
     ///
     /// # Errors
     /// [`sluice_table::TableError::UntrustedLog`]; the catalog's, or the store's.
     pub async fn check_log(&self, entry: &TableEntry) -> Result<(), IngestError> {
+        if entry.format == TableFormat::Parquet {
+            return Ok(());
+        }
         self.road.tails.check(entry.id, &self.road.shelf.get(entry)).await
     }
 
     async fn sweep(&self, mut waits: Waits, stopping: CancellationToken) {
         while tokio::time::timeout(self.retry_pause(), stopping.cancelled()).await.is_err() {
+            if let Err(error) = self.remove_all_replayed().await {
+                tracing::warn!(%error, "could not take replayed rows out of quarantine");
+            }
+            self.running.track_future(self.clone().sweep_partials()).await;
             match self.unfinished().await {
                 Ok(_) if stopping.is_cancelled() => break,
                 Ok(unfinished) => {
@@ -142,15 +153,27 @@ impl Ingest {
         }
     }
 
-    async fn finish_unclaimed(&self, id: UploadId) -> Result<(), IngestError> {
+    /// Bring the bad rows of a committed upload into quarantine. They are durable and in the ledger: what keeps them
+    /// from it now is made up for later.
+    pub(crate) async fn finish_quarantined(&self, receipt: &Receipt) {
+        let id = receipt.upload_id.of_quarantine();
+        if receipt.rows.quarantined > 0
+            && let Err(error) = Box::pin(self.finish_unclaimed(id)).await
+        {
+            tracing::warn!(upload.id = %id, %error, "could not bring bad rows into quarantine yet");
+        }
+    }
+
+    pub(crate) async fn finish_unclaimed(&self, id: UploadId) -> Result<(), IngestError> {
         let Some(_claim) = self.in_flight.claim(Subject::Upload(id)) else { return Ok(()) };
         let entry = self.road.catalog.uploads().find(id).await?;
         if !matches!(entry.state, UploadState::Landed | UploadState::Committing) || self.road.catalog.is_foreign(&entry)
         {
             return Ok(());
         }
-        let receipt = self.road.finish(entry, true, None).await.map_err(|failure| failure.error)?;
-        tracing::info!(upload.id = %id, table.version = receipt.version, "finished an upload that had come to a halt");
+        let receipt = self.road.finish(entry, true).await.map_err(|failure| failure.error)?;
+        tracing::debug!(upload.id = %id, table.version = receipt.version, "finished an upload of the ledger");
+        self.finish_quarantined(&receipt).await;
         Ok(())
     }
 }

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use chrono::{TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use sluice_catalog::{Catalog, CatalogError};
-use sluice_domain::{FileRecord, PageRequest, TableEntry, TableId, UploadId, UploadState};
+use sluice_domain::{FileRecord, PageRequest, TableEntry, TableFormat, TableId, UploadId, UploadState};
 use sluice_storage::Lease;
 use sluice_table::{
     Checkpoint, LogRetention, MaintenanceSettings, Orphan, OrphanSearch, Shelf, Table, wants_checkpoint,
@@ -111,7 +111,8 @@ impl Upkeep {
                 Ok(tables) => tables,
                 Err(error) => return tracing::warn!(%error, "could not list the tables to look after"),
             };
-            for entry in &tables.items {
+            // A plain table has no log to keep short, and its files are named by the catalog alone.
+            for entry in tables.items.iter().filter(|entry| entry.format == TableFormat::Delta) {
                 if stopping.is_cancelled() {
                     return;
                 }

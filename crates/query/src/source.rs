@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use datafusion::catalog::TableProvider;
 use object_store::{ObjectStore, path::Path};
 use serde::{Deserialize, Serialize};
-use sluice_domain::{Caller, ErrorKind, Failure, TableId, TableRef, ZoneName};
+use sluice_domain::{Caller, ErrorKind, Failure, PlainSnapshot, TableId, TableRef, ZoneName};
 use url::Url;
 
 /// Where a table lies: enough to open it without the catalog.
@@ -21,6 +21,9 @@ pub struct TableAddress {
     pub zone: ZoneName,
     /// Its folder below the zone.
     pub path: String,
+    /// What belongs to a table that has no log to tell it.
+    #[serde(default)]
+    pub plain: Option<Box<PlainSnapshot>>,
 }
 
 /// A table that is open for reading at one version.

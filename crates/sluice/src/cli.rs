@@ -31,7 +31,7 @@ enum Command {
     /// Start the server
     Serve(ServeCommand),
     /// Upload a file to a server
-    Upload(UploadCommand),
+    Upload(Box<UploadCommand>),
     /// Run a query on a server
     Query(QueryCommand),
     /// Start a server with a sample: flights from New York in January 2013

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     cli::{say, stop_signal},
-    client::{Connection, ConnectionFlags, Output, QueryCommand, UploadCommand},
+    client::{Connection, ConnectionFlags, Output, QueryCommand, UploadCommand, WriteFlags},
     server::Server,
     settings::{LogSettings, Settings},
     telemetry,
@@ -74,6 +74,7 @@ async fn show(server: &Url) -> anyhow::Result<()> {
         null_values: Some("NA".into()),
         delimiter: None,
         idempotency_key: Some("demo".into()),
+        write: WriteFlags::default(),
         connection: flags.clone(),
     };
     say(&format!("Uploading {} bytes of flights-2013-01.csv.gz to nyc.flights ...", FLIGHTS.len()));

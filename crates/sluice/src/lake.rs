@@ -8,7 +8,7 @@ use sluice_domain::{Action, Caller, Resource, TableRef};
 use sluice_ingest::Ingest;
 use sluice_query::{OpenError, OpenedTable, TableAddress, TableOpener, TableResolver};
 use sluice_storage::Zones;
-use sluice_table::Shelf;
+use sluice_table::{Shelf, scan_plain};
 
 /// Finds a table for a query if the catalog has it and the caller may read it.
 pub(crate) struct LakeNames {
@@ -26,7 +26,9 @@ impl TableResolver for LakeNames {
         self.zones.check_available().map_err(OpenError::new)?;
         // A log that lost its tail reads as a whole one: better no rows than some.
         self.ingest.check_log(&entry).await.map_err(OpenError::new)?;
-        Ok(TableAddress { id: entry.id, zone: entry.zone, path: entry.path })
+        let plain = self.ingest.plain_snapshot(&entry).await.map_err(OpenError::new)?;
+        let plain = plain.map(|snapshot| Box::new(snapshot.as_ref().clone()));
+        Ok(TableAddress { id: entry.id, zone: entry.zone, path: entry.path, plain })
     }
 }
 
@@ -39,8 +41,12 @@ pub(crate) struct LakeTables {
 impl TableOpener for LakeTables {
     async fn open(&self, address: &TableAddress, version: Option<u64>) -> Result<OpenedTable, OpenError> {
         let table = self.shelf.get_at(address.id, address.zone, &address.path);
-        let scan = table.scan(version).await.map_err(OpenError::new)?;
         let folder = table.folder();
+        let scan = match &address.plain {
+            Some(snapshot) => scan_plain(folder, snapshot, version),
+            None => table.scan(version).await,
+        };
+        let scan = scan.map_err(OpenError::new)?;
         Ok(OpenedTable {
             provider: scan.provider,
             version: scan.version,

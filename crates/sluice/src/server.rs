@@ -11,7 +11,7 @@ use sluice_ingest::{Ingest, IngestMetrics};
 use sluice_query::{Isolation, QueryService, QuerySettings};
 use sluice_storage::{StorageSettings, Zones};
 use sluice_table::Shelf;
-use tokio::{net::TcpListener, time::Instant};
+use tokio::{net::TcpListener, sync::Semaphore, time::Instant};
 
 use crate::{
     connections::{ConnectionSettings, Connections},
@@ -65,6 +65,9 @@ impl Server {
         std::fs::create_dir_all(&scratch_dir)
             .with_context(|| format!("the folder {} cannot be made", scratch_dir.display()))?;
 
+        let mut settings = settings;
+        let max_listeners = settings.ingest.resumable.max_listeners;
+        settings.ingest.resumable.dir.get_or_insert_with(|| data_dir.join("partial"));
         let mut metrics = Registry::default();
         let shelf = Arc::new(Shelf::new(Arc::clone(&zones)));
         let max_body_bytes = settings.ingest.max_body_bytes;
@@ -93,6 +96,7 @@ impl Server {
             authenticator: Arc::new(authenticator),
             metrics: Arc::new(metrics),
             max_body_bytes,
+            listeners: Arc::new(Semaphore::new(max_listeners)),
             readiness: Readiness::default(),
         };
         let grace = Duration::from_secs(settings.grace_seconds);

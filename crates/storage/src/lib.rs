@@ -29,7 +29,7 @@ pub use probe::probe;
 pub use read::{read_chunks, read_object};
 pub use settings::{BreakerSettings, S3Settings, S3Timeouts, StorageSettings};
 pub use space::free_bytes;
-pub use stores::{DurableLocal, Opened, open};
+pub use stores::{DurableLocal, Opened, PresignedPut, Presigner, open};
 pub use write::ObjectWriter;
 pub use zone::{Folder, Zone};
 pub use zones::Zones;

@@ -6,7 +6,7 @@
 use std::{fmt, mem, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
-use object_store::{Error, MultipartUpload, ObjectStore, ObjectStoreExt, path::Path};
+use object_store::{Attributes, Error, MultipartUpload, ObjectStore, PutMultipartOptions, PutOptions, path::Path};
 use tokio::{runtime::Handle, task::JoinSet};
 
 use crate::StorageError;
@@ -26,6 +26,8 @@ pub struct ObjectWriter {
     path: Path,
     buffer: BytesMut,
     size_bytes: u64,
+    /// What the store keeps beside the bytes.
+    attributes: Attributes,
     /// None as long as the buffer holds the whole object.
     upload: Option<Box<dyn MultipartUpload>>,
     parts: usize,
@@ -54,7 +56,15 @@ impl ObjectWriter {
             return Err(Error::NotSupported { source: "an object needs a name".into() }.into());
         }
         let (buffer, in_flight) = (BytesMut::new(), JoinSet::new());
-        Ok(Self { store, path, buffer, size_bytes: 0, upload: None, parts: 0, in_flight, whole: true })
+        let attributes = Attributes::new();
+        Ok(Self { store, path, buffer, size_bytes: 0, attributes, upload: None, parts: 0, in_flight, whole: true })
+    }
+
+    /// With what the store is to keep beside the bytes. A store of this machine keeps nothing, and refuses any.
+    #[must_use]
+    pub fn with_attributes(mut self, attributes: Attributes) -> Self {
+        self.attributes = attributes;
+        self
     }
 
     /// Add bytes at the end. Waits while the store is behind.
@@ -104,7 +114,8 @@ impl ObjectWriter {
         self.check_whole()?;
         if self.upload.is_none() {
             let bytes = mem::take(&mut self.buffer).freeze();
-            self.store.put(&self.path, bytes.into()).await?;
+            let options = PutOptions { attributes: mem::take(&mut self.attributes), ..PutOptions::default() };
+            self.store.put_opts(&self.path, bytes.into(), options).await?;
             return Ok(());
         }
         self.send_part().await?;
@@ -121,7 +132,11 @@ impl ObjectWriter {
         self.wait_until_in_flight(MAX_PARTS_IN_FLIGHT - 1).await?;
         let upload = match &mut self.upload {
             Some(upload) => upload,
-            none => none.insert(self.store.put_multipart(&self.path).await?),
+            none => {
+                let attributes = mem::take(&mut self.attributes);
+                let options = PutMultipartOptions { attributes, ..PutMultipartOptions::default() };
+                none.insert(self.store.put_multipart_opts(&self.path, options).await?)
+            }
         };
         let part = mem::take(&mut self.buffer).freeze();
         self.in_flight.spawn(upload.put_part(part.into()));
@@ -180,7 +195,7 @@ fn part_bytes(number: usize) -> usize {
 mod tests {
     use std::time::Duration;
 
-    use object_store::PutPayload;
+    use object_store::{ObjectStoreExt as _, PutPayload};
     use tempfile::TempDir;
 
     use super::*;

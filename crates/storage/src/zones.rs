@@ -14,7 +14,7 @@ use url::Url;
 
 use crate::{
     Breaker, StorageError, StorageSettings, Zone, probe, space,
-    stores::{Opened, open, remove_stale_staging},
+    stores::{Opened, Presigner, open, remove_stale_staging},
 };
 
 /// The zones of one lake.
@@ -24,6 +24,8 @@ pub struct Zones {
     curated: Zone,
     /// Of the one S3 where zones lie, whatever their buckets.
     breaker: Option<Arc<Breaker>>,
+    /// For clients that put their bytes straight into the raw zone.
+    presigner: Option<Arc<Presigner>>,
 }
 
 impl Zones {
@@ -46,7 +48,10 @@ impl Zones {
         let patience = Duration::from_secs(settings.s3.timeouts.call_seconds);
         // A local disk fails at once and is asked again at no cost, so it needs no breaker.
         let guard = |place: Opened| if is_remote(&place) { place.guarded(&breaker, patience) } else { place };
-        Ok(Self { breaker: Some(Arc::clone(&breaker)), ..Self::new(guard(raw), guard(curated))? })
+        let presigner = settings.raw_url.as_deref().and_then(|raw| Presigner::open(raw, &settings.s3).transpose());
+        let presigner = presigner.transpose()?.map(Arc::new);
+        let breaker_of_zones = Some(Arc::clone(&breaker));
+        Ok(Self { breaker: breaker_of_zones, presigner, ..Self::new(guard(raw), guard(curated))? })
     }
 
     /// The zones at opened places.
@@ -59,12 +64,17 @@ impl Zones {
             let reason = format!("it overlaps with the raw zone at {}", raw.url());
             return Err(StorageError::BadLocation { location: curated.url().to_string(), reason });
         }
-        Ok(Self { raw, curated, breaker: None })
+        Ok(Self { raw, curated, breaker: None, presigner: None })
     }
 
     /// The breaker before the store, if there is one.
     pub fn breaker(&self) -> Option<&Breaker> {
         self.breaker.as_deref()
+    }
+
+    /// Signs requests to the raw zone for clients; none where it is not in a store that clients can reach.
+    pub fn presigner(&self) -> Option<&Presigner> {
+        self.presigner.as_deref()
     }
 
     /// Whether the stores are asked at all now.

@@ -4,9 +4,11 @@
 
 use arrow::datatypes::SchemaRef;
 use deltalake::kernel::{MetadataExt as _, new_metadata};
+use sluice_domain::TableLayout;
 
 use crate::{
-    CommitFailure, CommittedEntry, DataFile, Provenance, Table, TableError, UploadPart,
+    CommitFailure, CommittedEntry, DataFile, Evolve, Operation, Provenance, Table, TableError, UploadPart, Workspace,
+    layout::layout_properties,
     log::{
         change::{Change, Reads, Removes},
         entry::Entry,
@@ -30,6 +32,8 @@ pub struct Commit {
     pub files: Vec<DataFile>,
     /// What makes it happen once.
     pub transaction: Transaction,
+    /// The places that others' streams of rows get to with it; each must be ahead of where the log has its stream.
+    pub offsets: Vec<Transaction>,
     /// The uploads whose rows the files hold. They tell a commit that took from a foreign one in its place, as the
     /// log has it after its writer lost the newest of its own records.
     pub uploads: Vec<UploadPart>,
@@ -46,6 +50,8 @@ pub struct NewTable {
     pub schema: SchemaRef,
     /// The columns to partition by.
     pub partition_by: Vec<String>,
+    /// How its files are laid out, now and later.
+    pub layout: TableLayout,
 }
 
 /// What came of an attempt to make a table.
@@ -64,8 +70,7 @@ impl Table {
     /// A schema that Delta cannot hold, [`CommitFailure::Unresolved`], or the store's.
     pub async fn create(&self, table: &NewTable, commit: &Commit) -> Result<CreateOutcome, TableError> {
         if self.find_newest().await?.is_none() {
-            let bytes =
-                new_table(table, commit)?.encode(&uuid::Uuid::new_v4().to_string(), &[], &commit.provenance())?;
+            let bytes = new_table(table, &commit.files)?.encode(&commit_id(), &[], &commit.provenance())?;
             if self.put_entry(0, &bytes).await? {
                 return Ok(CreateOutcome::Created(CommittedEntry { version: 0, bytes }));
             }
@@ -73,12 +78,49 @@ impl Table {
         Ok(self.find_made(&commit.provenance()).await?.map_or(CreateOutcome::Exists, CreateOutcome::Created))
     }
 
+    /// Make the table without rows.
+    ///
+    /// # Errors
+    /// A schema that Delta cannot hold, [`CommitFailure::Unresolved`], or the store's.
+    pub async fn create_empty(&self, table: &NewTable) -> Result<CreateOutcome, TableError> {
+        if self.find_newest().await?.is_none() {
+            let bytes = new_table(table, &[])?.encode(&commit_id(), &[], &Provenance::default())?;
+            if self.put_entry(0, &bytes).await? {
+                return Ok(CreateOutcome::Created(CommittedEntry { version: 0, bytes }));
+            }
+        }
+        Ok(CreateOutcome::Exists)
+    }
+
+    /// Add rows to the table, and the columns and wider types that they need, in one commit; gives the entry that holds
+    /// them. `record` sees every file before the commit that names it, those written anew for wider types included.
+    ///
+    /// # Errors
+    /// [`CommitFailure::SchemaChanged`] where the table has other columns than the evolution was planned for: plan it
+    /// and write the files anew. [`TableError::Refused`] where it cannot be; else what [`Table::append`] says.
+    pub async fn append_evolving<R, F>(
+        &self,
+        commit: &Commit,
+        columns: (&SchemaRef, &SchemaRef),
+        workspace: &Workspace,
+        record: R,
+    ) -> Result<CommittedEntry, TableError>
+    where
+        R: Fn(Vec<DataFile>) -> F + Send + Sync,
+        F: Future<Output = Result<(), TableError>> + Send,
+    {
+        let (base, schema) = (SchemaRef::clone(columns.0), SchemaRef::clone(columns.1));
+        let evolve = Operation::Evolve(Evolve { base, schema, files: commit.files.clone() });
+        let applied = Box::pin(self.apply(&evolve, workspace, &commit.provenance(), record)).await?;
+        applied.entry.ok_or(TableError::NotCreated)
+    }
+
     /// Add rows to the table; gives the entry that holds them.
     ///
     /// # Errors
     /// [`TableError::NotCreated`], [`TableError::SequenceTaken`], [`TableError::Contended`],
-    /// [`CommitFailure::SchemaChanged`], [`CommitFailure::Unresolved`], or the store's; none of them after a commit
-    /// that is known to have taken.
+    /// [`CommitFailure::SchemaChanged`], [`CommitFailure::OffsetTaken`], [`CommitFailure::Unresolved`], or the store's;
+    /// none of them after a commit that is known to have taken.
     pub async fn append(&self, commit: &Commit) -> Result<CommittedEntry, TableError> {
         self.commit_once(&Change::append(commit.files.clone()), &commit.provenance()).await
     }
@@ -91,6 +133,23 @@ impl Table {
             }
             outcome => outcome,
         }
+    }
+
+    /// How far the log has a stream of rows; none if it has nothing of it.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn last_offset(&self, app_id: &str) -> Result<Option<i64>, TableError> {
+        self.newest_sequence(app_id).await
+    }
+
+    /// How far this process has seen the log to have a stream of rows; none where it has not looked yet. The log may
+    /// have it further.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn known_offset(&self, app_id: &str) -> Result<Option<i64>, TableError> {
+        self.known_sequence(app_id).await
     }
 
     /// The entry of a writer that holds this upload, if the log has it at this sequence or a later one.
@@ -145,6 +204,7 @@ impl Commit {
     fn provenance(&self) -> Provenance {
         Provenance {
             transaction: Some(self.transaction.clone()),
+            offsets: self.offsets.clone(),
             uploads: self.uploads.clone(),
             tags: self.tags.clone(),
             epoch: None,
@@ -152,10 +212,13 @@ impl Commit {
     }
 }
 
-fn new_table(table: &NewTable, commit: &Commit) -> Result<Change, TableError> {
+fn commit_id() -> String {
+    uuid::Uuid::new_v4().to_string()
+}
+
+fn new_table(table: &NewTable, files: &[DataFile]) -> Result<Change, TableError> {
     let columns = to_delta(&table.schema)?;
-    let none: [(&str, &str); 0] = [];
-    let metadata = new_metadata(&columns, &table.partition_by, none)
+    let metadata = new_metadata(&columns, &table.partition_by, layout_properties(&table.layout))
         .and_then(|metadata| metadata.with_name(table.name.clone()))
         .map_err(|error| TableError::Encode(Box::new(error)))?;
     Ok(Change {
@@ -163,7 +226,8 @@ fn new_table(table: &NewTable, commit: &Commit) -> Result<Change, TableError> {
         parameters: vec![("mode", "ErrorIfExists".to_owned())],
         protocol: Some(protocol_for(&columns)?),
         metadata: Some(metadata),
-        files: commit.files.clone(),
+        columns: None,
+        files: files.to_vec(),
         removes: Removes::Files(Vec::new()),
         data_change: true,
         reads: Reads::Nothing,

@@ -5,8 +5,9 @@ use std::{collections::HashMap, sync::Arc};
 use arrow::datatypes::Schema;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
+use sluice_domain::TableLayout;
 
-use crate::{Table, TableError, UploadPart, log::entry::Entry};
+use crate::{Table, TableError, UploadPart, layout::layout_of, log::entry::Entry};
 
 /// One column.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +41,8 @@ pub struct Description {
     pub size_bytes: u64,
     /// The lowest versions that readers and writers must speak.
     pub protocol: (i32, i32),
+    /// How its files are laid out.
+    pub layout: TableLayout,
 }
 
 /// One version in a table's history.
@@ -93,6 +96,7 @@ impl Table {
             files: count,
             size_bytes,
             protocol: (reader, writer),
+            layout: layout_of(state.metadata().configuration()),
         })
     }
 

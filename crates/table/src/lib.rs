@@ -9,8 +9,11 @@
 mod error;
 mod refusal;
 
+mod layout;
 mod schema;
+mod widening;
 
+mod derive;
 mod partition;
 mod stats;
 mod writer;
@@ -25,13 +28,17 @@ mod operations;
 mod reader;
 mod table;
 
+mod plain;
+
 mod maintenance;
 mod shelf;
 
 pub use commit::{Commit, CreateOutcome, NewTable, Transaction};
+pub use derive::{Derivations, DerivedMismatch, derivations_of};
 pub use describe::{Column, Description, VersionEntry};
 pub use error::TableError;
 pub use inspect::{EntryFacts, LiveFile, object_path, read_facts};
+pub use layout::{check_layout, layout_of, layout_properties};
 pub use live::Scope;
 pub use log::change::{COMMIT_ID_TAG, CommittedEntry, EPOCH_TAG, Provenance, UPLOADS_TAG, UploadPart};
 pub use maintenance::{
@@ -39,11 +46,13 @@ pub use maintenance::{
     OrphanSearch, VacuumRetention, Vacuumed, wants_checkpoint,
 };
 pub use operations::{
-    Applied, Compact, Delete, Matched, Merge, Operation, Overwrite, Rewrite, RowChanges, SchemaChange, Workspace,
-    ZOrder,
+    Applied, Compact, Delete, DeleteMarker, Evolve, Keep, Matched, Merge, MergeRule, Operation, Overwrite, Rewrite,
+    RowChanges, SchemaChange, Source, SourceWriter, Workspace, ZOrder,
 };
+pub use plain::{describe_plain, scan_plain};
 pub use refusal::{CommitFailure, Refusal};
 pub use schema::{check_partition_columns, columns_of, storable_type};
 pub use shelf::Shelf;
 pub use table::{CommitTurn, Scan, Table};
-pub use writer::{DataFile, StagedFiles, TableWriter, WriterSettings};
+pub use widening::{TypeStep, type_step, widens};
+pub use writer::{DataFile, NamedFiles, PlainNames, StagedFiles, TableWriter, WriterSettings};

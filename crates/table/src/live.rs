@@ -74,6 +74,11 @@ impl LiveFile {
 }
 
 impl LiveFile {
+    /// What takes it out of the table while its rows stay, in other files.
+    pub(crate) fn into_rearranged(self) -> Remove {
+        Remove { data_change: false, ..self.remove }
+    }
+
     /// A file that was written and is in no version yet.
     pub(crate) fn written(file: &DataFile) -> Self {
         Self {

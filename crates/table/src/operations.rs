@@ -6,8 +6,10 @@
 
 mod apply;
 mod compact;
+mod copy;
 mod delete;
 mod digest;
+mod evolve;
 mod merge;
 mod overwrite;
 mod predicate;
@@ -19,7 +21,8 @@ mod z_order;
 pub use apply::{Applied, Operation, Rewrite, RowChanges, Workspace};
 pub use compact::Compact;
 pub use delete::Delete;
-pub use merge::{Matched, Merge};
+pub use evolve::Evolve;
+pub use merge::{DeleteMarker, Keep, Matched, Merge, MergeRule, Source, SourceWriter};
 pub use overwrite::Overwrite;
 pub use schema_change::SchemaChange;
 pub use z_order::ZOrder;

@@ -10,9 +10,9 @@ use arrow::{
     util::display::{ArrayFormatter, FormatOptions},
 };
 use chrono::{DateTime, NaiveDate};
-use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use percent_encoding::{AsciiSet, CONTROLS, PercentEncode, percent_decode_str, utf8_percent_encode};
 
-use crate::TableError;
+use crate::{Refusal, TableError};
 
 /// The folder of rows whose partition value is missing, as Hive and Spark name it.
 const NULL_FOLDER: &str = "__HIVE_DEFAULT_PARTITION__";
@@ -47,6 +47,29 @@ const ESCAPED: &AsciiSet = &CONTROLS
 /// Cutting is harmless: the log holds the values, folders only help people to find their way.
 const MAX_ESCAPED_BYTES: usize = 100;
 
+/// The longest name of a folder that tells a value, and of all of them in a file's path, in bytes: file systems stop at
+/// 255, and what S3 keeps beside an object at 2048.
+const MAX_FOLDER_BYTES: usize = 255;
+const MAX_FOLDERS_BYTES: usize = 800;
+
+fn escape(text: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(text, ESCAPED)
+}
+
+/// The values that the folders in a file's path tell, in the order of these columns; missing for a column that is not
+/// among them.
+pub(crate) fn told_values(path: &str, columns: &[String]) -> Vec<Option<String>> {
+    let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let folders = path.rsplit_once('/').map_or("", |(folders, _)| folders).split('/');
+    let told: Vec<(String, &str)> =
+        folders.filter_map(|folder| folder.split_once('=')).map(|(name, value)| (decoded(name), value)).collect();
+    let value = |column: &String| {
+        let (_, value) = told.iter().find(|(name, _)| name == column)?;
+        (*value != NULL_FOLDER).then(|| decoded(value))
+    };
+    columns.iter().map(value).collect()
+}
+
 /// The values of one partition, in the order of the partition columns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PartitionValues(Vec<(String, Option<String>)>);
@@ -55,7 +78,7 @@ impl PartitionValues {
     /// The folder of the partition below the table, `a=1/b=x`, or nothing for a table without partitions.
     pub(crate) fn folder(&self) -> String {
         let escape = |text: &str| {
-            let mut escaped = utf8_percent_encode(text, ESCAPED).to_string();
+            let mut escaped = escape(text).to_string();
             escaped.truncate(MAX_ESCAPED_BYTES);
             escaped
         };
@@ -64,6 +87,24 @@ impl PartitionValues {
             format!("{}={value}/", escape(column))
         });
         folders.collect()
+    }
+
+    /// The folder of the partition where nothing but the folder tells the values: whole, or refused.
+    pub(crate) fn telling_folder(&self) -> Result<String, Refusal> {
+        let mut folders = String::new();
+        for (column, value) in &self.0 {
+            let refused = |reason| Refusal::BadPartitioning { column: column.clone(), reason };
+            if value.as_deref() == Some(NULL_FOLDER) {
+                return Err(refused("one of its values is the text that stands for a missing one"));
+            }
+            let value = value.as_deref().map_or_else(|| NULL_FOLDER.to_owned(), |value| escape(value).to_string());
+            let folder = format!("{}={value}", escape(column));
+            if folder.len() > MAX_FOLDER_BYTES || folders.len() + folder.len() > MAX_FOLDERS_BYTES {
+                return Err(refused("one of its values is too long for the name of a folder"));
+            }
+            folders = folders + &folder + "/";
+        }
+        Ok(folders)
     }
 
     /// The values as an `add` action holds them.
@@ -205,6 +246,29 @@ mod tests {
                 ("k=x%2Fy/".into(), 1)
             ]
         );
+    }
+
+    fn of_one(value: Option<&str>) -> PartitionValues {
+        PartitionValues(vec![("k".into(), value.map(str::to_owned))])
+    }
+
+    #[test]
+    fn a_telling_folder_tells_the_value_back() {
+        let columns = ["k".to_owned()];
+        for value in ["a=b", "x/y", "..", "100%", "%2F", "a b+c", "1", "Zürich 日本", "a\\b", "'\"", "\u{7f}\t"] {
+            let path = of_one(Some(value)).telling_folder().unwrap() + "f.parquet";
+            assert_eq!(path.matches('/').count(), 1, "{path}");
+            assert_eq!(told_values(&path, &columns), [Some(value.to_owned())]);
+        }
+        assert_eq!(told_values(&(of_one(None).telling_folder().unwrap() + "f"), &columns), [None]);
+        assert_eq!(told_values("r=a=b/f", &["r".to_owned()]), [Some("a=b".to_owned())]);
+        assert_eq!(told_values("r=1/f=2.parquet", &["f".to_owned()]), [None]);
+    }
+
+    #[test]
+    fn what_a_folder_cannot_tell_is_refused() {
+        of_one(Some(NULL_FOLDER)).telling_folder().unwrap_err();
+        of_one(Some(&"x".repeat(300))).telling_folder().unwrap_err();
     }
 
     #[test]

@@ -7,18 +7,21 @@ use std::sync::Arc;
 
 use arrow::{
     array::{ArrayRef, RecordBatch, RecordBatchOptions, StringArray, UInt32Array, new_null_array},
-    compute::{CastOptions, cast_with_options, take},
-    datatypes::{DataType, Field, Schema, SchemaRef},
+    compute::take,
+    datatypes::{Field, Schema, SchemaRef},
 };
 use deltalake::DeltaTable;
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
+use sluice_domain::TableLayout;
 use sluice_storage::Folder;
 
-use crate::{TableError, live::LiveFile};
+use crate::{TableError, layout::layout_of, live::LiveFile};
 
+mod convert;
 mod object;
 
+pub(crate) use convert::convert;
 use object::ParquetObject;
 
 /// How many rows are decoded at a time.
@@ -32,13 +35,21 @@ pub(crate) struct FileReader {
     pub(crate) schema: SchemaRef,
     /// Those that it is partitioned by.
     pub(crate) partition_by: Vec<String>,
+    /// How its files are laid out.
+    pub(crate) layout: TableLayout,
 }
 
 impl FileReader {
     pub(crate) fn new(folder: &Folder, table: &DeltaTable) -> Result<Self, TableError> {
         let state = table.snapshot()?;
         let partition_by = state.metadata().partition_columns().to_vec();
-        Ok(Self { folder: folder.clone(), schema: state.snapshot().arrow_schema(), partition_by })
+        let layout = layout_of(state.metadata().configuration());
+        Ok(Self { folder: folder.clone(), schema: state.snapshot().arrow_schema(), partition_by, layout })
+    }
+
+    /// A reader of the same files as rows of other columns.
+    pub(crate) fn with_schema(self, schema: SchemaRef) -> Self {
+        Self { schema, ..self }
     }
 
     /// The rows of a file, all columns of the table in order.
@@ -110,12 +121,4 @@ fn batch_of(schema: &SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> Result<R
     let relaxed = schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true));
     let relaxed = Schema::new(relaxed.collect::<Vec<_>>());
     Ok(RecordBatch::try_new_with_options(Arc::new(relaxed), columns, &options)?)
-}
-
-/// Convert without loss, or fail.
-pub(crate) fn convert(column: &ArrayRef, data_type: &DataType) -> Result<ArrayRef, TableError> {
-    if column.data_type() == data_type {
-        return Ok(Arc::clone(column));
-    }
-    Ok(cast_with_options(column, data_type, &CastOptions { safe: false, ..CastOptions::default() })?)
 }

@@ -1,5 +1,7 @@
 //! What a table refuses, and why a commit was not made.
 
+use std::borrow::Cow;
+
 use sluice_domain::ErrorKind;
 
 /// Something asked of a table that it cannot do, whatever the number of tries.
@@ -39,17 +41,21 @@ pub enum Refusal {
         /// What is wrong with it.
         reason: String,
     },
-    /// Two rows of the source of a merge have the same key.
-    #[error("two rows of the source have the key {key}")]
-    DuplicateKey {
-        /// The key, as text.
-        key: String,
+    /// A row without a value in a column by which rows are found.
+    #[error("row {row} has no value in the key column {column}")]
+    MissingKey {
+        /// The row, counted from 1.
+        row: u64,
+        /// The column.
+        column: String,
     },
-    /// The source of a merge does not fit into the memory that it may take.
-    #[error("the source has more than {limit_bytes} bytes")]
-    SourceTooLarge {
-        /// The limit.
-        limit_bytes: usize,
+    /// A column that rows cannot be found or ordered by.
+    #[error("rows cannot be matched by column {column:?}: {reason}")]
+    BadKey {
+        /// The column.
+        column: String,
+        /// Why not.
+        reason: &'static str,
     },
     /// A change of a column that readers of the files that are there would not survive.
     #[error("column {column} cannot be changed so: {reason}")]
@@ -57,7 +63,7 @@ pub enum Refusal {
         /// The column.
         column: String,
         /// Why it cannot be.
-        reason: &'static str,
+        reason: Cow<'static, str>,
     },
     /// A table property that is not known, or has a value that it cannot have.
     #[error("the property {key} cannot be set so: {reason}")]
@@ -83,8 +89,8 @@ impl Refusal {
             Self::TooManyPartitions { .. } => "too-many-partitions",
             Self::UnknownColumn { .. } => "unknown-column",
             Self::BadPredicate { .. } => "bad-predicate",
-            Self::DuplicateKey { .. } => "duplicate-key",
-            Self::SourceTooLarge { .. } => "source-too-large",
+            Self::MissingKey { .. } => "missing-key",
+            Self::BadKey { .. } => "bad-key",
             Self::Unchangeable { .. } => "unchangeable-column",
             Self::BadProperty { .. } => "bad-property",
             Self::UnsupportedFeature { .. } => "unsupported-feature",
@@ -92,10 +98,11 @@ impl Refusal {
     }
 
     pub(crate) fn kind(&self) -> ErrorKind {
-        match self {
-            Self::SourceTooLarge { .. } => ErrorKind::TooLarge,
-            _ => ErrorKind::Invalid,
-        }
+        ErrorKind::Invalid
+    }
+
+    pub(crate) fn unchangeable(column: &str, reason: impl Into<Cow<'static, str>>) -> Self {
+        Self::Unchangeable { column: column.to_owned(), reason: reason.into() }
     }
 
     pub(crate) fn unknown(column: &str) -> Self {
@@ -111,6 +118,14 @@ pub enum CommitFailure {
     SchemaChanged {
         /// What does not fit.
         reason: String,
+    },
+    /// The log has this stream of rows there or further already: its rows are in the table.
+    #[error("the table's log has rows of {app_id} up to {newest} already")]
+    OffsetTaken {
+        /// The stream.
+        app_id: String,
+        /// How far the log has it.
+        newest: i64,
     },
     /// Rows changed that the operation had read: begin it anew.
     #[error("version {version} changed what the operation had read")]
@@ -147,6 +162,7 @@ impl CommitFailure {
     pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::SchemaChanged { .. } => "schema-changed",
+            Self::OffsetTaken { .. } => "offset-taken",
             Self::RowsChanged { .. } => "rows-changed",
             Self::FileNotLive { .. } => "file-not-live",
             Self::Fenced { .. } => "fenced",

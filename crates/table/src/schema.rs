@@ -8,7 +8,7 @@ use deltalake::kernel::{
 };
 use serde_json::json;
 
-use crate::{Refusal, TableError, describe::Column};
+use crate::{Refusal, TableError, describe::Column, stats::StatsScope};
 
 /// The type in which a Delta table holds values of `data_type` without loss, or none if there is none.
 ///
@@ -30,7 +30,10 @@ pub fn storable_type(data_type: &DataType) -> Option<DataType> {
         T::Binary | T::LargeBinary | T::BinaryView | T::FixedSizeBinary(_) => T::Binary,
         T::Timestamp(_, None) => T::Timestamp(TimeUnit::Microsecond, None),
         T::Timestamp(_, Some(_)) => T::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-        T::Decimal32(precision, scale) | T::Decimal64(precision, scale) | T::Decimal128(precision, scale)
+        T::Decimal32(precision, scale)
+        | T::Decimal64(precision, scale)
+        | T::Decimal128(precision, scale)
+        | T::Decimal256(precision, scale)
             if *scale >= 0 && *precision <= 38 && *scale as u8 <= *precision =>
         {
             T::Decimal128(*precision, *scale)
@@ -38,6 +41,13 @@ pub fn storable_type(data_type: &DataType) -> Option<DataType> {
         T::Dictionary(_, value) => storable_type(value)?,
         T::List(item) | T::LargeList(item) | T::ListView(item) | T::FixedSizeList(item, _) => {
             T::List(Arc::new(Field::new("element", storable_type(item.data_type())?, true)))
+        }
+        T::Map(entries, _) => {
+            let T::Struct(fields) = entries.data_type() else { return None };
+            let [key, value] = fields.as_ref() else { return None };
+            let key = Field::new("key", storable_type(key.data_type())?, false);
+            let value = Field::new("value", storable_type(value.data_type())?, true);
+            T::Map(Arc::new(Field::new("key_value", T::Struct(vec![key, value].into()), false)), false)
         }
         T::Struct(fields) => {
             let fields: Option<Vec<_>> = fields
@@ -73,11 +83,13 @@ pub(crate) fn protocol_for(columns: &StructType) -> Result<Protocol, TableError>
 pub(crate) struct Layout {
     columns: StructType,
     partition_by: Vec<String>,
+    /// Which of them have statistics in the log.
+    pub(crate) stats: StatsScope,
 }
 
 impl Layout {
-    pub(crate) fn new(schema: &Schema, partition_by: &[String]) -> Result<Self, TableError> {
-        Ok(Self { columns: to_delta(schema)?, partition_by: partition_by.to_vec() })
+    pub(crate) fn new(schema: &Schema, partition_by: &[String], stats: StatsScope) -> Result<Self, TableError> {
+        Ok(Self { columns: to_delta(schema)?, partition_by: partition_by.to_vec(), stats })
     }
 
     /// Why files of this layout are not files of a table; none if they are. Columns that they lack read as missing.

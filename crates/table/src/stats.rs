@@ -1,11 +1,11 @@
-//! Delta file statistics from Parquet metadata: row count, and minimum, maximum and nulls of the leading columns.
+//! Delta file statistics from Parquet metadata: row count, and minimum, maximum and nulls of columns and of what is within objects.
 
 use arrow::{
     array::{Array, ArrayRef, AsArray as _, UInt64Array},
     compute::{max as max_of, max_string, min as min_of, min_string, sum},
     datatypes::{
-        DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
-        Schema, TimeUnit, TimestampMicrosecondType,
+        DataType, Date32Type, Decimal128Type, Field, Fields, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
+        Int64Type, Schema, TimeUnit, TimestampMicrosecondType,
     },
     util::display::{ArrayFormatter, FormatOptions},
 };
@@ -16,10 +16,39 @@ use parquet::{
 };
 use serde_json::{Map, Value, json};
 
-use crate::TableError;
+use crate::{TableError, WriterSettings};
 
-/// How many leading columns have statistics, as other Delta writers do it.
-const INDEXED_COLUMNS: usize = 32;
+/// The longest text that is a bound, in bytes: readers hold every bound of every file in memory.
+const MAX_TEXT_BYTES: usize = 256;
+
+/// Which columns have statistics.
+#[derive(Debug, Clone)]
+pub(crate) enum StatsScope {
+    /// So many from the first on, those within objects counted each.
+    First(usize),
+    /// Those of these names, and what is within them.
+    Named(Vec<String>),
+}
+
+impl StatsScope {
+    pub(crate) fn new(settings: &WriterSettings) -> Self {
+        match settings.layout.stats_columns.as_slice() {
+            [] => Self::First(settings.stats_columns),
+            named => Self::Named(named.to_vec()),
+        }
+    }
+
+    fn holds(&self, number: usize, path: &[String]) -> bool {
+        match self {
+            Self::First(count) => number < *count,
+            Self::Named(names) => {
+                let path = path.join(".");
+                let within = |name: &String| path.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with('.'));
+                names.iter().any(|name| *name == path || within(name))
+            }
+        }
+    }
+}
 
 /// Which end of a column's values is asked for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -32,16 +61,19 @@ enum End {
 ///
 /// Bounds are never tighter than the data: timestamps are cut to milliseconds (the protocol's precision) downwards
 /// for the minimum and upwards for the maximum.
-pub(crate) fn file_stats(metadata: &ParquetMetaData) -> Result<String, TableError> {
+pub(crate) fn file_stats(metadata: &ParquetMetaData, scope: &StatsScope) -> Result<String, TableError> {
     let file = metadata.file_metadata();
     let schema: Schema = parquet_to_arrow_schema(file.schema_descr(), file.key_value_metadata())?;
     let (mut minimums, mut maximums, mut nulls) = (Map::new(), Map::new(), Map::new());
-    for field in schema.fields().iter().take(INDEXED_COLUMNS).filter(|field| !field.data_type().is_nested()) {
-        let converter = StatisticsConverter::try_new(field.name(), &schema, file.schema_descr())?;
+    let leaves = file.schema_descr().columns().iter().enumerate();
+    for (number, (at, column)) in leaves.filter(|(_, column)| column.max_rep_level() == 0).enumerate() {
+        let path = column.path().parts();
+        let Some(field) = leaf(schema.fields(), path).filter(|_| scope.holds(number, path)) else { continue };
+        let converter = StatisticsConverter::from_column_index(at, field, file.schema_descr())?;
         let groups = metadata.row_groups();
         let null_counts: UInt64Array = converter.row_group_null_counts(groups)?;
         if null_counts.null_count() == 0 {
-            nulls.insert(field.name().clone(), json!(sum(&null_counts).unwrap_or(0)));
+            insert(&mut nulls, path, json!(sum(&null_counts).unwrap_or(0)));
         }
         let bounds = [
             (End::Minimum, converter.row_group_mins(groups)?, &mut minimums),
@@ -49,7 +81,7 @@ pub(crate) fn file_stats(metadata: &ParquetMetaData) -> Result<String, TableErro
         ];
         for (end, values, found) in bounds {
             if let Some(value) = bound(&values, &null_counts, metadata, end)? {
-                found.insert(field.name().clone(), value);
+                insert(found, path, value);
             }
         }
     }
@@ -57,6 +89,31 @@ pub(crate) fn file_stats(metadata: &ParquetMetaData) -> Result<String, TableErro
         "numRecords": file.num_rows(), "minValues": minimums, "maxValues": maximums, "nullCount": nulls,
     });
     Ok(stats.to_string())
+}
+
+/// The field at a path that leads through objects only.
+fn leaf<'f>(fields: &'f Fields, path: &[String]) -> Option<&'f Field> {
+    let (first, rest) = path.split_first()?;
+    let (_, field) = fields.find(first)?;
+    match (field.data_type(), rest) {
+        (DataType::Struct(fields), rest) => leaf(fields, rest),
+        (data_type, []) if !data_type.is_nested() => Some(field),
+        _ => None,
+    }
+}
+
+/// Put a value at a path, within an object for each name but the last.
+fn insert(object: &mut Map<String, Value>, path: &[String], value: Value) {
+    match path {
+        [] => {}
+        [name] => drop(object.insert(name.clone(), value)),
+        [name, rest @ ..] => {
+            let inner = object.entry(name.clone()).or_insert_with(|| Value::Object(Map::new()));
+            if let Some(inner) = inner.as_object_mut() {
+                insert(inner, rest, value);
+            }
+        }
+    }
 }
 
 /// One end over all row groups; none where a row group with values does not tell.
@@ -93,7 +150,8 @@ fn bound(
         DataType::Decimal128(..) => decimal(values, number!(Decimal128Type))?,
         DataType::Utf8 => {
             let values = values.as_string::<i32>();
-            if end == End::Minimum { min_string(values) } else { max_string(values) }.map(Value::from)
+            let found = if end == End::Minimum { min_string(values) } else { max_string(values) };
+            found.filter(|text| text.len() <= MAX_TEXT_BYTES).map(Value::from)
         }
         _ => None,
     };

@@ -19,15 +19,9 @@ use arrow::{
 };
 use bytes::Bytes;
 use deltalake::kernel::Add;
-use parquet::{
-    basic::{Compression, ZstdLevel},
-    file::{
-        metadata::ParquetMetaData,
-        properties::{EnabledStatistics, WriterProperties},
-    },
-};
-use serde::{Deserialize, Serialize};
+use parquet::file::metadata::ParquetMetaData;
 use sha2::{Digest as _, Sha256};
+use sluice_domain::{FileRecord, UploadId};
 use sluice_storage::{Folder, ObjectWriter};
 use tokio::io::AsyncReadExt as _;
 
@@ -35,13 +29,22 @@ use crate::{
     Refusal, TableError,
     partition::{Part, PartitionValues, Splitter, no_values},
     schema::Layout,
-    stats::file_stats,
+    stats::{StatsScope, file_stats},
 };
 
 mod encoder;
+mod feed;
 mod open_file;
+mod plain;
+mod properties;
+mod settings;
 
 use open_file::OpenFile;
+use properties::FileProperties;
+
+pub(crate) use feed::bounded_session;
+pub use plain::{NamedFiles, PlainNames};
+pub use settings::WriterSettings;
 
 /// How large a piece of a scratch file is sent to the store at once, in bytes.
 const SEND_CHUNK_BYTES: usize = 1024 * 1024;
@@ -49,39 +52,22 @@ const SEND_CHUNK_BYTES: usize = 1024 * 1024;
 const MAX_OPEN_COLUMNS: usize = 100_000;
 /// How many columns may have a dictionary at a time.
 const MAX_DICTIONARY_COLUMNS: usize = 1000;
+/// What the bloom filter of a column takes before it has a value, where it may become of any size.
+const EMPTY_FILTER_BYTES: usize = 2 << 20;
 /// What the dictionary of a column takes before it has a value.
 const EMPTY_DICTIONARY_BYTES: usize = 72 << 10;
-
-/// How data files are written.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct WriterSettings {
-    /// Bytes that encoders hold in memory before the largest closes its row group.
-    pub memory_bytes: usize,
-    /// Compressed size at which a file is closed and another begun, in bytes.
-    pub target_file_bytes: usize,
-    /// How many distinct partitions one upload may have.
-    pub max_partitions: usize,
-    /// Level of the Zstandard compression, 1 to 22.
-    pub zstd_level: i32,
-}
-
-impl Default for WriterSettings {
-    fn default() -> Self {
-        Self { memory_bytes: 48 << 20, target_file_bytes: 256 << 20, max_partitions: 1000, zstd_level: 1 }
-    }
-}
 
 /// Writes the rows of one upload.
 pub struct TableWriter {
     settings: WriterSettings,
     layout: Arc<Layout>,
     splitter: Option<Splitter>,
+    schema: SchemaRef,
+    partition_by: Vec<String>,
     file_schema: SchemaRef,
     /// Columns of a file that are encoded one by one, those within nested ones counted each.
     file_columns: usize,
-    with_dictionaries: WriterProperties,
-    plain: WriterProperties,
+    properties: FileProperties,
     scratch_dir: PathBuf,
     /// Unique to the upload, so that doing it again names the same files.
     file_prefix: String,
@@ -119,6 +105,12 @@ pub struct DataFile {
 }
 
 impl DataFile {
+    /// The same as a file whose rows were in the table before, in others.
+    pub(crate) fn into_rearranged(mut self) -> Self {
+        self.add.data_change = false;
+        self
+    }
+
     /// Its path below the table.
     pub fn path(&self) -> &str {
         &self.add.path
@@ -132,6 +124,17 @@ impl DataFile {
     /// How many rows it holds.
     pub fn rows(&self) -> u64 {
         self.rows
+    }
+
+    /// What the ledger keeps of it.
+    pub fn record(&self, upload: Option<UploadId>) -> FileRecord {
+        FileRecord {
+            path: self.path().to_owned(),
+            size_bytes: self.size_bytes(),
+            sha256: self.sha256.clone(),
+            rows: self.rows,
+            upload,
+        }
     }
 
     /// The hash of its bytes, as they were sent to the store.
@@ -157,23 +160,16 @@ impl TableWriter {
             Some(splitter) => splitter.file_schema(schema)?,
             None => schema.as_ref().clone(),
         };
-        let compression = Compression::ZSTD(ZstdLevel::try_new(settings.zstd_level)?);
-        let properties = |dictionaries| {
-            WriterProperties::builder()
-                .set_compression(compression)
-                .set_dictionary_enabled(dictionaries)
-                .set_statistics_enabled(EnabledStatistics::Chunk)
-                .set_created_by(concat!("sluice ", env!("CARGO_PKG_VERSION")).to_owned())
-                .build()
-        };
+        let stats = StatsScope::new(&settings);
         Ok(Self {
+            properties: FileProperties::new(&settings, &file_schema)?,
             settings,
-            layout: Arc::new(Layout::new(schema, partition_by)?),
+            layout: Arc::new(Layout::new(schema, partition_by, stats)?),
             splitter,
+            schema: SchemaRef::clone(schema),
+            partition_by: partition_by.to_vec(),
             file_columns: file_schema.flattened_fields().iter().filter(|field| !field.data_type().is_nested()).count(),
             file_schema: Arc::new(file_schema),
-            with_dictionaries: properties(true),
-            plain: properties(false),
             scratch_dir,
             file_prefix,
             open: HashMap::new(),
@@ -238,7 +234,7 @@ impl TableWriter {
 
     /// Encode the rows that wait for this file, and close it once it is large enough.
     fn encode(&mut self, key: &Option<OwnedRow>) -> Result<(), TableError> {
-        let properties = if self.affords_dictionaries() { &self.with_dictionaries } else { &self.plain };
+        let properties = if self.affords_dictionaries() { &self.properties.roomy } else { &self.properties.sparse };
         let Some(file) = self.open.get_mut(key) else { return Ok(()) };
         let (memory_before, had_begun) = (file.memory_bytes(), file.has_begun());
         file.encode(&self.scratch_dir, properties)?;
@@ -254,10 +250,13 @@ impl TableWriter {
         Ok(())
     }
 
-    /// Whether a file that begins now may have dictionaries.
+    /// Whether a file that begins now may have dictionaries, and filters of any size.
     fn affords_dictionaries(&self) -> bool {
         let affordable = MAX_DICTIONARY_COLUMNS.min(self.settings.memory_bytes / 2 / EMPTY_DICTIONARY_BYTES);
-        self.begun == 0 || (self.begun + 1) * self.file_columns <= affordable
+        let filters = self.settings.layout.bloom_filter.len();
+        let affordable_filters = self.settings.memory_bytes / 2 / EMPTY_FILTER_BYTES;
+        let (columns, filters) = ((self.begun + 1) * self.file_columns, (self.begun + 1) * filters);
+        self.begun == 0 || columns <= affordable && filters <= affordable_filters
     }
 
     fn keep_memory_bounded(&mut self) -> Result<(), TableError> {
@@ -288,7 +287,7 @@ impl TableWriter {
         // Those that hold memory the longest go first: a file that only now begins has room for its encoders then.
         let (begun, waiting): (Vec<_>, Vec<_>) = open.into_values().partition(OpenFile::has_begun);
         for mut file in begun.into_iter().chain(waiting) {
-            file.encode(&self.scratch_dir, &self.with_dictionaries)?;
+            file.encode(&self.scratch_dir, &self.properties.roomy)?;
             self.closed.extend(file.close()?);
         }
         self.closed.sort_by(|a, b| a.path.cmp(&b.path));
@@ -336,18 +335,18 @@ impl StagedFile {
             object.write(Bytes::from(chunk)).await?;
         }
         let size_bytes = object.finish().await?;
-        let add = self.add(size_bytes)?;
+        let add = self.add(size_bytes, layout)?;
         Ok(DataFile { add, layout: Arc::clone(layout), rows: self.rows(), sha256: hex::encode(hash.finalize()) })
     }
 
-    fn add(&self, size_bytes: u64) -> Result<Add, TableError> {
+    fn add(&self, size_bytes: u64, layout: &Layout) -> Result<Add, TableError> {
         Ok(Add {
             path: self.path.clone(),
             partition_values: self.values.clone().into_map(),
             size: size_bytes as i64,
             modification_time: chrono::Utc::now().timestamp_millis(),
             data_change: true,
-            stats: Some(file_stats(&self.metadata)?),
+            stats: Some(file_stats(&self.metadata, &layout.stats)?),
             ..Add::default()
         })
     }

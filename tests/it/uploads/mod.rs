@@ -1,8 +1,12 @@
 //! Uploads: what arrives is there once, and what does not is told.
 
 mod asynchronous;
+mod dedup;
 mod formats;
 mod limits;
+mod mode_model;
+mod modes;
+mod quarantine;
 mod races;
 mod refusals;
 mod replays;

@@ -23,7 +23,7 @@ async fn a_value_that_does_not_fit_is_named_by_row_and_column(
     #[case] words: &[&str],
 ) {
     let lake = lake_with_days().await;
-    let answer = lake.upload("a.t", &format!("?format={format}"), body).await;
+    let answer = lake.upload("a.t", &format!("?format={format}&max_bad_rows=0"), body).await;
     let problem = assert_problem(&answer, 422, "type-mismatch");
     let detail = problem["detail"].as_str().unwrap();
     for word in words {
@@ -46,7 +46,7 @@ async fn assert_kept(lake: &TestLake, problem: &Value, body: &str) {
 #[rstest]
 #[case::ragged("?format=csv", "id,day\n1\n", 400, "malformed-file")]
 #[case::open_quote("?format=csv", "id\n\"1\n", 400, "malformed-file")]
-#[case::no_json("?format=ndjson", "{\"id\":1}\n{\"id\":\n", 400, "malformed-file")]
+#[case::no_json("?format=ndjson&max_bad_rows=0", "{\"id\":1}\n{\"id\":\n", 400, "malformed-file")]
 #[case::no_parquet("?format=parquet", "PAR1 is not enough", 400, "malformed-file")]
 #[case::no_gzip("?format=csv&file_name=a.csv.gz", "id\n1\n", 400, "broken-compression")]
 #[case::no_zstd("?format=csv&file_name=a.csv.zst", "id\n1\n", 400, "broken-compression")]

@@ -1,9 +1,15 @@
 //! Every route, and the router that holds them.
 
+mod direct;
+mod events;
 mod namespaces;
 mod operations;
+mod quarantine;
 mod queries;
+mod rows;
+mod schemas;
 mod tables;
+mod tus;
 mod uploads;
 mod versions;
 
@@ -26,11 +32,22 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(tables::get_table, tables::change_table, tables::delete_table))
         .routes(routes!(tables::restore_table))
         .routes(routes!(tables::preview_table))
+        .routes(routes!(schemas::get_schema, schemas::declare_schema))
+        .routes(routes!(schemas::get_contract, schemas::set_contract))
         .routes(routes!(versions::list_schemas))
         .routes(routes!(versions::list_versions))
         .routes(routes!(uploads::create_upload, uploads::list_uploads))
         .routes(routes!(uploads::get_upload))
         .routes(routes!(uploads::get_upload_content))
+        .routes(routes!(quarantine::list_quarantine, quarantine::purge_quarantine))
+        .routes(routes!(quarantine::replay_quarantine))
+        .routes(routes!(rows::append_rows))
+        .routes(routes!(rows::open_channel, rows::get_channel, rows::drop_channel))
+        .routes(routes!(events::watch_upload))
+        .routes(routes!(direct::announce_direct_upload))
+        .routes(routes!(direct::complete_upload))
+        .routes(routes!(tus::describe_tus, tus::create_tus_upload))
+        .routes(routes!(tus::get_tus_upload, tus::append_tus_piece, tus::terminate_tus_upload))
         .routes(routes!(queries::run_query))
         .routes(routes!(operations::check_health))
         .routes(routes!(operations::check_readiness))
@@ -52,7 +69,8 @@ pub fn router(app: App) -> Router {
     let (routes, document) = described().split_for_parts();
     // Without this the page would ask a server on the internet to check the document.
     let config = Config::default().validator_url("none");
-    routes
+    let max_body_bytes = app.max_body_bytes;
+    let routes = routes
         .merge(SwaggerUi::new("/docs").url("/openapi.json", document).config(config))
         .route("/", get(operations::show_start))
         .fallback(request_context::no_route)
@@ -61,5 +79,7 @@ pub fn router(app: App) -> Router {
         .layer(CatchPanicLayer::custom(request_context::panicked))
         .layer(middleware::from_fn(request_context::surround))
         .layer(middleware::from_fn(unread_body::end_connection))
-        .with_state(app)
+        .with_state(app);
+    // Around the choice of a route, for the method that is meant may not be the one that is sent.
+    Router::new().fallback_service(routes).layer(middleware::from_fn_with_state(max_body_bytes, crate::tus::surround))
 }

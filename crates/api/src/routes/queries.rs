@@ -11,6 +11,7 @@ use axum::{
 };
 use bytes::Bytes;
 use futures::stream;
+use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use sluice_domain::{Action, Caller, Resource, TableRef};
 use sluice_query::{OutputFormat, QueryError, QueryRequest, QueryRun, RowLimit, RowWriter};
@@ -115,6 +116,22 @@ pub(super) async fn preview(app: &App, caller: &Caller, name: &TableRef, limit: 
     let version = run.tables.first().map_or(0, |(_, version)| *version);
     let Rows { columns, rows, .. } = rows(&mut run).await?;
     Ok(PreviewView { columns, rows, version })
+}
+
+/// The rows of a statement of the server's own, as values of a type that has their columns.
+pub(super) async fn typed<T: DeserializeOwned>(
+    app: &App,
+    caller: &Caller,
+    sql: String,
+    limit: u64,
+) -> Result<Vec<T>, Problem> {
+    let request = QueryRequest { sql, row_limit: RowLimit::AtMost(limit), versions: BTreeMap::new() };
+    let mut run = app.queries.run(caller, request).await?;
+    let Rows { rows, .. } = rows(&mut run).await?;
+    serde_json::from_str(rows.get()).map_err(|error| {
+        tracing::error!(%error, "the rows of a statement are not as they should be");
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the rows could not be read")
+    })
 }
 
 struct Rows {

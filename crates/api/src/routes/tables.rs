@@ -140,7 +140,7 @@ pub(super) async fn preview_table(
 }
 
 async fn view(app: &App, entry: TableEntry) -> Result<Json<TableView>, Problem> {
-    let description = app.shelf.get(&entry).describe(None).await?;
+    let description = app.ingest.describe(&entry).await?;
     let location = app.location(&entry);
     Ok(Json(TableView::new(entry, location, &description)?))
 }

@@ -9,9 +9,9 @@ use axum::{
 };
 use object_store::path::Path;
 use sluice_domain::{
-    Action, Caller, ErrorKind, Failure, IdempotencyKey, Receipt, Resource, UploadEntry, UploadId, ZoneName,
+    Action, Caller, ErrorKind, Failure, IdempotencyKey, Progress, Receipt, Resource, UploadEntry, UploadId, ZoneName,
 };
-use sluice_ingest::{Outcome, UploadRequest};
+use sluice_ingest::{Announced, Outcome, ResumableError, UploadRequest};
 use sluice_storage::{StorageError, read_object};
 
 use crate::{
@@ -27,7 +27,7 @@ use crate::{
 /// The header that makes an upload repeatable.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// The header that marks the receipt of an earlier request.
-const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 /// The header that asks for an answer before the commit, and the one that grants it.
 const PREFER: &str = "prefer";
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
@@ -38,17 +38,20 @@ const MAX_KEY_BYTES: usize = 255;
 /// Add one file to a table, exactly once per `Idempotency-Key`; the first one makes the table.
 ///
 /// The body is the file, or a form with the part `file`. Its bytes are kept unchanged in the raw zone; its rows are in
-/// the table when the answer is 201, all of them. With `Prefer: respond-async` the answer is 202 as soon as the bytes are durable.
+/// the table when the answer is 201, all of them but those that the receipt counts otherwise. What changes or removes
+/// rows that are there asks for the right to manage. With `Prefer: respond-async` the answer is 202 as soon as the bytes are durable.
 #[utoipa::path(post, path = "/api/v1/tables/{namespace}/{table}/uploads", tag = "ingest",
     params(TableParams, UploadParams,
         ("Idempotency-Key" = Option<String>, Header, max_length = 255, pattern = "^[!-~]+$",
          description = "Makes the request repeatable: the same key and body give the same receipt and commit nothing"),
-        ("Content-Encoding" = Option<String>, Header, description = "`gzip` or `zstd`"),
+        ("Content-Encoding" = Option<String>, Header, description = "`gzip`, `zstd`, `bzip2`, `xz` or `snappy` (framed)"),
         ("Prefer" = Option<String>, Header,
          description = "`respond-async`: answer 202 once the bytes are durable, before the rows are in the table")),
     request_body(description = "The file", content(
         (Octets = "text/csv"), (Octets = "application/x-ndjson"), (JsonRows = "application/json"),
-        (Octets = "application/vnd.apache.parquet"), (Octets = "application/octet-stream"),
+        (Octets = "text/tab-separated-values"), (Octets = "application/vnd.apache.parquet"),
+        (Octets = "application/vnd.apache.arrow.stream"), (Octets = "application/vnd.apache.arrow.file"),
+        (Octets = "application/avro"), (Octets = "application/zip"), (Octets = "application/octet-stream"),
         (UploadForm = "multipart/form-data"))),
     responses((status = 201, description = "The rows are in the table", body = ReceiptView,
         headers(("Location" = String, description = "The upload"),
@@ -71,12 +74,17 @@ pub(super) async fn create_upload(
     let respond_async = respond_async(request.headers());
     let body = UploadBody::open(request, app.max_body_bytes).await?;
     let (options, file_name) = (params.options(&body)?, params.file_name(&body)?);
+    if options.write.changes_rows() {
+        caller.require(Action::Manage, &Resource::Table(table.clone()))?;
+    }
+    let file = file_name.clone();
     let request = UploadRequest { table, options, file_name, idempotency_key, respond_async };
-    let outcome = app.ingest.append(&grant, request, body.bytes).await?;
+    let appended = app.ingest.append(&grant, request, body.bytes).await;
+    let outcome = appended.map_err(|failure| Problem::from(failure).with_file_name(file))?;
     Ok(answer(&app, outcome))
 }
 
-fn answer(app: &App, outcome: Outcome) -> Response {
+pub(super) fn answer(app: &App, outcome: Outcome) -> Response {
     let yes = HeaderValue::from_static("true");
     let (id, status, mark, body) = match outcome {
         Outcome::Committed(receipt) => (receipt.upload_id, StatusCode::CREATED, None, receipt_body(receipt)),
@@ -98,12 +106,12 @@ fn receipt_body(receipt: Receipt) -> Response {
 }
 
 /// Whether `Prefer` (RFC 7240) asks for an answer before the commit.
-fn respond_async(headers: &HeaderMap) -> bool {
+pub(super) fn respond_async(headers: &HeaderMap) -> bool {
     let values = headers.get_all(PREFER).into_iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).any(|preference| preference.trim().eq_ignore_ascii_case(RESPOND_ASYNC))
 }
 
-fn idempotency_key(headers: &HeaderMap, scope: String) -> Result<Option<IdempotencyKey>, Problem> {
+pub(super) fn idempotency_key(headers: &HeaderMap, scope: String) -> Result<Option<IdempotencyKey>, Problem> {
     let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
     let key = value
         .to_str()
@@ -141,8 +149,8 @@ pub(super) async fn get_upload(
     Authenticated(caller): Authenticated,
     UploadPath(id): UploadPath,
 ) -> Result<Json<UploadView>, Problem> {
-    let entry = find(&app, &caller, id).await?;
-    Ok(Json(view(&app, entry)))
+    let found = find_announced(&app, &caller, id).await?;
+    Ok(Json(view_of(&app, found)))
 }
 
 /// Give back the original bytes of an upload, as they came in (compressed, if they were).
@@ -199,7 +207,30 @@ async fn find(app: &App, caller: &Caller, id: UploadId) -> Result<UploadEntry, P
     Ok(entry)
 }
 
+/// An upload that the caller may see, whether it has landed or not.
+pub(super) async fn find_announced(app: &App, caller: &Caller, id: UploadId) -> Result<Announced, Problem> {
+    let found = app.ingest.find_announced(id).await?;
+    if !caller.sees(&found.table().namespace) {
+        return Err(ResumableError::NotFound { upload: id }.into());
+    }
+    caller.require(Action::Read, &Resource::Table(found.table().clone()))?;
+    Ok(found)
+}
+
+/// What is told of an upload, with how far it is.
+pub(super) fn view_of(app: &App, found: Announced) -> UploadView {
+    match found {
+        Announced::Partial(partial) => {
+            let progress = app.ingest.progress().find(partial.id).unwrap_or_else(|| Progress::from(&*partial));
+            UploadView::partial(*partial, progress)
+        }
+        Announced::Landed(entry) => view(app, *entry),
+    }
+}
+
 fn view(app: &App, entry: UploadEntry) -> UploadView {
     let receipt = app.ingest.receipt(&entry);
-    UploadView::new(entry, receipt)
+    let known = Progress::from(&entry);
+    let shown = app.ingest.progress().find(entry.id).filter(|_| !known.phase.is_last());
+    UploadView::new(entry, receipt, shown.unwrap_or(known))
 }

@@ -1,7 +1,7 @@
 //! The history of a table: its versions and those of its schema.
 
 use axum::{Json, extract::State};
-use sluice_domain::{Action, PageToken, Resource};
+use sluice_domain::{Action, PageRequest, PageToken, Resource};
 
 use crate::{
     App,
@@ -23,9 +23,17 @@ pub(super) async fn list_schemas(
 ) -> Result<Json<SchemaPage>, Problem> {
     caller.require(Action::Read, &Resource::Table(name.clone()))?;
     let entry = app.catalog.tables().find(&name).await?;
-    let page = app.catalog.schemas().list(entry.id, &page.request()?).await?;
-    let next_page_token = page.next.map(|token| token.to_string());
-    let items = page.items.into_iter().map(|version| SchemaVersionView::new(version, &entry.partition_by));
+    let schemas = app.catalog.schemas();
+    let page = schemas.list(entry.id, &page.request()?).await?;
+    let next_page_token = page.next.as_ref().map(ToString::to_string);
+    // The last version of the page is told by what came before it, which the next page begins with.
+    let before = match (page.next, page.items.last()) {
+        (Some(token), Some(_)) => schemas.list(entry.id, &PageRequest { size: 1, token: Some(token) }).await?.items,
+        _ => Vec::new(),
+    };
+    let befores = page.items.iter().skip(1).chain(&before).cloned().map(Some).chain([None]).collect::<Vec<_>>();
+    let items = page.items.into_iter().zip(&befores);
+    let items = items.map(|(version, before)| SchemaVersionView::new(version, before.as_ref(), &entry.partition_by));
     Ok(Json(SchemaPage { items: items.collect::<Result<_, _>>()?, next_page_token }))
 }
 
@@ -44,7 +52,7 @@ pub(super) async fn list_versions(
     let page = page.request()?;
     let before = page.token.as_ref().map(|token| token.key().parse::<u64>()).transpose();
     let before = before.map_err(|_| Problem::bad_request("bad-page-token", "the page token is not of this listing"))?;
-    let versions = app.shelf.get(&entry).versions(before, page.size).await?;
+    let versions = app.ingest.versions(&entry, before, page.size).await?;
     let last = versions.last().map(|entry| entry.version).filter(|version| *version > 0);
     let more = last.filter(|_| versions.len() == page.size as usize);
     let next_page_token = more.map(|version| PageToken::after(version.to_string()).to_string());

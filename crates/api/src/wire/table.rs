@@ -2,9 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use sluice_domain::{Namespace, Page, SchemaVersion, TableEntry};
+use sluice_domain::{Namespace, Page, SchemaVersion, TableEntry, TableFormat, column_changes};
 use sluice_table::{Column, Description, TableError, VersionEntry, columns_of};
 use utoipa::ToSchema;
+
+use super::{LayoutView, schema::SchemaChangesView};
 
 /// A namespace.
 #[derive(Serialize, ToSchema)]
@@ -108,22 +110,28 @@ pub(crate) struct TableView {
     files: u64,
     /// The size of its data files, in bytes.
     size_bytes: u64,
-    /// The Delta protocol that readers must speak.
-    min_reader_version: i32,
-    /// The Delta protocol that writers must speak.
-    min_writer_version: i32,
+    /// The Delta protocol that readers must speak; absent for a table without a log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    min_reader_version: Option<i32>,
+    /// The Delta protocol that writers must speak; absent for a table without a log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    min_writer_version: Option<i32>,
+    /// How its files are laid out, where it says more than the settings.
+    layout: LayoutView,
 }
 
 impl TableView {
     pub(crate) fn new(entry: TableEntry, location: String, description: &Description) -> Result<Self, TableError> {
+        let protocol = (entry.format == TableFormat::Delta).then_some(description.protocol);
         Ok(Self {
             columns: columns(&description.schema, &description.partition_by)?,
             version: description.version,
             rows: description.rows,
             files: description.files,
             size_bytes: description.size_bytes,
-            min_reader_version: description.protocol.0,
-            min_writer_version: description.protocol.1,
+            min_reader_version: protocol.map(|(reader, _)| reader),
+            min_writer_version: protocol.map(|(_, writer)| writer),
+            layout: LayoutView::from(&description.layout),
             summary: TableSummary::new(entry, location),
         })
     }
@@ -181,6 +189,8 @@ pub(crate) struct SchemaVersionView {
     table_version: u64,
     /// The columns, in order.
     columns: Vec<ColumnView>,
+    /// What is new in it; of the first version, nothing is.
+    changes: SchemaChangesView,
     /// The upload that brought it about.
     upload_id: Option<String>,
     /// Who brought it about.
@@ -190,8 +200,15 @@ pub(crate) struct SchemaVersionView {
 }
 
 impl SchemaVersionView {
-    pub(crate) fn new(version: SchemaVersion, partition_by: &[String]) -> Result<Self, TableError> {
+    /// A version, and the schema before it.
+    pub(crate) fn new(
+        version: SchemaVersion,
+        before: Option<&SchemaVersion>,
+        partition_by: &[String],
+    ) -> Result<Self, TableError> {
+        let changes = before.map(|before| column_changes(&before.schema, &version.schema)).unwrap_or_default();
         Ok(Self {
+            changes: changes.into(),
             number: version.number,
             table_version: version.table_version,
             columns: columns(&version.schema, partition_by)?,

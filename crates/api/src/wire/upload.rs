@@ -2,10 +2,12 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use sluice_domain::{ErrorKind, Receipt, StoredFailure, UploadEntry};
+use sluice_domain::{
+    ErrorKind, Format, OpenDialect, PartialUpload, Progress, ReadOptions, Receipt, StoredFailure, UploadEntry,
+};
 use utoipa::ToSchema;
 
-use crate::problem::type_of;
+use crate::{problem::type_of, wire::ProgressView};
 
 /// Bytes as they are.
 #[derive(ToSchema)]
@@ -43,20 +45,36 @@ pub(crate) struct ReceiptView {
     /// What the bytes were read as.
     #[schema(example = "csv")]
     format: String,
+    /// How delimited text was read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dialect: Option<DialectView>,
     /// How many bytes came in, as sent.
     bytes_received: u64,
     /// Their SHA-256, in hexadecimal.
     sha256: String,
     /// How many rows came in.
     rows_received: u64,
-    /// Rows that are in the table.
+    /// Rows that took effect: they are in the table, or they deleted a row of it.
     rows_committed: u64,
-    /// Rows that were set aside with a reason.
+    /// Rows that were set aside with a reason, in the table that `quarantine_table` names.
     rows_quarantined: u64,
-    /// Rows that were there already.
+    /// Rows that were there already, or that another row of their key stands for.
     rows_deduplicated: u64,
-    /// Rows that were dropped by the caller's own wish.
+    /// Rows that were dropped by the caller's own wish, or had nothing to delete.
     rows_rejected: u64,
+    /// Where the rows are that were set aside, under this `upload_id`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "nyc.flights__quarantine")]
+    quarantine_table: Option<String>,
+    /// Of a merge: committed rows whose key the table lacked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rows_inserted: Option<u64>,
+    /// Of a merge: committed rows that took the place of one with their key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rows_updated: Option<u64>,
+    /// Of a merge: committed rows that took one with their key away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rows_deleted: Option<u64>,
     /// When the original bytes were durable.
     landed_at: DateTime<Utc>,
     /// When the commit was durable.
@@ -69,11 +87,13 @@ pub(crate) struct ReceiptView {
 
 impl From<Receipt> for ReceiptView {
     fn from(receipt: Receipt) -> Self {
+        let quarantine = receipt.table.quarantine().filter(|_| receipt.rows.quarantined > 0);
         Self {
             upload_id: receipt.upload_id.to_string(),
             table: receipt.table.to_string(),
             version: receipt.version,
-            format: receipt.format.to_string(),
+            format: receipt.options.format.to_string(),
+            dialect: DialectView::of(&receipt.options),
             bytes_received: receipt.landed.size_bytes,
             sha256: receipt.landed.sha256,
             rows_received: receipt.rows.received(),
@@ -81,11 +101,46 @@ impl From<Receipt> for ReceiptView {
             rows_quarantined: receipt.rows.quarantined,
             rows_deduplicated: receipt.rows.deduplicated,
             rows_rejected: receipt.rows.rejected,
+            quarantine_table: quarantine.map(|table| table.to_string()),
+            rows_inserted: receipt.rows.merged.map(|merged| merged.inserted),
+            rows_updated: receipt.rows.merged.map(|merged| merged.updated),
+            rows_deleted: receipt.rows.merged.map(|merged| merged.deleted),
             landed_at: receipt.landed.landed_at,
             committed_at: receipt.committed_at,
             raw_object: receipt.raw_object,
             duration_ms: receipt.duration_ms,
         }
+    }
+}
+
+/// How delimited text is read: as its sender said, and where nothing was said, as its beginning told.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct DialectView {
+    /// What stands between fields.
+    #[schema(example = ",")]
+    delimiter: char,
+    /// What stands around fields; absent where nothing does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quote: Option<char>,
+    /// Whether the first record names the columns.
+    header: bool,
+    /// Which of these the beginning of the file told.
+    #[schema(example = json!(["delimiter", "header"]))]
+    found: Vec<&'static str>,
+}
+
+impl DialectView {
+    /// The dialect of these options, if they are for delimited text.
+    fn of(options: &ReadOptions) -> Option<Self> {
+        let csv = Some(&options.csv).filter(|_| options.format == Format::Csv)?;
+        let OpenDialect { delimiter, quote, header } = csv.open;
+        let found = [("delimiter", delimiter), ("quote", quote), ("header", header)];
+        Some(Self {
+            delimiter: csv.delimiter.into(),
+            quote: csv.quote.map(Into::into),
+            header: csv.header,
+            found: found.into_iter().filter(|(_, is_open)| *is_open).map(|(name, _)| name).collect(),
+        })
     }
 }
 
@@ -118,24 +173,34 @@ pub(crate) struct UploadView {
     /// The table, `namespace.table`.
     #[schema(example = "nyc.flights")]
     table: String,
-    /// `landed`: the bytes are durable; `committing`: a commit may have been tried; `committed`; `failed`.
+    /// `receiving`: bytes are still to come; `landed`: the bytes are durable; `committing`: a commit may have been tried; `committed`; `failed`.
     #[schema(example = "committed")]
     status: String,
     /// What the bytes are read as.
     #[schema(example = "csv")]
     format: String,
+    /// How delimited text is read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dialect: Option<DialectView>,
     /// The client's name of the file.
     file_name: Option<String>,
     /// Who sent it.
     principal: String,
     /// How many bytes came in, as sent.
     bytes_received: u64,
-    /// Their SHA-256, in hexadecimal.
-    sha256: String,
-    /// When the first byte came in.
+    /// Their SHA-256, in hexadecimal, once all of them are there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sha256: Option<String>,
+    /// When the first byte came in, or the upload was announced.
     started_at: DateTime<Utc>,
     /// When the original bytes were durable.
-    landed_at: DateTime<Utc>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    landed_at: Option<DateTime<Utc>>,
+    /// When the upload is given up, if no more bytes come.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<DateTime<Utc>>,
+    /// How far it has come.
+    progress: ProgressView,
     /// The receipt, once it is committed.
     #[serde(skip_serializing_if = "Option::is_none")]
     receipt: Option<ReceiptView>,
@@ -145,20 +210,44 @@ pub(crate) struct UploadView {
 }
 
 impl UploadView {
-    pub(crate) fn new(entry: UploadEntry, receipt: Option<Receipt>) -> Self {
+    pub(crate) fn new(entry: UploadEntry, receipt: Option<Receipt>, progress: Progress) -> Self {
         Self {
             upload_id: entry.id.to_string(),
             table: entry.table.to_string(),
             status: entry.state.as_str().to_owned(),
             format: entry.options.format.to_string(),
+            dialect: DialectView::of(&entry.options),
             file_name: entry.file_name,
             principal: entry.principal,
             bytes_received: entry.landed.size_bytes,
-            sha256: entry.landed.sha256,
+            sha256: Some(entry.landed.sha256),
             started_at: entry.started_at,
-            landed_at: entry.landed.landed_at,
+            landed_at: Some(entry.landed.landed_at),
+            expires_at: None,
+            progress: progress.into(),
             receipt: receipt.map(Into::into),
             failure: entry.failure.map(Into::into),
+        }
+    }
+
+    /// One that has not landed.
+    pub(crate) fn partial(partial: PartialUpload, progress: Progress) -> Self {
+        Self {
+            upload_id: partial.id.to_string(),
+            table: partial.table.to_string(),
+            status: progress.phase.as_str().to_owned(),
+            format: partial.options.format.to_string(),
+            dialect: None,
+            file_name: partial.file_name,
+            principal: partial.principal,
+            bytes_received: progress.bytes_received,
+            sha256: None,
+            started_at: partial.started_at,
+            landed_at: None,
+            expires_at: Some(partial.expires_at),
+            progress: progress.into(),
+            receipt: None,
+            failure: None,
         }
     }
 }

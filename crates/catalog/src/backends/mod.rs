@@ -6,15 +6,20 @@ use std::{fmt, path::Path, sync::Arc};
 
 use async_trait::async_trait;
 
-use crate::{CatalogError, Inventory, Schemas, Tables, Uploads};
+use crate::{CatalogError, Channels, Contracts, Inventory, Partials, Replays, RowGroups, Schemas, Tables, Uploads};
 
 /// A database that holds a catalog.
 #[async_trait]
 pub(crate) trait Backend: fmt::Debug + Send + Sync {
     fn tables(&self) -> &dyn Tables;
     fn schemas(&self) -> &dyn Schemas;
+    fn contracts(&self) -> &dyn Contracts;
     fn uploads(&self) -> &dyn Uploads;
+    fn row_groups(&self) -> &dyn RowGroups;
+    fn channels(&self) -> &dyn Channels;
+    fn partials(&self) -> &dyn Partials;
     fn inventory(&self) -> &dyn Inventory;
+    fn replays(&self) -> &dyn Replays;
     /// The name under which this server commits.
     fn writer(&self) -> &str;
     /// The places of the servers that have unfinished uploads.

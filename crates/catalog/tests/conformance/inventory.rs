@@ -1,7 +1,7 @@
 //! What the tables' folders should hold.
 
 use sluice_catalog::{CommitTry, CommittedUpload, CommittedUploads};
-use sluice_domain::{FileRecord, LogRecord, RowCounts};
+use sluice_domain::{FileRecord, LogRecord, Prepared, RowCounts};
 
 use crate::samples::{Lake, file, instant};
 
@@ -18,8 +18,9 @@ async fn files_are_entered_with_the_try_of_their_commit() {
         CommitTry {
             upload: first,
             files: vec![file("b.parquet", Some(first)), file("p=a%2Fb/a.parquet", Some(first))],
+            prepared: Prepared::default(),
         },
-        CommitTry { upload: second, files: vec![file("a.parquet", Some(second))] },
+        CommitTry { upload: second, files: vec![file("a.parquet", Some(second))], prepared: Prepared::default() },
     ];
     assert_eq!(lake.catalog.uploads().begin_commits(table, &tries).await.unwrap(), [1, 2]);
     let lake = lake.reopen().await;
@@ -45,7 +46,11 @@ async fn one_upload_that_cannot_be_committed_keeps_the_others_and_their_files_ou
         detail: "line 3".into(),
     };
     lake.catalog.uploads().fail(failed, &failure).await.unwrap();
-    let tries = [good, failed].map(|upload| CommitTry { upload, files: vec![file(&upload.to_string(), Some(upload))] });
+    let tries = [good, failed].map(|upload| CommitTry {
+        upload,
+        files: vec![file(&upload.to_string(), Some(upload))],
+        prepared: Prepared::default(),
+    });
     lake.catalog.uploads().begin_commits(table, &tries).await.unwrap_err();
     assert!(lake.catalog.inventory().files(table, None, 9).await.unwrap().is_empty());
     assert_eq!(lake.catalog.uploads().begin_commits(table, &tries[..1]).await.unwrap(), [1]);
@@ -68,12 +73,12 @@ async fn a_commit_of_many_uploads_is_written_down_with_its_log_entry() {
     let lake = Lake::open().await;
     let table = lake.active_table("nyc.flights").await.id;
     let ids = [lake.landed("nyc.flights").await, lake.landed("nyc.flights").await];
-    let tries = ids.map(|upload| CommitTry { upload, files: Vec::new() });
+    let tries = ids.map(|upload| CommitTry { upload, files: Vec::new(), prepared: Prepared::default() });
     lake.catalog.uploads().begin_commits(table, &tries).await.unwrap();
     let rows = RowCounts::all_committed(3);
     let upload = CommittedUpload { version: 4, rows, committed_at: instant("2026-02-01T00:00:00Z") };
     let uploads = ids.map(|id| (id, upload.clone())).to_vec();
-    let committed = CommittedUploads { table, entry: entry(4, "{\"add\":{}}\n"), uploads };
+    let committed = CommittedUploads { table, entry: entry(4, "{\"add\":{}}\n"), uploads, quarantined: Vec::new() };
     for _ in 0..2 {
         let entries = lake.catalog.uploads().commit(&committed).await.unwrap();
         assert_eq!(

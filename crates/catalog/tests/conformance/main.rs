@@ -4,11 +4,19 @@
 mod samples;
 
 #[cfg(test)]
+mod contracts;
+#[cfg(test)]
 mod inventory;
 #[cfg(test)]
 mod namespaces;
 #[cfg(test)]
 mod opening;
+#[cfg(test)]
+mod partials;
+#[cfg(test)]
+mod plain_commits;
+#[cfg(test)]
+mod row_groups;
 #[cfg(test)]
 mod schemas;
 #[cfg(test)]

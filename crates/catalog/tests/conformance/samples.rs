@@ -6,8 +6,9 @@ use sluice_catalog::{
 };
 use sluice_domain::IdempotencyKey;
 use sluice_domain::{
-    Compression, CsvOptions, FileRecord, Format, JsonOptions, Landed, LogRecord, NamespaceName, PageRequest, PageToken,
-    ReadOptions, TableEntry, TableFormat, TableId, TableRef, UploadEntry, UploadId, ZoneName,
+    BadRowLimits, CsvOptions, FileRecord, Format, JsonOptions, Landed, LogRecord, NamespaceName, PageRequest,
+    PageToken, Prepared, ReadOptions, TableEntry, TableFormat, TableId, TableRef, UploadEntry, UploadId, WriteMode,
+    WriteOptions, ZoneName,
 };
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -59,6 +60,7 @@ pub(crate) fn new_table(name: &str) -> NewTable {
         zone: ZoneName::Raw,
         format: TableFormat::Delta,
         partition_by: vec!["year".into()],
+        folder: None,
         owner: "ada".into(),
     }
 }
@@ -88,11 +90,14 @@ pub(crate) fn keyed_upload(table: &str, scope: &str, key: &str) -> NewUpload {
 
 fn read_options() -> ReadOptions {
     ReadOptions {
-        format: Format::Csv,
-        compression: Compression::Gzip,
         csv: CsvOptions { delimiter: b'\t', quote: None, null_values: vec!["NA".into()], ..CsvOptions::default() },
-        json: JsonOptions { null_values: vec!["-".into()] },
+        json: JsonOptions { null_values: vec!["-".into()], coerce: true, ..JsonOptions::default() },
         partition_by: vec!["year".into()],
+        bad_rows: BadRowLimits { max_rows: Some(7), max_fraction: "0.5".parse().ok() },
+        table_format: None,
+        layout: sluice_domain::TableLayout { sort_by: vec!["day".into()], ..Default::default() },
+        write: WriteOptions { mode: WriteMode::Merge, order_by: Some("at".into()), ..WriteOptions::default() },
+        ..ReadOptions::of(Format::Csv)
     }
 }
 
@@ -106,7 +111,8 @@ pub(crate) fn page(size: u32, token: Option<PageToken>) -> PageRequest {
 
 /// Begin a commit of one upload without files.
 pub(crate) async fn begin(uploads: &dyn Uploads, upload: UploadId, table: TableId) -> Result<i64, CatalogError> {
-    let sequences = uploads.begin_commits(table, &[CommitTry { upload, files: Vec::new() }]).await?;
+    let sequences =
+        uploads.begin_commits(table, &[CommitTry { upload, files: Vec::new(), prepared: Prepared::default() }]).await?;
     Ok(sequences[0])
 }
 
@@ -118,7 +124,7 @@ pub(crate) async fn commit(
     committed: CommittedUpload,
 ) -> Result<UploadEntry, CatalogError> {
     let entry = LogRecord { version: committed.version, content: format!("{{\"version\":{}}}\n", committed.version) };
-    let all = CommittedUploads { table, entry, uploads: vec![(upload, committed)] };
+    let all = CommittedUploads { table, entry, uploads: vec![(upload, committed)], quarantined: Vec::new() };
     Ok(uploads.commit(&all).await?.remove(0))
 }
 

@@ -9,7 +9,7 @@ use crate::samples::{Lake, begin, commit, instant, table_ref};
 fn committed(version: u64) -> CommittedUpload {
     CommittedUpload {
         version,
-        rows: RowCounts { committed: 10, quarantined: 2, deduplicated: 1, rejected: 3 },
+        rows: RowCounts { committed: 10, quarantined: 2, deduplicated: 1, rejected: 3, merged: None },
         committed_at: instant("2026-02-01T00:00:00.123456789Z"),
     }
 }

@@ -15,7 +15,9 @@ use arrow::{
 use super::{fields::Fields, nested, value::Value};
 use crate::{
     decode_error::shortened,
-    kinds::{MAX_EXACT_IN_FLOAT, is_whole, parse_boolean, parse_decimal, parse_float, parse_integer, plain_float},
+    kinds::{
+        MAX_EXACT_IN_FLOAT, is_whole, parse_boolean, parse_decimal, parse_flag, parse_float, parse_integer, plain_float,
+    },
     moments::{Moment, parse_moment},
 };
 
@@ -88,6 +90,8 @@ enum Values {
     List {
         item: Box<ColumnBuilder>,
         offsets: OffsetBufferBuilder<i32>,
+        /// How many items the offsets tell of.
+        covered: usize,
         validity: NullBufferBuilder,
     },
     Struct {
@@ -123,6 +127,7 @@ impl Values {
             T::List(item) => Self::List {
                 item: Box::new(ColumnBuilder::new(item)),
                 offsets: OffsetBufferBuilder::new(0),
+                covered: 0,
                 validity: NullBufferBuilder::new(0),
             },
             T::Struct(fields) => Self::Struct { fields: Fields::new(fields), validity: NullBufferBuilder::new(0) },
@@ -143,6 +148,8 @@ pub(crate) struct ColumnBuilder {
     /// How many arrays there are in it.
     width: usize,
     length: usize,
+    /// Whether texts are taken for the numbers and booleans that they look like.
+    coerces: bool,
     values: Values,
 }
 
@@ -155,7 +162,25 @@ impl ColumnBuilder {
             _ => 1,
         };
         let data_type = field.data_type().clone();
-        Self { name: field.name().clone(), nullable: field.is_nullable(), data_type, width, length: 0, values }
+        Self {
+            name: field.name().clone(),
+            nullable: field.is_nullable(),
+            data_type,
+            width,
+            length: 0,
+            coerces: false,
+            values,
+        }
+    }
+
+    /// Take texts for what the column wants, here and within.
+    pub(crate) fn coerce(&mut self) {
+        self.coerces = true;
+        match &mut self.values {
+            Values::List { item, .. } => item.coerce(),
+            Values::Struct { fields, .. } => fields.coerce(),
+            _ => {}
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -198,6 +223,38 @@ impl ColumnBuilder {
         }
     }
 
+    /// Make it this long, or leave it so: a value that broke off becomes a gap, with whatever lies below it.
+    pub(super) fn end_at(&mut self, length: usize) {
+        if self.length >= length {
+            return;
+        }
+        match &mut self.values {
+            Values::List { item, offsets, covered, validity } => {
+                let items = item.longest();
+                item.end_at(items);
+                offsets.push_length(items - *covered);
+                *covered = items;
+                validity.append_null();
+            }
+            Values::Struct { fields, validity } => {
+                fields.end_at(length);
+                validity.append_null();
+            }
+            _ => return self.append_gap(),
+        }
+        self.length = length;
+    }
+
+    /// How many values there are, one that broke off counted too.
+    pub(super) fn longest(&self) -> usize {
+        let begun = match &self.values {
+            Values::List { item, covered, .. } => usize::from(item.longest() > *covered),
+            Values::Struct { fields, .. } => usize::from(fields.longest() > self.length),
+            _ => 0,
+        };
+        self.length + begun
+    }
+
     /// Add the value that a text stands for. Spaces around it belong to texts alone.
     pub(crate) fn append_text(&mut self, text: &str) -> Result<(), Refused> {
         let bare = text.trim_matches(' ');
@@ -206,7 +263,10 @@ impl ColumnBuilder {
                 values.append_value(text);
                 Some(())
             }
-            Values::Boolean(values) => parse_boolean(bare).map(|value| values.append_value(value)),
+            Values::Boolean(values) => {
+                let flag = parse_boolean(bare).or_else(|| if self.coerces { parse_flag(bare) } else { None });
+                flag.map(|value| values.append_value(value))
+            }
             Values::Integer { values, range } => {
                 parse_integer(bare).filter(|value| range.contains(value)).map(|value| values.append_value(value))
             }
@@ -232,7 +292,8 @@ impl ColumnBuilder {
         Ok(())
     }
 
-    /// Add a JSON value. Numbers and booleans are none in quotes, but for decimals, whose digits JSON cannot promise.
+    /// Add a JSON value. Numbers and booleans are none in quotes where the column does not coerce, but for decimals,
+    /// whose digits JSON cannot promise.
     pub(crate) fn append_value(&mut self, value: &Value, cells: &mut Cells) -> Result<(), Refused> {
         cells.spend(1)?;
         match (value, &mut self.values) {
@@ -254,6 +315,11 @@ impl ColumnBuilder {
             (Value::String(text), Values::Decimal { .. } | Values::Date(_) | Values::Timestamp { .. }) => {
                 self.append_text(text)
             }
+            (Value::String(text), Values::Boolean(_) | Values::Integer { .. } | Values::Float { .. })
+                if self.coerces =>
+            {
+                self.append_text(text)
+            }
             (Value::Array(_), Values::List { .. }) | (Value::Object(_), Values::Struct { .. }) => {
                 self.append_nested(value, cells).map_err(|refused| refused.within(&self.name))
             }
@@ -263,9 +329,10 @@ impl ColumnBuilder {
 
     fn append_nested(&mut self, value: &Value, cells: &mut Cells) -> Result<(), Refused> {
         match (value, &mut self.values) {
-            (Value::Array(members), Values::List { item, offsets, validity }) => {
+            (Value::Array(members), Values::List { item, offsets, covered, validity }) => {
                 members.iter().try_for_each(|member| item.append_value(member, cells))?;
                 offsets.push_length(members.len());
+                *covered += members.len();
                 validity.append_non_null();
             }
             (Value::Object(entries), Values::Struct { fields, validity }) => {
@@ -289,7 +356,8 @@ impl ColumnBuilder {
             Values::Date(values) => Arc::new(values.finish()),
             Values::Timestamp { values, .. } => Arc::new(values.finish()),
             Values::Text(values) => Arc::new(values.finish()),
-            Values::List { item, offsets, validity } => {
+            Values::List { item, offsets, covered, validity } => {
+                *covered = 0;
                 let offsets = mem::replace(offsets, OffsetBufferBuilder::new(0)).finish();
                 nested::list(&self.data_type, offsets, item.finish()?, validity.finish())?
             }

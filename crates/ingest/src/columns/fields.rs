@@ -52,6 +52,11 @@ impl Fields {
         }
     }
 
+    /// Take texts for what the columns want.
+    pub(crate) fn coerce(&mut self) {
+        self.columns.iter_mut().for_each(ColumnBuilder::coerce);
+    }
+
     /// How many arrays there are below.
     pub(crate) fn width(&self) -> usize {
         self.columns.iter().map(ColumnBuilder::width).sum()
@@ -78,6 +83,16 @@ impl Fields {
     /// Add a place that nobody looks at, below a missing struct.
     pub(crate) fn append_gap(&mut self) {
         self.columns.iter_mut().for_each(ColumnBuilder::append_gap);
+    }
+
+    /// Give every column this many values, whatever a row that broke off left in them.
+    pub(crate) fn end_at(&mut self, length: usize) {
+        self.columns.iter_mut().for_each(|column| column.end_at(length));
+    }
+
+    /// How many values the longest column has.
+    pub(super) fn longest(&self) -> usize {
+        self.columns.iter().map(ColumnBuilder::longest).max().unwrap_or_default()
     }
 
     pub(crate) fn finish(&mut self) -> Result<Vec<ArrayRef>, ArrowError> {

@@ -9,8 +9,8 @@ mod fields;
 mod nested;
 mod value;
 
-pub(crate) use batches::{BATCH_BYTES, Batches, CELL_BYTES, Sink};
-pub(crate) use builder::Cells;
+pub(crate) use batches::{BATCH_BYTES, Batches, CELL_BYTES, Counts};
+pub(crate) use builder::{Cells, Refused};
 pub(crate) use fields::{FieldIndex, Fields};
 pub(crate) use nested::{list, object};
 pub(crate) use value::Value;

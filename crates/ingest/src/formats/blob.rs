@@ -50,6 +50,14 @@ impl Blob {
         BufReader::with_capacity(AHEAD_BYTES, BlobReader { blob: self.clone(), offset })
     }
 
+    /// As many bytes from this offset on as there are, and as the buffer holds.
+    pub(crate) fn read_up_to(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let left = usize::try_from(self.size_bytes.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let length = buffer.len().min(left);
+        self.bytes.read_exact_at(&mut buffer[..length], offset)?;
+        Ok(length)
+    }
+
     /// A range that must be there.
     pub(crate) fn range(&self, offset: u64, length: usize) -> io::Result<Vec<u8>> {
         if offset.checked_add(length as u64).is_none_or(|end| end > self.size_bytes) {
@@ -78,9 +86,7 @@ pub(crate) struct BlobReader {
 
 impl Read for BlobReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = usize::try_from(self.blob.size_bytes.saturating_sub(self.offset)).unwrap_or(usize::MAX);
-        let length = buffer.len().min(left);
-        self.blob.bytes.read_exact_at(&mut buffer[..length], self.offset)?;
+        let length = self.blob.read_up_to(buffer, self.offset)?;
         self.offset += length as u64;
         Ok(length)
     }

@@ -13,6 +13,13 @@ pub(super) const BLOCK_BYTES: usize = if cfg!(test) { 256 } else { 1 << 20 };
 /// How many blocks that are done with are kept for others.
 const MAX_SPARE_BLOCKS: usize = 4;
 
+/// How much of a text is before some place in it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Before {
+    pub(super) lines: u64,
+    pub(super) bytes: u64,
+}
+
 /// What comes next of a text.
 pub(super) enum Next {
     /// Whole records.

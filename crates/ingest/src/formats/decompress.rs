@@ -18,6 +18,8 @@ use crate::{decode_error::DecodeError, limits::DecodeLimits};
 const RATIO_FREE_BYTES: u64 = 16 << 20;
 /// The base-2 logarithm of the largest window that zstd may ask for: what its command line takes by default.
 const ZSTD_WINDOW_LOG: u32 = 27;
+/// How much memory the dictionary of xz may ask for: the strongest of its presets take 65 MiB.
+const XZ_MEMORY_BYTES: u64 = 80 << 20;
 const BUFFER_BYTES: usize = 64 << 10;
 
 /// The decompressed bytes of `compressed`.
@@ -34,18 +36,30 @@ pub(crate) fn decompressed(
     let decoded: Box<dyn Read + Send> = match compression {
         Compression::Identity => Box::new(source),
         Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(source)),
-        Compression::Zstd => match zstd_decoder(source) {
-            Ok(decoder) => Box::new(decoder),
-            Err(error) => Box::new(Broken(Some(error))),
-        },
+        Compression::Zstd => or_broken(zstd_decoder(source)),
+        Compression::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(source)),
+        Compression::Xz => or_broken(xz_decoder(source)),
+        Compression::Snappy => Box::new(snap::read::FrameDecoder::new(source)),
     };
     Box::new(Bounded { inner: decoded, compression, given: 0, taken, limit_bytes: limits.decoded_bytes, ratio })
 }
 
-fn zstd_decoder(source: impl io::BufRead + Send + 'static) -> io::Result<impl Read + Send> {
+pub(super) fn zstd_decoder<R: io::BufRead>(source: R) -> io::Result<zstd::stream::read::Decoder<'static, R>> {
     let mut decoder = zstd::stream::read::Decoder::with_buffer(source)?;
     decoder.window_log_max(ZSTD_WINDOW_LOG)?;
     Ok(decoder)
+}
+
+pub(super) fn xz_decoder<R: io::BufRead>(source: R) -> io::Result<liblzma::bufread::XzDecoder<R>> {
+    let stream = liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY_BYTES, liblzma::stream::CONCATENATED)?;
+    Ok(liblzma::bufread::XzDecoder::new_stream(source, stream))
+}
+
+fn or_broken(decoder: io::Result<impl Read + Send + 'static>) -> Box<dyn Read + Send> {
+    match decoder {
+        Ok(decoder) => Box::new(decoder),
+        Err(error) => Box::new(Broken(Some(error))),
+    }
 }
 
 /// A decoder that could not be made.
@@ -123,83 +137,4 @@ impl Read for Bounded {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::{Cursor, Write as _};
-
-    use rstest::rstest;
-
-    use super::*;
-
-    fn compress(compression: Compression, bytes: &[u8]) -> Vec<u8> {
-        match compression {
-            Compression::Identity => bytes.to_vec(),
-            Compression::Gzip => {
-                let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-                encoder.write_all(bytes).unwrap();
-                encoder.finish().unwrap()
-            }
-            Compression::Zstd => zstd::encode_all(bytes, 1).unwrap(),
-        }
-    }
-
-    fn read_back(compression: Compression, bytes: Vec<u8>, limits: &DecodeLimits) -> Result<Vec<u8>, DecodeError> {
-        let mut decoded = Vec::new();
-        decompressed(compression, Cursor::new(bytes), limits).read_to_end(&mut decoded)?;
-        Ok(decoded)
-    }
-
-    #[rstest]
-    fn several_parts_are_read_one_after_another(
-        #[values(Compression::Identity, Compression::Gzip, Compression::Zstd)] compression: Compression,
-    ) {
-        let bytes = [compress(compression, b"first,"), compress(compression, b"second")].concat();
-        assert_eq!(read_back(compression, bytes, &DecodeLimits::default()).unwrap(), b"first,second");
-    }
-
-    #[rstest]
-    fn cut_or_garbled_content_is_damaged(
-        #[values(Compression::Gzip, Compression::Zstd)] compression: Compression,
-        #[values(1, 5, 9)] cut: usize,
-    ) {
-        let whole = compress(compression, &b"some text that is long enough ".repeat(20));
-        let garbled = [&whole[..], b"garbage"].concat();
-        for bytes in [whole[..whole.len() - cut].to_vec(), garbled, b"not compressed at all".to_vec()] {
-            let error = read_back(compression, bytes, &DecodeLimits::default()).unwrap_err();
-            assert!(matches!(error, DecodeError::BrokenCompression { .. }), "{error:?}");
-        }
-    }
-
-    #[rstest]
-    fn a_bomb_is_stopped_by_its_ratio(#[values(Compression::Gzip, Compression::Zstd)] compression: Compression) {
-        let bomb = compress(compression, &vec![b'a'; 40 << 20]);
-        let error = read_back(compression, bomb.clone(), &DecodeLimits::default()).unwrap_err();
-        assert!(matches!(error, DecodeError::TooLarge { .. }), "{error:?}");
-        let generous = DecodeLimits { ratio: 1 << 20, ..DecodeLimits::default() };
-        assert_eq!(read_back(compression, bomb, &generous).unwrap().len(), 40 << 20);
-    }
-
-    #[rstest]
-    fn no_more_than_the_limit_is_decoded(
-        #[values(Compression::Identity, Compression::Gzip, Compression::Zstd)] compression: Compression,
-    ) {
-        let limits = DecodeLimits { decoded_bytes: 1000, ..DecodeLimits::default() };
-        assert_eq!(read_back(compression, compress(compression, &[b'x'; 1000]), &limits).unwrap().len(), 1000);
-        let error = read_back(compression, compress(compression, &[b'x'; 1001]), &limits).unwrap_err();
-        assert!(matches!(error, DecodeError::TooLarge { limit_bytes: 1000 }), "{error:?}");
-    }
-
-    #[rstest]
-    fn a_failure_to_read_is_not_a_fault_of_the_content(
-        #[values(Compression::Identity, Compression::Gzip, Compression::Zstd)] compression: Compression,
-    ) {
-        struct Failing;
-        impl Read for Failing {
-            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-                Err(io::ErrorKind::UnexpectedEof.into())
-            }
-        }
-        let mut decoded = Vec::new();
-        let failure = decompressed(compression, Failing, &DecodeLimits::default()).read_to_end(&mut decoded);
-        assert!(matches!(DecodeError::from(failure.unwrap_err()), DecodeError::Read(_)));
-    }
-}
+pub(crate) mod tests;

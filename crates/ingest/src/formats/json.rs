@@ -1,109 +1,119 @@
 //! JSON: one object a line, or one array of objects.
 //!
 //! Invariant: numbers keep their digits; what a column's type would change is stored as text or refused.
+//! Invariant: blocks are a faster way to what lines one by one come to; no row, type or error depends on it.
 
-use std::{
-    borrow::Cow,
-    io::{Cursor, Read},
-    sync::Arc,
-};
+use std::{borrow::Cow, io::Cursor, sync::Arc};
 
 use arrow::datatypes::{Schema, SchemaRef};
 use sluice_domain::Format;
 
-use self::{
-    block::{Decoded, Plan},
-    records::Records,
-    shape::Shapes,
-};
+use self::{block::Plan, records::Records, shape::Shapes};
 use super::{
     Decoder, Inferred, OnePass, Reading, Source,
-    blocks::Blocks,
+    blocks::{Before, Blocks},
     parts::{Part, Parts},
 };
 use crate::{
-    columns::{Batches, Sink, Value},
+    columns::{Batches, Counts, FieldIndex, Value},
     decode_error::DecodeError,
+    row_sink::RowSink,
 };
 
 mod block;
+mod flatten;
 mod parse;
+mod record_path;
 mod records;
 mod shape;
 mod template;
 
+pub(super) use record_path::rows_at;
+
 pub(super) const DECODER: Decoder = Decoder { infer, decode };
 
 type Entries<'r> = Vec<(Cow<'r, str>, Value<'r>)>;
-
 type EndOfLines = fn(&[u8]) -> Option<usize>;
-/// Text that is not read by blocks, and how many lines are before it.
-type Unread = (Box<dyn Read + Send>, u64);
 
 fn infer(reading: &Reading, source: Source) -> Result<Inferred, DecodeError> {
-    let (shapes, rows) = observe(reading, Records::open(reading, source.into_reader())?)?;
-    let fields = shapes.into_fields();
+    let mut seen = Seen::nothing(reading);
+    seen.observe(reading, Records::open(reading, source.into_reader())?)?;
+    let Seen { shapes, rows, first_bad } = seen;
+    let fields = match &reading.options.json.flatten {
+        Some(separator) => shapes.into_flat_fields(separator),
+        None => shapes.into_fields(),
+    };
     if fields.is_empty() {
-        return Err(DecodeError::Empty);
+        return Err(first_bad.unwrap_or(DecodeError::Empty));
     }
-    Ok(Inferred { schema: Arc::new(Schema::new(fields)), rows })
+    Ok(Inferred { schema: Arc::new(Schema::new(fields)), rows, first_bad })
 }
 
-fn decode<'s>(
-    reading: &Reading,
-    source: Source,
-    schema: &SchemaRef,
-    sink: &'s mut Sink<'s>,
-) -> Result<u64, DecodeError> {
-    if reading.options.format == Format::Ndjson {
-        let lines = open_lines(reading, source)?;
-        return decode_lines(&plan(reading, schema, None), lines, sink, |unread, (rows, sink)| {
-            let Some((source, lines)) = unread else { return Err(DecodeError::Stopped) };
-            decode_records(reading, Records::resume(reading, source, lines), schema, (rows, sink))
-        });
-    }
-    decode_records(reading, Records::open(reading, source.into_reader())?, schema, (0, sink))
+/// What was seen of a file.
+struct Seen {
+    shapes: Shapes,
+    rows: u64,
+    first_bad: Option<DecodeError>,
 }
 
-/// What the records look like, and how many there are.
-fn observe(reading: &Reading, mut records: Records) -> Result<(Shapes, u64), DecodeError> {
-    let mut shapes = Shapes::new(reading.limits.columns);
-    let mut rows = 0;
-    while records.advance()? {
-        let entries = object(reading, &records)?;
-        shapes.observe(&entries).map_err(|refused| refused.at(&records))?;
-        rows += 1;
+impl Seen {
+    fn nothing(reading: &Reading) -> Self {
+        Self { shapes: Shapes::new(reading.limits.columns), rows: 0, first_bad: None }
     }
-    Ok((shapes, rows))
+
+    fn observe(&mut self, reading: &Reading, mut records: Records) -> Result<(), DecodeError> {
+        while records.advance()? {
+            let observed = object(reading, &records)
+                .and_then(|entries| self.shapes.observe(&entries).map_err(|refused| refused.at(&records)));
+            match observed {
+                Ok(()) => self.rows += 1,
+                Err(error @ DecodeError::TooManyColumns { .. }) => return Err(error),
+                Err(error) => {
+                    self.first_bad.get_or_insert(error);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn decode(reading: &Reading, source: Source, schema: &SchemaRef, sink: &mut dyn RowSink) -> Result<u64, DecodeError> {
+    let plan = Arc::new(Plan::new(reading, schema, None));
+    let read = match is_read_by_blocks(reading) {
+        true => decode_lines(&plan, open_lines(reading, source)?, sink),
+        false => decode_records(&plan, Records::open(reading, source.into_reader())?, Counts::default(), sink),
+    };
+    // Nothing was guessed that could be wrong.
+    read?.map(|counts| counts.rows).ok_or(DecodeError::Stopped)
+}
+
+/// Whether each line is a record whose keys are columns.
+fn is_read_by_blocks(reading: &Reading) -> bool {
+    reading.options.format == Format::Ndjson && reading.options.json.flatten.is_none()
 }
 
 /// Read a file of lines once: its first block tells the types, unless they turn out not to hold what follows.
-pub(super) fn decode_guessing<'s>(
+pub(super) fn decode_guessing(
     reading: &Reading,
     source: Source,
-    sink: &'s mut Sink<'s>,
+    sink: &mut dyn RowSink,
 ) -> Result<OnePass, DecodeError> {
+    if !is_read_by_blocks(reading) {
+        return Ok(OnePass::Unfit);
+    }
     let lines = open_lines(reading, source)?;
-    let beginning = Records::resume(reading, Box::new(Cursor::new(lines.first.clone())), 0);
-    let Ok((shapes, _)) = observe(reading, beginning) else { return Ok(OnePass::Unfit) };
-    let schema = Arc::new(Schema::new(shapes.clone().into_fields()));
+    let beginning = Records::resume(reading, Box::new(Cursor::new(lines.first.clone())), Before::default());
+    let mut seen = Seen::nothing(reading);
+    if seen.observe(reading, beginning).is_err() {
+        return Ok(OnePass::Unfit);
+    }
+    let schema = Arc::new(Schema::new(seen.shapes.clone().into_fields()));
     if schema.fields().is_empty() {
         return Ok(OnePass::Unfit);
     }
-    let mut fits = true;
-    let outcome = decode_lines(&plan(reading, &schema, Some(shapes)), lines, sink, |_, _| {
-        fits = false;
-        Err(DecodeError::Stopped)
-    });
-    match outcome {
-        Err(DecodeError::Stopped) if !fits => Ok(OnePass::Unfit),
-        outcome => Ok(OnePass::Read(Inferred { schema, rows: outcome? })),
-    }
-}
-
-fn plan(reading: &Reading, schema: &SchemaRef, guess: Option<Shapes>) -> Arc<Plan> {
-    let (options, limits) = (reading.options.clone(), reading.limits.clone());
-    Arc::new(Plan { options, limits, schema: SchemaRef::clone(schema), guess })
+    let plan = Arc::new(Plan::new(reading, &schema, Some(seen.shapes)));
+    let read = decode_lines(&plan, lines, sink)?;
+    Ok(read.map_or(OnePass::Unfit, |_| OnePass::Read))
 }
 
 /// Begin to read a file of lines.
@@ -113,46 +123,68 @@ fn open_lines(reading: &Reading, source: Source) -> Result<Parts<EndOfLines>, De
     Parts::begin(Blocks::new(source, reading.limits.record_bytes, end_of_lines))
 }
 
-/// Read a file of lines by blocks; `by_records` reads what that does not do for, and tells how many rows of the file
-/// there are then.
+/// Read a file of lines by blocks, and what that does not do for by records; none where it is not what was guessed.
 fn decode_lines(
     plan: &Arc<Plan>,
     lines: Parts<EndOfLines>,
-    sink: &mut Sink<'_>,
-    mut by_records: impl FnMut(Option<Unread>, (u64, &mut Sink<'_>)) -> Result<u64, DecodeError>,
-) -> Result<u64, DecodeError> {
-    let mut rows = 0;
-    let plan = Arc::clone(plan);
-    let job = move |block: &[u8]| plan.decode(block);
-    lines.each(job, |part| {
-        let unread = match part {
-            Part::Done(Decoded::Rows(batches)) => {
-                rows += batches.iter().map(|batch| batch.num_rows() as u64).sum::<u64>();
-                return batches.into_iter().try_for_each(&mut *sink);
+    sink: &mut dyn RowSink,
+) -> Result<Option<Counts>, DecodeError> {
+    let (mut counts, mut is_as_guessed) = (Counts::default(), true);
+    let plan_of_jobs = Arc::clone(plan);
+    let outcome = lines.each(
+        move |block| plan_of_jobs.decode(block),
+        |part| match part {
+            Part::Done(batches) => counts.hand_on(batches, &mut *sink),
+            Part::Undone(source, before) => {
+                let records = Records::resume(&plan.reading(), source, before);
+                let read = decode_records(plan, records, counts, &mut *sink)?;
+                is_as_guessed = read.is_some();
+                counts = read.ok_or(DecodeError::Stopped)?;
+                Ok(())
             }
-            Part::Done(Decoded::Unfit) => None,
-            Part::Undone(source, lines) => Some((source, lines)),
-        };
-        rows = by_records(unread, (rows, &mut *sink))?;
-        Ok(())
-    })?;
-    if rows == 0 { Err(DecodeError::Empty) } else { Ok(rows) }
+        },
+    );
+    match outcome {
+        Err(DecodeError::Stopped) if !is_as_guessed => Ok(None),
+        Ok(()) if counts.records == 0 => Err(DecodeError::Empty),
+        outcome => outcome.map(|()| Some(counts)),
+    }
 }
 
-/// Read records one by one, after as many rows; how many rows of the file there are then.
+/// Read records one by one, after as many; how many of the file there are then. None where they are not what was
+/// guessed.
 fn decode_records(
-    reading: &Reading,
+    plan: &Plan,
     mut records: Records,
-    schema: &SchemaRef,
-    (rows, sink): (u64, &mut Sink<'_>),
-) -> Result<u64, DecodeError> {
-    let mut sink = sink;
-    let mut batches = Batches::new(reading.options.format, schema, reading.limits, &mut sink).after(rows);
+    before: Counts,
+    sink: &mut dyn RowSink,
+) -> Result<Option<Counts>, DecodeError> {
+    let (reading, json) = (plan.reading(), &plan.options.json);
+    let mut batches =
+        Batches::new(plan.options.format, &plan.schema, &plan.limits, sink).coercing(json.coerce).after(before);
+    let columns = FieldIndex::of(plan.schema.fields().iter().map(|field| field.name()));
+    let mut shapes = plan.guess.clone();
     while records.advance()? {
-        let entries = object(reading, &records)?;
-        batches.append(&entries, records.record().len(), records.line())?;
+        let mut entries = object(&reading, &records);
+        if let (Some(shapes), Ok(entries)) = (&mut shapes, &entries)
+            && shapes.observe(entries).is_err()
+        {
+            return Ok(None);
+        }
+        if json.flatten.is_some() {
+            entries = entries.map(|entries| flatten::known(entries, &columns));
+        }
+        let appended = entries
+            .and_then(|entries| batches.append(&entries).map_err(|refused| batches.refusal(refused, records.line())));
+        match appended {
+            Ok(extra_bytes) => batches.end_row(records.record().len() + extra_bytes)?,
+            Err(error) => batches.end_bad_row(records.source(), error)?,
+        }
     }
-    batches.finish()
+    match plan.is_guessed(shapes) {
+        true => batches.finish().map(Some),
+        false => Ok(None),
+    }
 }
 
 /// The record under the cursor, which must be an object.
@@ -160,7 +192,10 @@ fn object<'r>(reading: &Reading, records: &'r Records) -> Result<Entries<'r>, De
     let text = std::str::from_utf8(records.record()).map_err(|_| records.malformed("the text is not UTF-8"))?;
     let parsed = parse::parse(text, &reading.options.json.null_values, reading.limits.depth);
     match parsed.map_err(|refused| refused.at(records))? {
-        Value::Object(entries) => Ok(entries),
+        Value::Object(entries) => match &reading.options.json.flatten {
+            Some(separator) => flatten::flattened(entries, separator).map_err(|refused| refused.at(records)),
+            None => Ok(entries),
+        },
         _ => Err(records.malformed("a row must be an object, with a key for each column")),
     }
 }

@@ -6,31 +6,24 @@
 
 use std::{io, sync::Arc};
 
-use arrow::{
-    array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array},
-    datatypes::{DataType, Field, Schema, SchemaRef},
-};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use parquet::{
     arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder},
     errors::ParquetError,
     file::metadata::ParquetMetaDataReader,
 };
-use sluice_domain::{ColumnName, Format, NameError};
-use sluice_table::storable_type;
+use sluice_domain::Format;
 
-use super::{Decoder, Inferred, Reading, Source, blob::Blob};
-use crate::{
-    columns::{FieldIndex, Sink},
-    decode_error::DecodeError,
-    limits::DecodeLimits,
+use super::{
+    Decoder, Inferred, Reading, Source,
+    blob::Blob,
+    columnar::{self, Rows},
 };
+use crate::{decode_error::DecodeError, limits::DecodeLimits, row_sink::RowSink};
 
-mod convert;
 mod footer;
-mod slices;
 mod views;
 
-use slices::Slice;
 use views::Plan;
 
 pub(super) const DECODER: Decoder = Decoder { infer, decode };
@@ -38,88 +31,41 @@ pub(super) const DECODER: Decoder = Decoder { infer, decode };
 /// How much the fixed-size values of one batch take in memory: wide files are read in shorter batches.
 const BATCH_BYTES: usize = 8 << 20;
 const VALUE_BYTES: usize = 8;
-/// How many decoded bytes a file may have whatever its own length: columns of one value take next to none of it.
-const RATIO_FREE_BYTES: u64 = 1 << 30;
 
 fn infer(reading: &Reading, source: Source) -> Result<Inferred, DecodeError> {
     let Opened { metadata, .. } = open(source, reading.limits)?;
-    let source_fields = metadata.schema().fields();
-    if source_fields.is_empty() {
-        return Err(DecodeError::Empty);
-    }
-    let mut index = FieldIndex::default();
-    let mut fields = Vec::with_capacity(source_fields.len());
-    for (at, field) in source_fields.iter().enumerate() {
-        if index.find(field.name()).is_some() {
-            return Err(bad_column(field.name(), "there are two columns of this name, cases aside"));
-        }
-        index.insert(field.name(), at);
-        fields.push(storable_field(field)?);
-    }
-    Ok(Inferred { schema: Arc::new(Schema::new(fields)), rows: promised_rows(&metadata) })
+    columnar::inferred(Format::Parquet, metadata.schema(), promised_rows(&metadata))
 }
 
-fn decode<'s>(
-    reading: &Reading,
-    source: Source,
-    schema: &SchemaRef,
-    sink: &'s mut Sink<'s>,
-) -> Result<u64, DecodeError> {
+fn decode(reading: &Reading, source: Source, schema: &SchemaRef, sink: &mut dyn RowSink) -> Result<u64, DecodeError> {
     let Opened { file, metadata, row_bytes } = open(source, reading.limits)?;
-    let limit_bytes = allowance(file.size_bytes(), reading.limits);
-    for field in metadata.schema().fields() {
-        storable_field(field)?;
-    }
+    let limit_bytes = columnar::allowance(file.size_bytes(), reading.limits);
+    let mut rows = Rows::new(Format::Parquet, (metadata.schema(), schema), reading.limits, limit_bytes)?;
     let promised = promised_rows(&metadata);
     if promised.saturating_mul(least_row_bytes(metadata.schema())) > limit_bytes {
         return Err(DecodeError::TooLarge { limit_bytes });
     }
-    let sources = sources(metadata.schema(), schema)?;
     let row_bytes = row_bytes.max(VALUE_BYTES * schema.fields().len()).max(1);
     let batch_rows = reading.limits.batch_rows.min(BATCH_BYTES / row_bytes).max(1);
     let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata).with_batch_size(batch_rows);
-    let (mut rows, mut decoded_bytes) = (0, 0_u64);
     for batch in builder.build().map_err(refusal)? {
         let batch = batch.map_err(|error| DecodeError::malformed(Format::Parquet, error.to_string()))?;
-        decoded_bytes = decoded_bytes.saturating_add(slices::batch_bytes(&batch, 0, batch.num_rows()));
-        if decoded_bytes > limit_bytes {
-            return Err(DecodeError::TooLarge { limit_bytes });
-        }
-        for slice in slices::slices(&batch) {
-            check_row(&slice, rows, reading.limits)?;
-            let converted = converted(&slice.rows, &sources, schema, rows)?;
-            rows += slice.rows.num_rows() as u64;
-            sink(converted)?;
-        }
+        rows.hand_on(&batch, sink)?;
     }
-    if rows != promised {
-        let reason = format!("the footer tells of {promised} rows, and there are {rows}");
+    if rows.read() != promised {
+        let reason = format!("the footer tells of {promised} rows, and there are {}", rows.read());
         return Err(DecodeError::malformed(Format::Parquet, reason));
     }
-    Ok(rows)
+    Ok(rows.handed_on())
 }
 
-/// How many bytes the values of a file of this length may have in memory.
-fn allowance(size_bytes: u64, limits: &DecodeLimits) -> u64 {
-    size_bytes.saturating_mul(limits.ratio).max(RATIO_FREE_BYTES).min(limits.decoded_bytes)
-}
-
-/// What the values of a row take in memory at the least, as [`slices::batch_bytes`] counts them.
+/// What the values of a row take in memory at the least, as [`columnar::slices::batch_bytes`] counts them.
 fn least_row_bytes(schema: &Schema) -> u64 {
     let least = |field: &Arc<Field>| match field.data_type() {
         DataType::Utf8View | DataType::BinaryView => size_of::<i32>(),
         other => other.primitive_width().unwrap_or(0),
     };
     schema.fields().iter().map(least).sum::<usize>() as u64
-}
-
-/// Check that a piece that cannot be cut, being one row, is no longer than a record may be.
-fn check_row(slice: &Slice, rows_before: u64, limits: &DecodeLimits) -> Result<(), DecodeError> {
-    if slice.rows.num_rows() == 1 && slice.size_bytes > limits.record_bytes as u64 {
-        let reason = format!("row {} has more than {} bytes", rows_before + 1, limits.record_bytes);
-        return Err(DecodeError::malformed(Format::Parquet, reason));
-    }
-    Ok(())
 }
 
 /// A file with what its footer says.
@@ -145,59 +91,6 @@ fn open(source: Source, limits: &DecodeLimits) -> Result<Opened, DecodeError> {
 
 fn promised_rows(metadata: &ArrowReaderMetadata) -> u64 {
     u64::try_from(metadata.metadata().file_metadata().num_rows()).unwrap_or_default()
-}
-
-/// The column as a table stores it.
-fn storable_field(field: &Field) -> Result<Field, DecodeError> {
-    let name: ColumnName =
-        field.name().parse().map_err(|error: NameError| bad_column(field.name(), &error.to_string()))?;
-    let stored = storable_type(field.data_type()).ok_or_else(|| {
-        bad_column(field.name(), &format!("a table cannot store values of type {}", field.data_type()))
-    })?;
-    Ok(Field::new(name.as_str(), stored, true))
-}
-
-/// For each column of the table, which one of the file it is filled from.
-fn sources(from: &Schema, to: &Schema) -> Result<Vec<Option<usize>>, DecodeError> {
-    let index = FieldIndex::of(to.fields().iter().map(|field| field.name()));
-    let mut sources = vec![None; to.fields().len()];
-    for (at, field) in from.fields().iter().enumerate() {
-        let unknown = || DecodeError::UnknownColumn { column: field.name().clone(), line: None };
-        let target = index.find(field.name()).ok_or_else(unknown)?;
-        if sources[target].replace(at).is_some() {
-            return Err(bad_column(field.name(), "there are two columns of this name, cases aside"));
-        }
-    }
-    Ok(sources)
-}
-
-fn converted(
-    batch: &RecordBatch,
-    sources: &[Option<usize>],
-    schema: &SchemaRef,
-    rows_before: u64,
-) -> Result<RecordBatch, DecodeError> {
-    let columns: Result<Vec<ArrayRef>, DecodeError> = schema
-        .fields()
-        .iter()
-        .zip(sources)
-        .map(|(field, source)| {
-            let column = match source {
-                Some(at) => convert::convert(batch.column(*at), field, rows_before)?,
-                None => new_null_array(field.data_type(), batch.num_rows()),
-            };
-            convert::check_missing(&column, field, rows_before)?;
-            Ok(column)
-        })
-        .collect();
-    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    RecordBatch::try_new_with_options(SchemaRef::clone(schema), columns?, &options)
-        .map_err(|error| DecodeError::malformed(Format::Parquet, error.to_string()))
-}
-
-fn bad_column(column: &str, reason: &str) -> DecodeError {
-    let (column, reason) = (Some(crate::decode_error::shortened(column)), reason.to_owned());
-    DecodeError::Malformed { format: Format::Parquet, line: None, column, reason }
 }
 
 fn refusal(error: ParquetError) -> DecodeError {

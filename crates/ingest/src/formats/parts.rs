@@ -4,7 +4,7 @@
 
 use std::io::Read;
 
-use super::blocks::{Blocks, Next, line_ends};
+use super::blocks::{Before, Blocks, Next, line_ends};
 use crate::{decode_error::DecodeError, in_order::InOrder};
 
 /// A text of which the first block was cut.
@@ -13,16 +13,16 @@ pub(super) struct Parts<F> {
     pub(super) first: Vec<u8>,
     /// Those after it.
     pub(super) blocks: Blocks<F>,
-    /// How many lines are before the first one.
-    pub(super) lines_before: u64,
+    /// What is before the first one.
+    pub(super) before: Before,
 }
 
 /// A part of a text whose turn has come.
 pub(super) enum Part<T> {
     /// What a job made of a block.
     Done(T),
-    /// A text that no job made anything of, and how many lines are before it.
-    Undone(Box<dyn Read + Send>, u64),
+    /// A text that no job made anything of, and what is before it.
+    Undone(Box<dyn Read + Send>, Before),
 }
 
 /// What came of a block.
@@ -40,7 +40,7 @@ impl<F: Fn(&[u8]) -> Option<usize>> Parts<F> {
             Next::End => (Vec::new(), blocks),
             Next::Uncut(rest) => (Vec::new(), blocks.put_back(rest)),
         };
-        Ok(Self { first, blocks, lines_before: 0 })
+        Ok(Self { first, blocks, before: Before::default() })
     }
 
     /// Give every block to `job`, on all cores, and what comes of them to `take`, in order.
@@ -50,13 +50,14 @@ impl<F: Fn(&[u8]) -> Option<usize>> Parts<F> {
         mut take: impl FnMut(Part<T>) -> Result<(), DecodeError>,
     ) -> Result<(), DecodeError> {
         let mut jobs = InOrder::new();
-        let mut lines_before = self.lines_before;
-        let mut hand_on = |Finished { block, result, lines }| {
+        let mut before = self.before;
+        let mut hand_on = |Finished { block, result, lines }: Finished<T>| {
+            let bytes = block.len() as u64;
             let (part, spare) = match result {
                 Some(result) => (Part::Done(result), block),
-                None => (Part::Undone(Box::new(std::io::Cursor::new(block)), lines_before), Vec::new()),
+                None => (Part::Undone(Box::new(std::io::Cursor::new(block)), before), Vec::new()),
             };
-            lines_before += lines;
+            before = Before { lines: before.lines + lines, bytes: before.bytes + bytes };
             take(part).map(|()| spare)
         };
         let mut next = Ok(Next::Block(std::mem::take(&mut self.first)));
@@ -77,7 +78,7 @@ impl<F: Fn(&[u8]) -> Option<usize>> Parts<F> {
             hand_on(finished)?;
         }
         match next? {
-            Next::Uncut(rest) => take(Part::Undone(rest, lines_before)),
+            Next::Uncut(rest) => take(Part::Undone(rest, before)),
             Next::Block(_) | Next::End => Ok(()),
         }
     }

@@ -6,9 +6,9 @@ use std::{collections::BTreeMap, time::Duration};
 
 use futures::TryStreamExt as _;
 use object_store::{ObjectStoreExt as _, path::Path};
-use sluice_domain::{FileRecord, TableEntry, UploadId};
+use sluice_domain::{FileRecord, TableEntry, TableFormat, UploadEntry, UploadId};
 use sluice_storage::{Folder, Lease, StorageError};
-use sluice_table::{BadCheckpoint, Table};
+use sluice_table::{BadCheckpoint, Description, PlainNames, Table, TableError};
 
 use super::{Damage, Finding, Integrity, Repair, scrub::told, verify::Verdict};
 use crate::{IngestError, pipeline::Shape, upkeep::MAINTENANCE};
@@ -148,16 +148,14 @@ impl Integrity {
             return Ok(leave("the original bytes are damaged too"));
         }
         let table = self.shelf.get(entry);
-        let shape = match self.shape_of(&table, upload.version).await {
+        let shape = match self.shape_of(entry, &table, upload.version).await {
             Ok(shape) => shape,
             Err(error) => return Ok(leave(&format!("the table's columns cannot be read: {}", told(&error)))),
         };
         let place = format!("{}/{REPAIR_FOLDER}/{}", entry.path, upload.id);
         let scratch = self.zones.get(entry.zone).folder(&place);
-        let outcome = match self.pipeline.write(&upload, &shape, &scratch).await {
-            Ok(written) => {
-                let made: BTreeMap<_, _> =
-                    written.files.iter().map(|file| (file.path().to_owned(), file.sha256().to_owned())).collect();
+        let outcome = match self.make_anew(entry, &upload, &shape, &scratch).await {
+            Ok(made) => {
                 let mut outcomes = Vec::new();
                 for (finding, record) in files {
                     let is_same = made.get(&record.path) == Some(&record.sha256);
@@ -177,15 +175,45 @@ impl Integrity {
         Ok(outcome)
     }
 
+    /// Write an upload's files into a folder of their own; gives the hash of each by the path that it has in the table.
+    async fn make_anew(
+        &self,
+        entry: &TableEntry,
+        upload: &UploadEntry,
+        shape: &Shape,
+        scratch: &Folder,
+    ) -> Result<BTreeMap<String, String>, IngestError> {
+        let _slot = self.pipeline.slot().await;
+        let staged = match upload.options.write.is_keyed() {
+            true => self.pipeline.stage_keyed(upload, shape).await?.0,
+            false => self.pipeline.stage(upload, shape).await?.files,
+        };
+        if entry.format == TableFormat::Delta {
+            let files = staged.upload(scratch).await?;
+            return Ok(files.iter().map(|file| (file.path().to_owned(), file.sha256().to_owned())).collect());
+        }
+        let count = u32::try_from(staged.count().max(1)).unwrap_or(u32::MAX);
+        let first = self.catalog.uploads().reserve_stamps(upload.id, count).await?;
+        let named = staged.named(PlainNames { table: entry.name.table.to_string(), first }).await?;
+        let made = named.records().into_iter().map(|record| (record.path, record.sha256)).collect();
+        named.put(scratch).await?;
+        Ok(made)
+    }
+
     /// The columns that the files of a version were written with.
-    async fn shape_of(&self, table: &Table, version: Option<u64>) -> Result<Shape, IngestError> {
+    async fn shape_of(&self, entry: &TableEntry, table: &Table, version: Option<u64>) -> Result<Shape, IngestError> {
+        if entry.format == TableFormat::Parquet {
+            let latest = self.catalog.schemas().latest(entry.id).await?.ok_or(TableError::NotCreated)?;
+            return Ok(Shape::of_plain(latest.schema, &entry.partition_by));
+        }
         let description = match table.describe(version).await {
             Ok(description) => description,
             // Its log entry was cleaned up.
             Err(_) if version.is_some() => table.describe(None).await?,
             Err(error) => return Err(error.into()),
         };
-        Ok(Shape { schema: description.schema, partition_by: description.partition_by })
+        let Description { schema, partition_by, layout, .. } = description;
+        Ok(Shape { schema, partition_by, layout })
     }
 }
 

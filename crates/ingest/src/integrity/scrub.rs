@@ -8,7 +8,7 @@ use std::{
 };
 
 use object_store::{ObjectStoreExt as _, path::Path};
-use sluice_domain::{FileRecord, PageRequest, TableEntry, UploadEntry, UploadState, ZoneName};
+use sluice_domain::{FileRecord, PageRequest, TableEntry, TableFormat, UploadEntry, UploadState, ZoneName};
 use sluice_storage::StorageError;
 use sluice_table::{MaintenanceError, Table, object_path, read_facts};
 
@@ -16,7 +16,10 @@ use super::{
     Damage, Finding, Integrity,
     verify::{Verdict, verify},
 };
-use crate::IngestError;
+use crate::{
+    IngestError,
+    plain::{AddedFile, PlainEntry},
+};
 
 /// Where checkpoints lie.
 const LOG_PREFIX: &str = "_delta_log/";
@@ -66,9 +69,14 @@ impl Integrity {
                 ids: BTreeSet::new(),
                 added: BTreeSet::new(),
             };
-            scrub.log().await?;
-            scrub.checkpoints().await?;
-            scrub.files().await?;
+            match entry.format {
+                TableFormat::Delta => {
+                    scrub.log().await?;
+                    scrub.checkpoints().await?;
+                    scrub.files().await?;
+                }
+                TableFormat::Parquet => scrub.plain_files().await?,
+            }
             scrub.originals().await?;
             objects += scrub.objects;
         }
@@ -129,6 +137,23 @@ impl TableScrub<'_> {
                         let detail = "it was committed, and is not there";
                         self.tell_entry(Damage::LogEntryMissing, record.version, detail);
                     }
+                }
+            }
+        }
+    }
+
+    /// Compare the files of a plain table, which the ledger alone names.
+    async fn plain_files(&mut self) -> Result<(), IngestError> {
+        let mut next = 0;
+        loop {
+            let records = self.lake.catalog.inventory().commits(self.entry.id, next, PAGE).await?;
+            let Some(last) = records.last().map(|record| record.version) else { return Ok(()) };
+            next = last + 1;
+            for record in records {
+                for file in PlainEntry::parse(&record.content)?.files {
+                    let AddedFile { path, size_bytes, rows, sha256 } = file;
+                    let Ok(place) = Path::parse(&path) else { continue };
+                    self.file(&FileRecord { path, size_bytes, sha256, rows, upload: None }, place).await?;
                 }
             }
         }

@@ -1,166 +1,219 @@
-//! An upload is read once: one that makes a table tells the types by its beginning, and a long one is read along while
-//! its body comes in.
+//! An upload that makes a table is read once: its beginning tells the types. A long one is read while its body comes in.
 //!
 //! Invariant: the shape of a new table is the one that reading all of it first would find; where the beginning did not
 //! tell it, that is what is done.
-//! Invariant: what was read along is used only where all of the body landed, for a table of the very shape.
+//! Invariant: rows that were read ahead are used only for a table of the very shape, and gone when their upload is.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    collections::HashMap,
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use arrow::array::RecordBatch;
-use sluice_domain::{ReadOptions, UploadEntry, UploadId, ZoneName};
-use sluice_storage::Folder;
-use sluice_table::{StagedFiles, TableWriter, WriterSettings};
+use bytes::Bytes;
+use sluice_domain::{ReadOptions, TableFormat, TableRef, UploadEntry, UploadId, ZoneName};
+use sluice_table::TableWriter;
 use tokio::{
-    sync::{OwnedSemaphorePermit, mpsc},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
     task::{JoinHandle, spawn_blocking},
 };
 
-use super::{BATCHES_AHEAD, Pipeline, Shape, Written, cause, joined, shape_of_new};
+use super::{BATCHES_AHEAD, Pipeline, Shape, Staged, ToWriter, joined, shape_of_new};
 use crate::{
     DecodeError, IngestError,
-    formats::{self, Inferred, OnePass},
+    derive::Derive,
+    formats::{self, OnePass, decompressed},
+    quarantine::BadRows,
+    row_sink::{BadRow, RowSink},
     source::{self, Arrival, Unread},
 };
 
-/// Bodies that are not longer land before they would be read along.
-pub(crate) const LONG_BODY_BYTES: u64 = 1 << 20;
 /// How many pieces of a body wait for whoever reads along.
 const PIECES_AHEAD: usize = 16;
 
-/// The rows of an upload in scratch files, which are none of a table yet.
-pub(crate) struct Staged {
-    files: StagedFiles,
+/// The rows of uploads that are in scratch files before anybody asked for them.
+pub(crate) struct Ahead {
+    uploads: Mutex<HashMap<UploadId, ReadAhead>>,
+    /// Beside those of what has landed, which a body that drips in would keep waiting.
+    slots: Arc<Semaphore>,
+}
+
+/// An upload that was read ahead, or is.
+enum ReadAhead {
+    Along(ReadAlong),
+    Read { shape: Shape, rows: Box<AheadRows> },
+}
+
+/// Rows that are in scratch files.
+pub(super) struct AheadRows {
+    pub(super) staged: Staged,
     /// Held until the scratch files are gone.
-    _slot: OwnedSemaphorePermit,
+    pub(super) slot: OwnedSemaphorePermit,
 }
 
 /// An upload that is read while its body comes in.
 pub(crate) struct ReadAlong {
-    staging: JoinHandle<Result<Option<(Shape, StagedFiles)>, IngestError>>,
+    staging: JoinHandle<Result<Option<(Shape, Staged)>, IngestError>>,
     slot: OwnedSemaphorePermit,
 }
 
-/// What a writer must know of the files that it makes.
-struct NewFiles {
-    settings: WriterSettings,
-    /// None where the rows tell it.
-    shape: Option<Shape>,
-    options: ReadOptions,
-    file_prefix: String,
-    scratch_dir: PathBuf,
+/// What was read ahead of an upload is thrown away when nobody works on it any more.
+pub(crate) struct Kept<'a>(&'a Ahead, UploadId);
+
+impl Drop for Kept<'_> {
+    fn drop(&mut self) {
+        self.0.lock().remove(&self.1);
+    }
 }
 
-impl ReadAlong {
-    /// What was read, if it came to rows; whatever is wrong with the upload comes out where it is read again.
-    pub(crate) async fn staged(self) -> Option<(Shape, Staged)> {
-        let (shape, files) = self.staging.await.ok()?.ok()??;
-        Some((shape, Staged { files, _slot: self.slot }))
+impl Ahead {
+    pub(super) fn new(slots: usize) -> Self {
+        Self { uploads: Mutex::default(), slots: Arc::new(Semaphore::new(slots)) }
+    }
+
+    /// Keep what is read along of an upload that has landed.
+    pub(crate) fn keep(&self, id: UploadId, along: ReadAlong) {
+        self.lock().insert(id, ReadAhead::Along(along));
+    }
+
+    /// For as long as the upload is worked on.
+    pub(crate) fn of(&self, id: UploadId) -> Kept<'_> {
+        Kept(self, id)
+    }
+
+    /// The rows of an upload, where they were read for this shape.
+    pub(super) fn take(&self, id: UploadId, wanted: &Shape) -> Option<AheadRows> {
+        match self.lock().remove(&id) {
+            Some(ReadAhead::Read { shape, rows }) if shape == *wanted => Some(*rows),
+            _ => None,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<UploadId, ReadAhead>> {
+        self.uploads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn slot(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.slots).try_acquire_owned().ok()
     }
 }
 
 impl Pipeline {
-    /// Begin to read a body for a table of this shape, or for a new one; where its pieces go. None where that is not
-    /// possible now.
+    /// Begin to read the body of an upload that makes a table, while it comes in; where its pieces go. None where that
+    /// is not possible now.
     pub(crate) fn read_along(
         &self,
-        id: UploadId,
+        (id, table): (UploadId, &TableRef),
         options: &ReadOptions,
-        shape: Option<Shape>,
     ) -> Option<(mpsc::Sender<Arrival>, ReadAlong)> {
-        if !formats::is_read_once(options.format) {
+        if !is_read_once(options) {
             return None;
         }
-        // Others than those of what has landed, which a body that drips in would keep waiting.
-        let slot = Arc::clone(&self.slots_along).try_acquire_owned().ok()?;
+        let slot = self.ahead.slot()?;
         let (sender, arrivals) = mpsc::channel(PIECES_AHEAD);
-        let staging = self.stage_once(id, options, shape, source::arriving(options, arrivals));
+        let bad_rows = BadRows::new(id, table, options, &self.scratch_dir);
+        let staging = self.stage_once((id, options), source::arriving(options, arrivals), bad_rows);
         Some((sender, ReadAlong { staging: tokio::spawn(staging), slot }))
     }
 
-    /// The shape of a table that this upload would make, and its rows where they were read on the way.
-    pub(crate) async fn prepare(
-        &self,
-        entry: &UploadEntry,
-        along: Option<ReadAlong>,
-    ) -> Result<(Shape, Option<Staged>), IngestError> {
-        if let Some(along) = along
-            && let Some((shape, staged)) = along.staged().await
-        {
-            return Ok((shape, Some(staged)));
-        }
-        // They are never closed.
-        if formats::is_read_once(entry.options.format)
-            && let Ok(slot) = Arc::clone(&self.slots).acquire_owned().await
-        {
-            let unread = source::open(self.zones.get(ZoneName::Raw), entry);
-            if let Some((shape, files)) = self.stage_once(entry.id, &entry.options, None, unread).await? {
-                return Ok((shape, Some(Staged { files, _slot: slot })));
-            }
-        }
-        Ok((self.infer(entry).await?, None))
+    /// The options with what the beginning of a body tells.
+    pub(crate) async fn resolve_beginning(&self, options: &ReadOptions, beginning: Bytes) -> Option<ReadOptions> {
+        let head = decompressed(options.compression, io::Cursor::new(beginning), &self.settings.decode);
+        let options = options.clone();
+        spawn_blocking(move || formats::resolved(&options, head)).await.ok()?.ok()
     }
 
-    /// Put what was staged below a folder.
-    pub(crate) async fn put(&self, staged: Staged, folder: &Folder) -> Result<Written, IngestError> {
-        let rows = staged.files.rows();
-        Ok(Written { files: staged.files.upload(folder).await?, rows })
+    /// Read an upload that makes a table, once; the table's shape, where that does. Its rows are kept.
+    pub(super) async fn read_ahead(&self, entry: &UploadEntry) -> Result<Option<Shape>, IngestError> {
+        let known = self.ahead.lock().remove(&entry.id);
+        let (shape, rows) = match known {
+            Some(ReadAhead::Read { shape, rows }) => (shape, rows),
+            // Whatever is wrong with the upload comes out where it is read again.
+            Some(ReadAhead::Along(along)) => match along.staging.await {
+                Ok(Ok(Some((shape, staged)))) => {
+                    self.progress.add_rows(entry.id, staged.files.rows());
+                    (shape, Box::new(AheadRows { staged, slot: along.slot }))
+                }
+                _ => return Ok(None),
+            },
+            None => {
+                let slot = if is_read_once(&entry.options) { self.ahead.slot() } else { None };
+                let Some(slot) = slot else { return Ok(None) };
+                let unread =
+                    source::open(self.zones.get(ZoneName::Raw), entry).shown_on(self.progress.reading(entry.id));
+                let bad_rows = BadRows::of(entry, &self.scratch_dir);
+                let read = self.stage_once((entry.id, &entry.options), unread, bad_rows).await?;
+                let Some((shape, staged)) = read else { return Ok(None) };
+                (shape, Box::new(AheadRows { staged, slot }))
+            }
+        };
+        self.ahead.lock().insert(entry.id, ReadAhead::Read { shape: shape.clone(), rows });
+        Ok(Some(shape))
     }
 
     /// Read an upload once and write its rows; none where that does not do.
     fn stage_once(
         &self,
-        id: UploadId,
-        options: &ReadOptions,
-        shape: Option<Shape>,
+        (id, options): (UploadId, &ReadOptions),
         unread: Unread,
-    ) -> impl Future<Output = Result<Option<(Shape, StagedFiles)>, IngestError>> + Send + use<> {
+        bad_rows: BadRows,
+    ) -> impl Future<Output = Result<Option<(Shape, Staged)>, IngestError>> + Send + use<> {
         let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
-        let new = NewFiles {
-            settings: self.settings.writer.clone(),
-            shape: shape.clone(),
-            options: options.clone(),
-            file_prefix: id.to_string(),
-            scratch_dir: self.scratch_dir.clone(),
-        };
-        let (options, wall, scratch_dir) = (options.clone(), Arc::clone(&self.wall), self.scratch_dir.clone());
+        let (tell, told) = oneshot::channel();
+        let derive = Derive::new(&arrow::datatypes::Schema::empty(), &[]);
+        let rows = ToWriter { sender, derive, progress: self.progress.clone(), id, bad_rows };
+        let mut sink = Guessing { tell: Some(tell), options: options.clone(), rows };
+        let (wall, scratch_dir) = (Arc::clone(&self.wall), self.scratch_dir.clone());
         let decoding = spawn_blocking(move || {
-            let mut sink = |batch| sender.blocking_send(batch).map_err(|_| DecodeError::Stopped);
-            match shape {
-                None => wall.decode_guessing(&options, unread, &scratch_dir, &mut sink),
-                Some(Shape { schema, .. }) => {
-                    let rows = wall.decode(&options, unread, (&scratch_dir, &schema), &mut sink)?;
-                    Ok(OnePass::Read(Inferred { schema, rows }))
-                }
-            }
+            let options = sink.options.clone();
+            let read = wall.decode_guessing(&options, unread, &scratch_dir, &mut sink);
+            // What follows is no rows any more.
+            read.map(|read| (read, sink.rows.bad_rows))
         });
-        let writing = spawn_blocking(move || new.write_all(receiver));
+        let (settings, scratch_dir) = (self.settings.writer.clone(), self.scratch_dir.clone());
         async move {
-            let decoded = joined(decoding, "decoder").await?;
-            let written = joined(writing, "writer").await?;
-            match decoded {
-                Ok(OnePass::Unfit) => Ok(None),
-                Ok(OnePass::Read(found)) if found.rows == 0 => Err(DecodeError::Empty.into()),
-                // The decoder stops when the writer does, and the writer knows why.
-                Ok(OnePass::Read(_)) | Err(DecodeError::Stopped) => written,
-                Err(error) => Err(cause(error)),
-            }
+            // Nothing is told where there are no rows, or others than those that a table would be made of.
+            let Ok(shape) = told.await else { return Ok(None) };
+            let settings = settings.for_table(&shape.layout);
+            let writer = TableWriter::open(settings, &shape.schema, &shape.partition_by, id.to_string(), scratch_dir)?;
+            let written = writer.feed(receiver);
+            let (decoded, written) = (joined(decoding, "decoder").await?, joined(written, "writer").await?);
+            let Ok((OnePass::Read, bad_rows)) = decoded else { return Ok(None) };
+            let files = written?;
+            let bad_rows = bad_rows.finish(files.rows())?;
+            Ok(Some((shape, Staged { files, bad_rows })))
         }
     }
 }
 
-impl NewFiles {
-    /// Write batches of one schema, which the first one tells where nobody did; nothing where there is none.
-    fn write_all(self, mut batches: mpsc::Receiver<RecordBatch>) -> Result<Option<(Shape, StagedFiles)>, IngestError> {
-        let Some(first) = batches.blocking_recv() else { return Ok(None) };
-        let shape = self.shape.map_or_else(|| shape_of_new(&first.schema(), &self.options), Ok)?;
-        let mut writer =
-            TableWriter::open(self.settings, &shape.schema, &shape.partition_by, self.file_prefix, self.scratch_dir)?;
-        let mut next = Some(first);
-        while let Some(batch) = next {
-            writer.write(&batch)?;
-            next = batches.blocking_recv();
+/// Whether an upload can be read while it is not known what it makes.
+fn is_read_once(options: &ReadOptions) -> bool {
+    let goes_into_files = options.table_format != Some(TableFormat::Parquet) && !options.write.is_keyed();
+    goes_into_files && options.write.merge.delete_when.is_none() && formats::is_read_once(options.format)
+}
+
+/// Hands rows to a writer that is opened when the first of them tell of what columns.
+struct Guessing {
+    tell: Option<oneshot::Sender<Shape>>,
+    options: ReadOptions,
+    rows: ToWriter,
+}
+
+impl RowSink for Guessing {
+    fn rows(&mut self, batch: RecordBatch) -> Result<(), DecodeError> {
+        if let Some(tell) = self.tell.take() {
+            let shape = shape_of_new(&batch.schema(), &self.options).map_err(|_| DecodeError::Stopped)?;
+            // Columns that are computed are none of the decoder's.
+            if !shape.layout.derived.is_empty() {
+                return Err(DecodeError::Stopped);
+            }
+            tell.send(shape).map_err(|_| DecodeError::Stopped)?;
         }
-        Ok(Some((shape, writer.finish()?)))
+        self.rows.rows(batch)
+    }
+
+    fn bad_row(&mut self, row: BadRow) -> Result<(), DecodeError> {
+        self.rows.bad_row(row)
     }
 }

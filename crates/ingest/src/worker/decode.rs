@@ -9,6 +9,7 @@ use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use sluice_domain::{Format, ReadOptions};
 
 use super::{
+    bad_row,
     frame::{self, Frame, PIECE_BYTES, Tag, nonsense},
     message::{Found, Task},
     process::Worker,
@@ -16,7 +17,7 @@ use super::{
     settings::WorkerSettings,
     watch::{Verdict, Watch},
 };
-use crate::{DecodeError, DecodeLimits, columns::Sink, formats::Inferred, source::Content};
+use crate::{DecodeError, DecodeLimits, formats::Inferred, row_sink::RowSink, source::Content};
 
 /// What a batch may be long: decoders hand on rows of so many bytes, which in the types of a table are longer.
 pub(super) const BATCH_BYTES: usize = 128 << 20;
@@ -74,19 +75,24 @@ impl<'r> Decoding<'r> {
         Ok(found)
     }
 
-    pub(super) fn decode(mut self, schema: &SchemaRef, sink: &mut Sink<'_>) -> Result<u64, DecodeError> {
+    pub(super) fn decode(mut self, schema: &SchemaRef, sink: &mut dyn RowSink) -> Result<u64, DecodeError> {
         let mut rows = 0;
         loop {
             let frame = self.next()?;
             let batch = match frame.tag {
                 Tag::Decoded if frame.numbers().is_ok_and(|[told]| told == rows) => return Ok(rows),
                 Tag::Batch => rows::decode(&frame.bytes, schema),
+                Tag::BadRow => {
+                    let row = bad_row::decode(&frame.bytes).map_err(|error| self.lost(&error))?;
+                    sink.bad_row(row)?;
+                    continue;
+                }
                 _ => Err(nonsense("something else than rows, or their number")),
             };
             let batch: RecordBatch = batch.map_err(|error| self.lost(&error))?;
             self.watch.gave(frame.bytes.len());
             rows += batch.num_rows() as u64;
-            sink(batch)?;
+            sink.rows(batch)?;
         }
     }
 

@@ -30,14 +30,16 @@ pub(super) enum Tag {
     Inferred = b'I',
     /// From the process: rows.
     Batch = b'B',
+    /// From the process: a record that is no row.
+    BadRow = b'X',
     /// From the process: what is wrong with the file.
     Failed = b'F',
     /// From the process: how many rows there were.
     Decoded = b'D',
 }
 
-const TAGS: [Tag; 8] =
-    [Tag::Task, Tag::Piece, Tag::Ready, Tag::Read, Tag::Inferred, Tag::Batch, Tag::Failed, Tag::Decoded];
+const TAGS: [Tag; 9] =
+    [Tag::Task, Tag::Piece, Tag::Ready, Tag::Read, Tag::Inferred, Tag::Batch, Tag::BadRow, Tag::Failed, Tag::Decoded];
 
 /// One frame. Its bytes are aligned as arrays of numbers are.
 #[derive(Debug)]
@@ -58,7 +60,7 @@ impl Frame {
             Tag::Task | Tag::Inferred => MESSAGE_BYTES,
             Tag::Piece => PIECE_BYTES,
             Tag::Failed => FAILURE_BYTES,
-            Tag::Batch => batch_bytes,
+            Tag::Batch | Tag::BadRow => batch_bytes,
             Tag::Ready | Tag::Read | Tag::Decoded => NUMBERS_BYTES,
         };
         if length > limit {

@@ -4,10 +4,10 @@ use arrow::datatypes::{Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 use sluice_domain::ReadOptions;
 
-use crate::{formats::Inferred, limits::DecodeLimits};
+use crate::{DecodeError, formats::Inferred, limits::DecodeLimits};
 
 /// The version of what is said: a process of another one is not given a file.
-pub(super) const PROTOCOL: u64 = 1;
+pub(super) const PROTOCOL: u64 = 2;
 
 /// What is to be done with a file.
 #[derive(Debug, Serialize, Deserialize)]
@@ -25,16 +25,19 @@ pub(super) struct Task {
 pub(super) struct Found {
     schema: Schema,
     rows: u64,
+    first_bad: Option<DecodeError>,
 }
 
 impl From<Inferred> for Found {
     fn from(inferred: Inferred) -> Self {
-        Self { schema: inferred.schema.as_ref().clone(), rows: inferred.rows }
+        let Inferred { schema, rows, first_bad } = inferred;
+        Self { schema: schema.as_ref().clone(), rows, first_bad }
     }
 }
 
 impl From<Found> for Inferred {
     fn from(found: Found) -> Self {
-        Self { schema: SchemaRef::new(found.schema), rows: found.rows }
+        let Found { schema, rows, first_bad } = found;
+        Self { schema: SchemaRef::new(schema), rows, first_bad }
     }
 }

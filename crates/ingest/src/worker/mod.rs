@@ -4,6 +4,7 @@
 //!
 //! Invariant: whatever a file does to the process that decodes it, the server lives and says what is wrong with it.
 
+mod bad_row;
 mod death;
 mod decode;
 mod frame;
@@ -30,9 +31,9 @@ use self::{
     process::Worker,
 };
 use crate::{
-    DecodeError, DecodeLimits, IngestSettings,
-    columns::Sink,
+    DecodeError, DecodeLimits, IngestSettings, archive,
     formats::{self, Inferred, OnePass},
+    row_sink::RowSink,
     source::Unread,
 };
 
@@ -45,6 +46,11 @@ pub(crate) struct Wall {
 }
 
 impl Wall {
+    /// What is accepted inside a file.
+    pub(crate) fn limits(&self) -> &DecodeLimits {
+        &self.limits
+    }
+
     /// The wall that the settings ask for; the first process of it has started.
     pub(crate) fn open(settings: &IngestSettings) -> io::Result<Self> {
         let (limits, worker) = (settings.decode.clone(), settings.worker.clone());
@@ -62,6 +68,9 @@ impl Wall {
         unread: Unread,
         scratch_dir: &Path,
     ) -> Result<Inferred, DecodeError> {
+        if options.format == Format::Zip {
+            return archive::infer(self, options, unread, scratch_dir);
+        }
         match self.worker(options.format)? {
             None => formats::infer(options, unread.into_source(&self.limits, scratch_dir)?, &self.limits),
             Some(worker) => self.start(worker, options, unread, (scratch_dir, None))?.infer(),
@@ -74,8 +83,11 @@ impl Wall {
         options: &ReadOptions,
         unread: Unread,
         (scratch_dir, schema): (&Path, &SchemaRef),
-        sink: &mut Sink<'_>,
+        sink: &mut dyn RowSink,
     ) -> Result<u64, DecodeError> {
+        if options.format == Format::Zip {
+            return archive::decode(self, options, unread, (scratch_dir, schema), sink);
+        }
         match self.worker(options.format)? {
             None => {
                 let source = unread.into_source(&self.limits, scratch_dir)?;
@@ -91,9 +103,9 @@ impl Wall {
         options: &ReadOptions,
         unread: Unread,
         scratch_dir: &Path,
-        sink: &mut Sink<'_>,
+        sink: &mut dyn RowSink,
     ) -> Result<OnePass, DecodeError> {
-        if is_isolated(options.format) {
+        if !formats::is_read_once(options.format) || is_isolated(options.format) {
             return Ok(OnePass::Unfit);
         }
         formats::decode_guessing(options, unread.into_source(&self.limits, scratch_dir)?, &self.limits, sink)
@@ -126,8 +138,9 @@ impl Wall {
 /// have limits, and come often and small: a process for each would cost more than they do.
 fn is_isolated(format: Format) -> bool {
     match format {
-        Format::Parquet => true,
-        Format::Csv | Format::Ndjson | Format::Json => false,
+        Format::Parquet | Format::Arrow | Format::Avro => true,
+        // Of an archive, each member is looked at by itself.
+        Format::Csv | Format::Ndjson | Format::Json | Format::Zip => false,
     }
 }
 

@@ -11,9 +11,10 @@ use std::{
     thread,
 };
 
-use arrow::datatypes::SchemaRef;
+use arrow::{array::RecordBatch, datatypes::SchemaRef};
 
 use super::{
+    bad_row,
     frame::{self, Frame, PIECE_BYTES, Tag, nonsense},
     message::{Found, PROTOCOL, Task},
     rows::Encoder,
@@ -21,6 +22,7 @@ use super::{
 use crate::{
     DecodeError,
     formats::{self, Blob, ReadAt, Source, decompressed, is_read_from_its_end},
+    row_sink::{BadRow, RowSink},
 };
 
 /// How many bytes are asked for where fewer would do: asking costs more than sending them.
@@ -69,12 +71,27 @@ fn decode(line: &Line, task: Task) -> Result<(), DecodeError> {
         let found = Found::from(formats::infer(&options, source, &limits)?);
         return Ok(frame::write_message(&mut line.lock().output, Tag::Inferred, &found)?);
     };
-    let mut encoder = Encoder::default();
-    let rows = formats::decode(&options, source, &schema, &limits, &mut |batch| {
-        let encoded = encoder.encode(&batch).map_err(io::Error::other)?;
-        Ok(frame::write(&mut line.lock().output, Tag::Batch, &encoded.parts())?)
-    })?;
+    let mut told = Told { line, encoder: Encoder::default() };
+    let rows = formats::decode(&options, source, &schema, &limits, &mut told)?;
     Ok(frame::write_numbers(&mut line.lock().output, Tag::Decoded, [rows])?)
+}
+
+/// Tells of rows as they are decoded.
+struct Told<'l> {
+    line: &'l Line,
+    encoder: Encoder,
+}
+
+impl RowSink for Told<'_> {
+    fn rows(&mut self, batch: RecordBatch) -> Result<(), DecodeError> {
+        let encoded = self.encoder.encode(&batch).map_err(io::Error::other)?;
+        Ok(frame::write(&mut self.line.lock().output, Tag::Batch, &encoded.parts())?)
+    }
+
+    fn bad_row(&mut self, row: BadRow) -> Result<(), DecodeError> {
+        let header = bad_row::header(&row)?;
+        Ok(frame::write(&mut self.line.lock().output, Tag::BadRow, &[&header, &row.source.bytes])?)
+    }
 }
 
 /// The way to whoever has the file.

@@ -11,7 +11,7 @@ use arrow::{
 };
 use parquet::arrow::ArrowWriter;
 use rstest::rstest;
-use sluice_domain::{Compression, CsvOptions, JsonOptions};
+use sluice_domain::Compression;
 use tempfile::TempDir;
 
 use super::*;
@@ -21,11 +21,13 @@ use super::{
     message::{Found, PROTOCOL, Task},
     rows,
 };
-use crate::source::Content;
+use crate::{
+    row_sink::{BadRow, Strict},
+    source::Content,
+};
 
 fn options(format: Format, compression: Compression) -> ReadOptions {
-    let (csv, json) = (CsvOptions::default(), JsonOptions::default());
-    ReadOptions { format, compression, csv, json, partition_by: Vec::new() }
+    ReadOptions { compression, ..ReadOptions::of(format) }
 }
 
 fn parquet_file(rows: i64) -> Vec<u8> {
@@ -49,7 +51,7 @@ fn content(format: Format, bytes: &[u8]) -> Content {
 }
 
 /// What a decoder, in a thread of this process, says of a file in the end, and the rows before.
-fn served(options: &ReadOptions, bytes: &[u8], schema: Option<&SchemaRef>) -> (Frame, Vec<RecordBatch>) {
+fn served(options: &ReadOptions, bytes: &[u8], schema: Option<&SchemaRef>) -> (Frame, Vec<RecordBatch>, Vec<BadRow>) {
     let (input, mut to_worker) = std::io::pipe().unwrap();
     let (mut from_worker, output) = std::io::pipe().unwrap();
     let serving = std::thread::spawn(move || serve_decoding(input, output, || {}));
@@ -63,7 +65,7 @@ fn served(options: &ReadOptions, bytes: &[u8], schema: Option<&SchemaRef>) -> (F
         schema: schema.map(|schema| schema.as_ref().clone()),
     };
     frame::write_message(&mut to_worker, Tag::Task, &task).unwrap();
-    let mut batches = Vec::new();
+    let (mut batches, mut bad_rows) = (Vec::new(), Vec::new());
     loop {
         let frame = Frame::read(&mut from_worker, BATCH_BYTES).unwrap();
         match frame.tag {
@@ -73,9 +75,10 @@ fn served(options: &ReadOptions, bytes: &[u8], schema: Option<&SchemaRef>) -> (F
                 frame::write(&mut to_worker, Tag::Piece, &[&piece]).unwrap();
             }
             Tag::Batch => batches.push(rows::decode(&frame.bytes, schema.unwrap()).unwrap()),
+            Tag::BadRow => bad_rows.push(bad_row::decode(&frame.bytes).unwrap()),
             _ => {
                 serving.join().unwrap().unwrap();
-                return (frame, batches);
+                return (frame, batches, bad_rows);
             }
         }
     }
@@ -84,19 +87,25 @@ fn served(options: &ReadOptions, bytes: &[u8], schema: Option<&SchemaRef>) -> (F
 #[test]
 fn a_file_read_from_its_end_comes_out_as_it_went_in() {
     let (options, bytes) = (options(Format::Parquet, Compression::Identity), parquet_file(100_000));
-    let (found, _) = served(&options, &bytes, None);
-    let Inferred { schema, rows } = found.message::<Found>().unwrap().into();
+    let (found, _, _) = served(&options, &bytes, None);
+    let Inferred { schema, rows, .. } = found.message::<Found>().unwrap().into();
     assert_eq!((rows, schema.fields().len()), (100_000, 2));
-    let (end, batches) = served(&options, &bytes, Some(&schema));
+    let (end, batches, _) = served(&options, &bytes, Some(&schema));
     assert_eq!((end.tag, end.numbers().unwrap()), (Tag::Decoded, [100_000]));
     let mut expected = Vec::new();
     let source = content(Format::Parquet, &bytes);
     let Content::File(file) = source else { panic!("a file") };
     let source = formats::Source::Blob(file.try_into().unwrap());
-    formats::decode(&options, source, &schema, &DecodeLimits::default(), &mut |batch| {
-        expected.push(batch);
-        Ok(())
-    })
+    formats::decode(
+        &options,
+        source,
+        &schema,
+        &DecodeLimits::default(),
+        &mut Strict(|batch| {
+            expected.push(batch);
+            Ok(())
+        }),
+    )
     .unwrap();
     assert_eq!(batches, expected);
 }
@@ -107,10 +116,10 @@ fn a_stream_is_decompressed_behind_the_wall() {
         std::iter::once("a,b\n".to_owned()).chain((0..50_000).map(|at| format!("{at},x{at}\n"))).collect();
     let bytes = zstd::encode_all(text.as_bytes(), 1).unwrap();
     let options = options(Format::Csv, Compression::Zstd);
-    let (found, _) = served(&options, &bytes, None);
-    let Inferred { schema, rows } = found.message::<Found>().unwrap().into();
+    let (found, _, _) = served(&options, &bytes, None);
+    let Inferred { schema, rows, .. } = found.message::<Found>().unwrap().into();
     assert_eq!(rows, 50_000);
-    let (end, batches) = served(&options, &bytes, Some(&schema));
+    let (end, batches, _) = served(&options, &bytes, Some(&schema));
     assert_eq!(end.numbers().unwrap(), [50_000]);
     assert_eq!(batches.iter().map(RecordBatch::num_rows).sum::<usize>(), 50_000);
 }
@@ -119,9 +128,11 @@ fn a_stream_is_decompressed_behind_the_wall() {
 fn what_is_wrong_with_a_file_keeps_its_place() {
     let options = options(Format::Parquet, Compression::Identity);
     let fields = vec![Field::new("n", DataType::Int8, true), Field::new("t", DataType::Utf8, true)];
-    let (end, _) = served(&options, &parquet_file(1000), Some(&Schema::new(fields).into()));
-    let error: DecodeError = end.message().unwrap();
-    let DecodeError::Mismatch { row: Some(129), column, value, .. } = &error else { panic!("{error:?}") };
+    let (end, batches, bad_rows) = served(&options, &parquet_file(1000), Some(&Schema::new(fields).into()));
+    let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
+    assert_eq!((end.tag, rows, bad_rows.len()), (Tag::Decoded, 128, 872));
+    let error = &bad_rows[0].error;
+    let DecodeError::Mismatch { row: Some(129), column, value, .. } = error else { panic!("{error:?}") };
     assert_eq!((column.as_str(), value.as_str()), ("n", "128"));
 }
 
@@ -141,7 +152,7 @@ fn who_is_not_listened_to_is_told() {
 fn program(script: &str) -> (TempDir, WorkerSettings) {
     let folder = tempfile::tempdir().unwrap();
     let executable = folder.path().join("program");
-    let greeting = r"printf 'H\010\000\000\000\001\000\000\000\000\000\000\000'";
+    let greeting = r"printf 'H\010\000\000\000\002\000\000\000\000\000\000\000'";
     fs::write(&executable, format!("#!/bin/sh\n{greeting}\nhead -c 1 >/dev/null\n{script}\n")).unwrap();
     fs::set_permissions(&executable, fs::Permissions::from_mode(0o700)).unwrap();
     let executable = Some(executable);
@@ -165,7 +176,7 @@ fn outcome_with(settings: WorkerSettings, schema: Option<&SchemaRef>) -> Result<
     let reading = Reading { options: &options, limits: &limits, content: content(Format::Parquet, b"PAR1") };
     let decoding = Decoding::start(worker, &wall.settings, reading, schema)?;
     match schema {
-        Some(schema) => decoding.decode(schema, &mut |_| Ok(())),
+        Some(schema) => decoding.decode(schema, &mut Strict(|_| Ok(()))),
         None => decoding.infer().map(|found| found.rows),
     }
 }
@@ -180,7 +191,7 @@ fn outcome_with(settings: WorkerSettings, schema: Option<&SchemaRef>) -> Result<
 #[case("exit 101", "exit status: 101")]
 #[case("exec >&-; exec sleep 1000", "killed")]
 #[case("while :; do :; done", "computed for long")]
-#[case("printf 'X\\000\\000\\000\\000'; exec sleep 1000", "an unknown tag")]
+#[case("printf 'Z\\000\\000\\000\\000'; exec sleep 1000", "an unknown tag")]
 #[case("printf 'I\\377\\377\\377\\377'; exec sleep 1000", "a frame that is too long")]
 #[case("printf 'B\\377\\377\\377\\377'; exec sleep 1000", "a frame that is too long")]
 #[case("printf 'R\\001\\000\\000\\000x'; exec sleep 1000", "a frame of another length")]

@@ -36,7 +36,7 @@ impl Failure for NoTable {
 
 /// The address of a table is its name.
 pub(super) fn address_of(table: &TableRef) -> TableAddress {
-    TableAddress { id: TableId(Uuid::nil()), zone: ZoneName::Curated, path: table.to_string() }
+    TableAddress { id: TableId(Uuid::nil()), zone: ZoneName::Curated, path: table.to_string(), plain: None }
 }
 
 #[async_trait]

@@ -2,6 +2,7 @@
 
 mod query;
 mod upload;
+mod write_flags;
 
 use anyhow::{Context as _, bail};
 use reqwest::{RequestBuilder, Response, Url, header};
@@ -9,6 +10,7 @@ use serde::Deserialize;
 
 pub(crate) use query::{Output, QueryCommand};
 pub(crate) use upload::UploadCommand;
+pub(crate) use write_flags::WriteFlags;
 
 /// Where the server is and who is asking.
 #[derive(Debug, Clone, clap::Args)]

@@ -11,7 +11,7 @@ use sluice_domain::TableRef;
 use tokio_util::io::ReaderStream;
 use uuid::Uuid;
 
-use super::{Connection, ConnectionFlags};
+use super::{Connection, ConnectionFlags, WriteFlags};
 use crate::cli::say;
 
 /// How large a piece of the file is sent at once, in bytes.
@@ -25,7 +25,7 @@ pub(crate) struct UploadCommand {
     /// The table, namespace.table; made if it does not exist
     #[arg(long)]
     pub(crate) table: TableRef,
-    /// csv, ndjson, json or parquet; by default what the file's name ends with
+    /// csv, tsv, ndjson, json, parquet, arrow, avro or zip; by default what the file's name ends with
     #[arg(long)]
     pub(crate) format: Option<String>,
     /// Columns to partition a new table by, separated by commas
@@ -41,6 +41,8 @@ pub(crate) struct UploadCommand {
     #[arg(long)]
     pub(crate) idempotency_key: Option<String>,
     #[command(flatten)]
+    pub(crate) write: WriteFlags,
+    #[command(flatten)]
     pub(crate) connection: ConnectionFlags,
 }
 
@@ -54,7 +56,7 @@ impl UploadCommand {
             ("null_values", self.null_values.clone()),
             ("delimiter", self.delimiter.clone()),
         ];
-        given.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+        given.into_iter().chain(self.write.parameters()).filter_map(|(name, value)| Some((name, value?))).collect()
     }
 }
 

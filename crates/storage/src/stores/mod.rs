@@ -1,6 +1,7 @@
 //! The kinds of object store, one file each: a new one is a new file and a line in [`open`].
 
 mod local;
+mod presign;
 mod s3;
 
 #[cfg(test)]
@@ -17,6 +18,7 @@ use crate::{Breaker, Guarded, StorageError, StorageSettings};
 
 pub use local::DurableLocal;
 pub(crate) use local::remove_stale_staging;
+pub use presign::{PresignedPut, Presigner};
 
 /// A place that was opened.
 #[derive(Debug, Clone)]

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use object_store::{
     BackoffConfig, ClientConfigKey, RetryConfig, StaticCredentialProvider,
-    aws::{AmazonS3Builder, AmazonS3ConfigKey, AwsCredential, S3ConditionalPut, S3CopyIfNotExists},
+    aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey, AwsCredential, S3ConditionalPut, S3CopyIfNotExists},
     path::Path,
 };
 use url::Url;
@@ -19,14 +19,20 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
 
 /// Open the bucket of `s3://bucket/folder`.
 pub(super) fn open(url: &Url, settings: &S3Settings) -> Result<Opened, StorageError> {
+    let (store, path) = connect(url, settings)?;
+    let mut bucket_url = url.clone();
+    bucket_url.set_path("/");
+    Ok(Opened { url: join(&bucket_url, &path, true), root: Arc::new(store), path })
+}
+
+/// The store of the bucket, and the folder in it.
+pub(super) fn connect(url: &Url, settings: &S3Settings) -> Result<(AmazonS3, Path), StorageError> {
     let bucket = url.host_str().filter(|bucket| !bucket.is_empty() && url.port().is_none());
     let bucket = bucket.ok_or_else(|| bad_location(url.as_str(), "it names no bucket"))?;
     let path = Path::from_url_path(url.path()).map_err(|error| bad_location(url.as_str(), error.to_string()))?;
     let builder = builder(bucket, settings).map_err(|reason| bad_location(url.as_str(), reason))?;
     let store = builder.build().map_err(|error| bad_location(url.as_str(), error.to_string()))?;
-    let mut bucket_url = url.clone();
-    bucket_url.set_path("/");
-    Ok(Opened { url: join(&bucket_url, &path, true), root: Arc::new(store), path })
+    Ok((store, path))
 }
 
 fn builder(bucket: &str, settings: &S3Settings) -> Result<AmazonS3Builder, &'static str> {

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use chrono::Utc;
-use deltalake::kernel::{Add, Metadata, Protocol, Remove};
+use deltalake::kernel::{Add, Metadata, Protocol, Remove, StructType};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use sluice_domain::RowCounts;
 
 use super::entry::Entry;
 use crate::{DataFile, TableError, Transaction, live::Scope};
@@ -28,6 +29,9 @@ pub struct UploadPart {
     pub sha256: String,
     /// Who sent it.
     pub principal: String,
+    /// What became of its rows, where not all of them are in the commit as they came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counts: Option<RowCounts>,
 }
 
 /// Why and for whom a commit is made.
@@ -35,6 +39,8 @@ pub struct UploadPart {
 pub struct Provenance {
     /// What makes it happen once; none for what may happen again, as maintenance does.
     pub transaction: Option<Transaction>,
+    /// The places that others' streams of rows get to with it.
+    pub offsets: Vec<Transaction>,
     /// The uploads whose rows it holds.
     pub uploads: Vec<UploadPart>,
     /// Notes left in the log.
@@ -82,6 +88,8 @@ pub(crate) enum Reads {
     Rows(u64),
     /// The table's columns and properties at this version.
     Metadata(u64),
+    /// Rows, columns and properties at this version.
+    All(u64),
     /// Only the files that it removes, as they were at this version.
     Files(u64),
 }
@@ -91,7 +99,7 @@ impl Reads {
     pub(crate) fn base(self) -> Option<u64> {
         match self {
             Self::Nothing => None,
-            Self::Rows(base) | Self::Metadata(base) | Self::Files(base) => Some(base),
+            Self::Rows(base) | Self::Metadata(base) | Self::All(base) | Self::Files(base) => Some(base),
         }
     }
 }
@@ -103,9 +111,12 @@ pub(crate) struct Change {
     pub(crate) parameters: Vec<(&'static str, String)>,
     pub(crate) protocol: Option<Protocol>,
     pub(crate) metadata: Option<Metadata>,
+    /// The columns that the table has afterwards, where its files are written for others than it has.
+    pub(crate) columns: Option<StructType>,
     pub(crate) files: Vec<DataFile>,
     pub(crate) removes: Removes,
-    /// Whether other rows are in the table afterwards; a mere rearrangement leaves them.
+    /// Whether other rows are in the table afterwards; a mere rearrangement leaves them, as do those of its files that
+    /// say so themselves.
     pub(crate) data_change: bool,
     pub(crate) reads: Reads,
 }
@@ -118,11 +129,18 @@ impl Change {
             parameters: vec![("mode", "Append".to_owned())],
             protocol: None,
             metadata: None,
+            columns: None,
             files,
             removes: Removes::Files(Vec::new()),
             data_change: true,
             reads: Reads::Nothing,
         }
+    }
+
+    /// Whether it adds files to whatever the table holds, and nothing else.
+    pub(crate) fn is_append(&self) -> bool {
+        let removes_nothing = matches!(&self.removes, Removes::Files(files) if files.is_empty());
+        removes_nothing && self.reads == Reads::Nothing && self.metadata.is_none() && self.protocol.is_none()
     }
 
     /// Whether it leaves the table as it is.
@@ -136,15 +154,17 @@ impl Change {
         let mut lines = vec![json!({"commitInfo": self.commit_info(id, removes, of)})];
         lines.extend(self.protocol.iter().map(|protocol| json!({"protocol": protocol})));
         lines.extend(self.metadata.iter().map(|metadata| json!({"metaData": metadata})));
-        let transaction = of.transaction.iter();
-        lines.extend(transaction.map(|txn| json!({"txn": {"appId": txn.app_id, "version": txn.sequence}})));
+        let transactions = of.transaction.iter().chain(&of.offsets);
+        lines.extend(transactions.map(|txn| json!({"txn": {"appId": txn.app_id, "version": txn.sequence}})));
         let now = Utc::now().timestamp_millis();
         for remove in removes {
-            let remove = Remove { data_change: self.data_change, deletion_timestamp: Some(now), ..remove.clone() };
+            let data_change = self.data_change && remove.data_change;
+            let remove = Remove { data_change, deletion_timestamp: Some(now), ..remove.clone() };
             lines.push(json!({"remove": remove}));
         }
         for file in &self.files {
-            lines.push(json!({"add": Add { data_change: self.data_change, ..file.add.clone() }}));
+            let data_change = self.data_change && file.add.data_change;
+            lines.push(json!({"add": Add { data_change, ..file.add.clone() }}));
         }
         let mut bytes = Vec::new();
         for line in lines {

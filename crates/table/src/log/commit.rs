@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use deltalake::{
+    DeltaTable,
     kernel::transaction::TransactionError,
     logstore::{CommitOrBytes, LogStore as _},
 };
@@ -13,7 +14,7 @@ use sluice_storage::StorageError;
 use uuid::Uuid;
 
 use super::change::{Change, CommittedEntry, Provenance};
-use crate::{CommitFailure, Table, TableError};
+use crate::{CommitFailure, Table, TableError, Transaction};
 
 /// How often a commit is tried when other writers are faster.
 const MAX_ATTEMPTS: u32 = 200;
@@ -30,10 +31,9 @@ impl Table {
         let (id, begun) = (Uuid::new_v4().to_string(), Instant::now());
         let (mut attempts, mut seen) = (0, change.reads.base());
         while attempts < MAX_ATTEMPTS && begun.elapsed() < MAX_WAIT {
-            let newest = self.newest().await?;
+            let (newest, top) = self.base_of(change).await?;
             self.check_sequence(of).await?;
             let removes = self.guard(change, of, &newest, seen).await?;
-            let top = newest.version().ok_or(TableError::NotCreated)?;
             let version = top + 1;
             seen = seen.map(|_| top);
             let bytes = change.encode(&id, &removes, of)?;
@@ -46,13 +46,37 @@ impl Table {
         Err(TableError::Contended { attempts })
     }
 
+    /// The version that a change goes on top of, and the table as far as the change needs it.
+    async fn base_of(&self, change: &Change) -> Result<(DeltaTable, u64), TableError> {
+        if change.is_append() {
+            return self.head().await;
+        }
+        let newest = self.newest().await?;
+        let top = newest.version().ok_or(TableError::NotCreated)?;
+        Ok((newest, top))
+    }
+
     /// Check that the transaction comes after every one of its writer in the log.
     async fn check_sequence(&self, of: &Provenance) -> Result<(), TableError> {
         let Some(transaction) = &of.transaction else { return Ok(()) };
         match self.newest_sequence(&transaction.app_id).await? {
-            Some(newest) if newest >= transaction.sequence => Err(TableError::SequenceTaken { newest }),
-            _ => Ok(()),
+            Some(newest) if newest >= transaction.sequence => return Err(TableError::SequenceTaken { newest }),
+            _ => {}
         }
+        self.check_offsets(&of.offsets).await
+    }
+
+    /// Check that every stream of rows gets further than the log has it.
+    async fn check_offsets(&self, offsets: &[Transaction]) -> Result<(), TableError> {
+        for Transaction { app_id, sequence } in offsets {
+            match self.known_sequence(app_id).await? {
+                Some(newest) if newest >= *sequence => {
+                    return Err(CommitFailure::OffsetTaken { app_id: app_id.clone(), newest }.into());
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// Put an entry at a version; whether it stands there, or another one.

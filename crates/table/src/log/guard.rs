@@ -34,7 +34,8 @@ impl Table {
         check_files_fit(change, newest)?;
         let removes = check_removes(change, newest)?;
         let append_only = newest.snapshot()?.metadata().configuration().get("delta.appendOnly");
-        if change.data_change && !removes.is_empty() && append_only.is_some_and(|value| value == "true") {
+        let takes_rows = change.data_change && removes.iter().any(|remove| remove.data_change);
+        if takes_rows && append_only.is_some_and(|value| value == "true") {
             return Err(CommitFailure::AppendOnly.into());
         }
         Ok(removes)
@@ -54,6 +55,7 @@ impl Table {
         let changed = match change.reads {
             Reads::Rows(_) => entry.changes_rows(),
             Reads::Metadata(_) => entry.changes_metadata(),
+            Reads::All(_) => entry.changes_rows() || entry.changes_metadata(),
             Reads::Nothing | Reads::Files(_) => false,
         };
         if changed { Err(CommitFailure::RowsChanged { version }.into()) } else { Ok(()) }
@@ -81,7 +83,8 @@ pub(crate) fn check_writable(table: &DeltaTable) -> Result<(), TableError> {
 /// Check that the files were written for the table's columns, or for those that it had before others were added.
 fn check_files_fit(change: &Change, newest: &DeltaTable) -> Result<(), TableError> {
     let state = newest.snapshot()?;
-    let (schema, partition_by) = (state.schema(), state.metadata().partition_columns());
+    let partition_by = state.metadata().partition_columns();
+    let schema = change.columns.clone().map_or_else(|| state.schema(), Arc::new);
     let mut checked: Option<&Arc<Layout>> = None;
     for file in &change.files {
         // The files of one writer share their layout.

@@ -22,6 +22,9 @@ const MAX_ENTRIES: usize = 64;
 /// The newest known version of a table.
 pub(crate) struct LogState {
     table: DeltaTable,
+    /// The newest version whose entry was read. The table is brought up to it when its files are asked for: those
+    /// between changed neither columns nor properties.
+    head: u64,
     listed_at: Instant,
     /// The newest sequence of each writer that was asked for, none where the log has none of it.
     sequences: HashMap<String, Option<i64>>,
@@ -42,14 +45,28 @@ impl LogState {
         if let Some(bytes) = log_store.read_commit_entry(newest).await? {
             Entry::parse(newest, &bytes)?.check_paths()?;
         }
-        Ok(Some(Self { table, listed_at, sequences: HashMap::new() }))
+        Ok(Some(Self { table, head: newest, listed_at, sequences: HashMap::new() }))
+    }
+
+    /// Read on, without looking at what the files are now where nothing else changed.
+    async fn advance_head(&mut self, log_store: &LogStoreRef) -> Result<(), TableError> {
+        let mut new = Vec::new();
+        read_on(log_store, self.head, u64::MAX, &mut new).await?;
+        let is_plain = new.len() < MAX_ENTRIES && !new.iter().any(Entry::changes_metadata);
+        if !is_plain || self.listed_at.elapsed() >= LISTING_HOLDS {
+            return self.advance(log_store).await;
+        }
+        self.note_sequences(&new);
+        self.head += new.len() as u64;
+        Ok(())
     }
 
     async fn advance(&mut self, log_store: &LogStoreRef) -> Result<(), TableError> {
-        let known = self.table.version().ok_or(TableError::NotCreated)?;
+        let known = self.head;
         let mut new = Vec::new();
         read_on(log_store, known, u64::MAX, &mut new).await?;
-        if new.is_empty() && self.listed_at.elapsed() < LISTING_HOLDS {
+        let is_whole = self.table.version() == Some(known);
+        if new.is_empty() && is_whole && self.listed_at.elapsed() < LISTING_HOLDS {
             return Ok(());
         }
         let listed_at = Instant::now();
@@ -63,7 +80,7 @@ impl LogState {
             check_files(&next)?;
             self.sequences.clear();
         }
-        (self.table, self.listed_at) = (next, listed_at);
+        (self.table, self.head, self.listed_at) = (next, newest, listed_at);
         Ok(())
     }
 
@@ -79,6 +96,8 @@ impl LogState {
         if let Some(newest) = self.sequences.get(app_id) {
             return Ok(*newest);
         }
+        // What is not noted yet is looked for in the whole table.
+        self.advance(log_store).await?;
         let newest = self.table.snapshot()?.transaction_version(log_store.as_ref(), app_id).await?;
         self.sequences.insert(app_id.to_owned(), newest);
         Ok(newest)
@@ -124,9 +143,28 @@ impl Table {
         self.find_newest().await?.ok_or(TableError::NotCreated)
     }
 
+    /// The newest version of the table, and the table with the columns and properties of that version. Its files may be
+    /// those of an earlier one: rows are added without regard to them.
+    pub(crate) async fn head(&self) -> Result<(DeltaTable, u64), TableError> {
+        let mut kept = self.state.lock().await;
+        match kept.as_mut() {
+            Some(state) => state.advance_head(&self.log_store).await?,
+            None => *kept = LogState::load(&self.log_store).await?,
+        }
+        kept.as_ref().map(|state| (state.table.clone(), state.head)).ok_or(TableError::NotCreated)
+    }
+
     /// The newest sequence of a writer in the log; none if it has no table, or none of this writer.
     pub(crate) async fn newest_sequence(&self, app_id: &str) -> Result<Option<i64>, TableError> {
-        self.find_newest().await?;
+        match self.head().await {
+            Ok(_) => self.known_sequence(app_id).await,
+            Err(TableError::NotCreated) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The newest sequence of a writer at the version that was read last.
+    pub(crate) async fn known_sequence(&self, app_id: &str) -> Result<Option<i64>, TableError> {
         let mut kept = self.state.lock().await;
         match kept.as_mut() {
             Some(state) => state.newest_sequence(&self.log_store, app_id).await,

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use deltalake::DeltaTable;
+use uuid::Uuid;
 
-use super::{Compact, Delete, Merge, Overwrite, SchemaChange, ZOrder};
+use super::{Compact, Delete, Evolve, Merge, Overwrite, SchemaChange, ZOrder};
 use crate::{
     CommittedEntry, DataFile, Provenance, Table, TableError, WriterSettings,
     live::LiveFile,
@@ -32,6 +33,8 @@ pub enum Operation {
     ZOrder(ZOrder),
     /// Change the columns, properties or comments.
     Schema(SchemaChange),
+    /// Add columns and widen types, together with rows that need it.
+    Evolve(Evolve),
 }
 
 /// What operations may use.
@@ -41,8 +44,10 @@ pub struct Workspace {
     pub writer: WriterSettings,
     /// Where scratch files lie.
     pub scratch_dir: PathBuf,
-    /// How large the source of a merge may be in memory, in bytes.
-    pub max_source_bytes: usize,
+    /// How large a table may be whose types are widened, in bytes: its files are written anew for it.
+    pub max_rewrite_bytes: u64,
+    /// The upload that it is done for, which the names of the files tell.
+    pub upload_id: Option<Uuid>,
     /// How many bytes are sorted in memory before they go to scratch files.
     pub sort_memory_bytes: usize,
 }
@@ -53,7 +58,8 @@ impl Workspace {
         Self {
             writer: WriterSettings::default(),
             scratch_dir,
-            max_source_bytes: 256 << 20,
+            upload_id: None,
+            max_rewrite_bytes: 4 << 30,
             sort_memory_bytes: 128 << 20,
         }
     }
@@ -70,6 +76,10 @@ pub struct RowChanges {
     pub deleted: u64,
     /// Rows that were written anew as they are.
     pub copied: u64,
+    /// Rows of the source that another row of their key stands for, in the source or in the table.
+    pub deduplicated: u64,
+    /// Rows of the source that have no effect, as they were to be added or to delete only.
+    pub rejected: u64,
 }
 
 /// An operation whose files are written and durable, and which no version holds.
@@ -126,6 +136,7 @@ impl Table {
             Operation::Compact(compact) => Box::pin(self.prepare_compact(compact, workspace, &newest)).await,
             Operation::ZOrder(z_order) => Box::pin(self.prepare_z_order(z_order, workspace, &newest)).await,
             Operation::Schema(change) => prepare_schema(change, &newest),
+            Operation::Evolve(evolve) => Box::pin(self.prepare_evolve(evolve, workspace, &newest)).await,
         }
     }
 

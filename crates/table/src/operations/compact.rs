@@ -5,9 +5,8 @@
 use std::collections::BTreeMap;
 
 use deltalake::DeltaTable;
-use futures::TryStreamExt as _;
 
-use super::{Rewrite, RowChanges, Workspace, digest::Digest, sink::Sink};
+use super::{Rewrite, RowChanges, Workspace};
 use crate::{
     Table, TableError,
     live::{LiveFile, live_files},
@@ -80,22 +79,13 @@ impl Table {
         newest: &DeltaTable,
     ) -> Result<Rewrite, TableError> {
         let reader = FileReader::new(self.folder(), newest)?;
+        // A table that says how large its files are goes before whoever compacts it.
+        let target_bytes = reader.layout.target_file_bytes.unwrap_or(compact.target_bytes);
+        let compact = &Compact { target_bytes, ..compact.clone() };
         let chosen = compact.choose(live_files(newest)?);
         let mut workspace = workspace.clone();
         workspace.writer.target_file_bytes = usize::try_from(compact.target_bytes).unwrap_or(usize::MAX);
-        let (mut digest, mut files) = (Digest::new(&reader.schema)?, Vec::new());
-        for partition in by_partition(chosen.clone()).into_values() {
-            let mut sink = Sink::open(&workspace, &reader)?;
-            for file in &partition {
-                let mut batches = reader.read(file).await?;
-                while let Some(batch) = batches.try_next().await? {
-                    digest.add(&batch)?;
-                    sink.write(batch).await?;
-                }
-            }
-            files.extend(sink.finish(self.folder()).await?);
-        }
-        digest.verify(&files, &reader).await?;
+        let (files, copied) = self.copy_rows(&reader, &workspace, &chosen).await?;
         let base = newest.version().ok_or(TableError::NotCreated)?;
         let change = Change {
             operation: "OPTIMIZE",
@@ -104,7 +94,7 @@ impl Table {
             reads: Reads::Files(base),
             ..Change::append(Vec::new())
         };
-        let rows = RowChanges { copied: digest.rows, ..RowChanges::default() };
+        let rows = RowChanges { copied, ..RowChanges::default() };
         Ok(Rewrite::replacing(change, files, &chosen, rows))
     }
 }

@@ -1,30 +1,47 @@
 //! Merge: rows of a source find the rows of the table with the same key, and change them, or are new.
 //!
-//! Invariant: a missing key value equals nothing, and no two rows of the source have the same key.
+//! The keys of both sides are dealt into buckets that are looked at one after the other; then the files that lose rows
+//! are written anew without them, and the source's rows beside them, in their order.
+//!
+//! Invariant: memory is bounded whatever the sizes: a bucket's keys, a batch, a filter, and a bit for each row of the
+//! source and of each file that loses rows.
+
+use std::{path::Path, sync::Arc};
 
 use arrow::{
-    array::{ArrayRef, BooleanArray, RecordBatch},
-    compute::{filter_record_batch, interleave},
+    array::{BooleanArray, RecordBatch},
+    compute::{filter_record_batch, not},
+    datatypes::{Schema, SchemaRef},
 };
 use deltalake::DeltaTable;
 use futures::TryStreamExt as _;
+use tokio::task::spawn_blocking;
 
 use super::{
     Rewrite, RowChanges, Workspace,
     sink::{Sink, check_rows},
 };
 use crate::{
-    DataFile, Table, TableError,
+    DataFile, StagedFiles, Table, TableError, TableWriter,
     live::{LiveFile, live_files},
     log::change::{Change, Reads},
     reader::FileReader,
 };
 
+mod bounds;
+mod decide;
+mod keys;
+mod patch;
 mod source;
+mod spill;
 
-use source::Source;
+pub use source::{Source, SourceWriter};
 
-/// What becomes of a row that a row of the source matches.
+use decide::{Candidates, Decisions, decide};
+use keys::{KeySpill, Record};
+use patch::Patching;
+
+/// What becomes of a row of the table that a row of the source matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Matched {
     /// It takes the source's values, in the columns that the source has.
@@ -35,17 +52,67 @@ pub enum Matched {
     Keep,
 }
 
-/// Bring rows in by their keys.
+/// Which of several rows of the source with one key counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// The newest, or the first of several as new.
+    First,
+    /// The newest, or the last of several as new.
+    Last,
+    /// None of them.
+    None,
+    /// Each of them, where the table has none with the key.
+    All,
+}
+
+/// The column of a source that says of a row that its match is to be deleted.
 #[derive(Debug, Clone)]
-pub struct Merge {
-    /// The rows. Their columns are some of the table's, the keys among them.
-    pub source: Vec<RecordBatch>,
+pub struct DeleteMarker {
+    /// The column. `true`, `1`, `d` and `delete` say so, as text too, in small or large letters.
+    pub column: String,
+    /// Whether it is a column of the table, too.
+    pub stored: bool,
+}
+
+/// How rows are matched, and what becomes of them.
+#[derive(Debug, Clone)]
+pub struct MergeRule {
     /// The columns by which rows are the same.
     pub keys: Vec<String>,
+    /// The column with the greatest value in the newest row of a key. A row that is older than the table's has no effect.
+    pub order_by: Option<String>,
+    /// What says that a match is to be deleted.
+    pub delete_when: Option<DeleteMarker>,
+    /// Which row of several with one key counts.
+    pub keep: Keep,
     /// What becomes of rows that are matched.
     pub matched: Matched,
     /// Whether rows of the source that match nothing are added.
     pub insert: bool,
+    /// Whether a missing key value equals a missing one; otherwise a row without its key is refused.
+    pub missing_is_value: bool,
+}
+
+impl MergeRule {
+    /// Rows with these keys are updated or inserted; of several in the source the last counts.
+    pub fn upsert(keys: &[&str]) -> Self {
+        Self {
+            keys: keys.iter().map(|key| (*key).to_owned()).collect(),
+            order_by: None,
+            delete_when: None,
+            keep: Keep::Last,
+            matched: Matched::Update,
+            insert: true,
+            missing_is_value: false,
+        }
+    }
+}
+
+/// Bring rows in by their keys.
+#[derive(Debug, Clone)]
+pub struct Merge {
+    /// The rows, and how they are matched.
+    pub source: Arc<Source>,
 }
 
 impl Table {
@@ -56,102 +123,140 @@ impl Table {
         newest: &DeltaTable,
     ) -> Result<Rewrite, TableError> {
         let reader = FileReader::new(self.folder(), newest)?;
-        let mut source = Source::new(merge, &reader.schema, workspace.max_source_bytes)?;
-        let (mut replaced, mut files, mut rows) = (Vec::new(), Vec::new(), RowChanges::default());
-        for file in live_files(newest)? {
-            let (all, matches) = count_matches(&file, &reader, &mut source).await?;
-            if matches == 0 || merge.matched == Matched::Keep {
-                continue;
-            }
-            let written = self.rewrite(&file, &reader, &source, (merge.matched, workspace)).await?;
-            if merge.matched == Matched::Delete {
-                check_rows(&written, all - matches)?;
-                rows.deleted += matches;
-            } else {
-                check_rows(&written, all)?;
-                rows.updated += matches;
-            }
-            rows.copied += all - matches;
-            files.extend(written);
-            replaced.push(file);
-        }
-        if merge.insert {
-            let written = self.insert(&reader, &source, workspace).await?;
-            rows.inserted = written.iter().map(DataFile::rows).sum();
-            files.extend(written);
-        }
+        let source = &merge.source;
+        source.check_fits(&reader.schema)?;
+        let live = live_files(newest)?;
+        let candidates = find_candidates(source, &reader, &live).await?;
+        let is_partial = source.is_partial(&reader.schema);
+        let deciding = Arc::clone(source);
+        let decided = spawn_blocking(move || decide(&deciding, Some(&candidates), is_partial));
+        let decisions = decided.await.map_err(TableError::encode)??;
+        let (files, replaced, copied) = self.write_merged(source, &decisions, (&reader, &live, workspace)).await?;
+        let rows = RowChanges { copied, ..decisions.rows };
         let base = newest.version().ok_or(TableError::NotCreated)?;
         let change = Change {
             operation: "MERGE",
-            parameters: vec![("keys", merge.keys.join(", ")), ("matched", format!("{:?}", merge.matched))],
+            parameters: vec![("keys", source.rule.keys.join(", ")), ("matched", format!("{:?}", source.rule.matched))],
             reads: Reads::Rows(base),
             ..Change::append(Vec::new())
         };
         Ok(Rewrite::replacing(change, files, &replaced, rows))
     }
 
-    /// Write a file anew, with what becomes of its matched rows.
-    async fn rewrite(
+    /// Write the files that lose rows without these, and the source's rows: new files, replaced ones, rows copied.
+    async fn write_merged(
+        &self,
+        source: &Arc<Source>,
+        decisions: &Decisions,
+        (reader, live, workspace): (&FileReader, &[LiveFile], &Workspace),
+    ) -> Result<(Vec<DataFile>, Vec<LiveFile>, u64), TableError> {
+        let (mut files, mut replaced, mut copied) = (Vec::new(), Vec::new(), 0);
+        let needs_patches = decisions.patches.count_set_bits() > 0;
+        let mut patching = needs_patches.then(|| Patching::new(Arc::clone(source), &reader.schema)).transpose()?;
+        for (at, removed) in &decisions.removed {
+            let file = &live[*at as usize];
+            let removed = BooleanArray::new(removed.clone(), None);
+            let stays = (removed.len() - removed.true_count()) as u64;
+            if stays > 0 || patching.is_some() {
+                let written = self.without_removed(file, &removed, (reader, workspace), patching.as_mut()).await?;
+                check_rows(&written, stays)?;
+                files.extend(written);
+            }
+            copied += stays;
+            replaced.push(file.clone());
+        }
+        let (source, table) = (Arc::clone(source), reader.schema.clone());
+        let (chosen, patched) = (decisions.written.clone(), decisions.patches.clone());
+        let expected = (chosen.count_set_bits() + patched.count_set_bits()) as u64;
+        let mut writer = workspace.open_writer(reader)?;
+        let writing = spawn_blocking(move || {
+            source.write(&chosen, &table, &mut writer)?;
+            if let Some(patching) = patching {
+                patching.write(&patched, &mut writer)?;
+            }
+            writer.finish()
+        });
+        let written = writing.await.map_err(TableError::encode)??.upload(self.folder()).await?;
+        check_rows(&written, expected)?;
+        files.extend(written);
+        Ok((files, replaced, copied))
+    }
+
+    /// Write the rows of a file that stay; those that go are kept for patches.
+    async fn without_removed(
         &self,
         file: &LiveFile,
-        reader: &FileReader,
-        source: &Source,
-        (matched, workspace): (Matched, &Workspace),
+        removed: &BooleanArray,
+        (reader, workspace): (&FileReader, &Workspace),
+        mut patching: Option<&mut Patching>,
     ) -> Result<Vec<DataFile>, TableError> {
         let mut sink = Sink::open(workspace, reader)?;
         let mut batches = reader.read(file).await?;
+        let mut at = 0;
         while let Some(batch) = batches.try_next().await? {
-            let matches = source.find(&batch)?;
-            sink.write(match matched {
-                Matched::Delete => filter_record_batch(&batch, &unmatched(&matches))?,
-                Matched::Update => updated(&batch, source, &matches)?,
-                Matched::Keep => batch,
-            })
-            .await?;
-        }
-        sink.finish(self.folder()).await
-    }
-
-    /// Write the rows of the source that match nothing.
-    async fn insert(
-        &self,
-        reader: &FileReader,
-        source: &Source,
-        workspace: &Workspace,
-    ) -> Result<Vec<DataFile>, TableError> {
-        let mut sink = Sink::open(workspace, reader)?;
-        for batch in source.unmatched_rows() {
-            sink.write(batch?).await?;
+            let removed = removed.slice(at, batch.num_rows());
+            at += batch.num_rows();
+            if let Some(patching) = patching.as_deref_mut() {
+                patching.keep(&batch, &removed)?;
+            }
+            sink.write(filter_record_batch(&batch, &not(&removed)?)?).await?;
         }
         sink.finish(self.folder()).await
     }
 }
 
-/// How many rows a file has, and how many of them are matched; the rows of the source that match them are marked.
-async fn count_matches(file: &LiveFile, reader: &FileReader, source: &mut Source) -> Result<(u64, u64), TableError> {
-    let (mut all, mut matched) = (0, 0);
-    let mut batches = reader.read_columns(file, Some(source.key_columns())).await?;
-    while let Some(batch) = batches.try_next().await? {
-        let matches = source.find(&batch)?;
-        all += matches.len() as u64;
-        matched += matches.iter().flatten().count() as u64;
-        source.mark(&matches);
+/// The rows of the table that may have a key of the source.
+async fn find_candidates(source: &Source, reader: &FileReader, live: &[LiveFile]) -> Result<Candidates, TableError> {
+    let mut records = KeySpill::new(&source.scratch_dir, source.index.hash().clone());
+    let mut file_rows = vec![0; live.len()];
+    let names = source.rule.keys.iter().chain(&source.rule.order_by);
+    let wanted = names.map(|name| Ok(reader.schema.index_of(name)?)).collect::<Result<Vec<_>, TableError>>()?;
+    for (at, file) in live.iter().enumerate() {
+        if !source.bounds.may_meet(file, reader)? {
+            continue;
+        }
+        let number = u32::try_from(at).map_err(TableError::encode)?;
+        let mut batches = reader.read_columns(file, Some(&wanted)).await?;
+        while let Some(batch) = batches.try_next().await? {
+            let keys = source.keys.encode(&batch)?;
+            let orders = source.order.as_ref().map(|order| order.encode(&batch)).transpose()?;
+            for (row, key) in keys.iter().enumerate().filter(|(_, key)| source.may_have(key.as_ref())) {
+                records.push(&Record {
+                    key: key.as_ref(),
+                    order: orders.as_ref().map_or(&[], |orders| orders.row(row).data()),
+                    number: file_rows[at] + row as u64,
+                    file: number,
+                    deletes: false,
+                })?;
+            }
+            file_rows[at] += batch.num_rows() as u64;
+        }
     }
-    Ok((all, matched))
+    Ok(Candidates { records, file_rows })
 }
 
-fn unmatched(matches: &[Option<usize>]) -> BooleanArray {
-    matches.iter().map(|found| Some(found.is_none())).collect()
-}
+impl Source {
+    /// A source of batches of the same columns. Blocks.
+    ///
+    /// # Errors
+    /// What [`SourceWriter`] says.
+    pub fn of(rule: MergeRule, batches: &[RecordBatch], scratch_dir: &Path) -> Result<Self, TableError> {
+        let columns = batches.first().map_or_else(|| Arc::new(Schema::empty()), RecordBatch::schema);
+        let mut writer = SourceWriter::open(rule, &columns, scratch_dir)?;
+        for batch in batches {
+            writer.write(batch)?;
+        }
+        writer.finish()
+    }
 
-/// The rows with the source's values where they are matched.
-fn updated(batch: &RecordBatch, source: &Source, matches: &[Option<usize>]) -> Result<RecordBatch, TableError> {
-    let places: Vec<(usize, usize)> =
-        matches.iter().enumerate().map(|(row, found)| found.map_or((0, row), |found| (1, found))).collect();
-    let column = |(at, own): (usize, &ArrayRef)| match source.column(at) {
-        Some(values) => Ok(interleave(&[own.as_ref(), values.as_ref()], &places)?),
-        None => Ok(own.clone()),
-    };
-    let columns = batch.columns().iter().enumerate().map(column).collect::<Result<Vec<_>, TableError>>()?;
-    Ok(RecordBatch::try_new(batch.schema(), columns)?)
+    /// Write the rows that a table without any rows takes. Blocks.
+    ///
+    /// # Errors
+    /// A scratch file that cannot be read or written.
+    pub fn write_first(&self, table: &SchemaRef, writer: TableWriter) -> Result<(StagedFiles, RowChanges), TableError> {
+        let decisions = decide(self, None, false)?;
+        let mut writer = writer;
+        self.write(&decisions.written, table, &mut writer)?;
+        Ok((writer.finish()?, decisions.rows))
+    }
 }

@@ -1,5 +1,7 @@
 //! Overwrite: rows that were written before take the place of whatever the scope holds when they are committed.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use deltalake::DeltaTable;
 
 use super::{Rewrite, RowChanges};
@@ -15,6 +17,15 @@ pub struct Overwrite {
     pub scope: Scope,
     /// The files that hold the new rows.
     pub files: Vec<DataFile>,
+}
+
+impl Scope {
+    /// The partitions that these files lie in.
+    pub fn of_files(files: &[DataFile]) -> Self {
+        let partitions = files.iter().map(|file| file.add.partition_values.clone().into_iter().collect());
+        let distinct: BTreeSet<BTreeMap<String, Option<String>>> = partitions.collect();
+        Self::Partitions(distinct.into_iter().collect())
+    }
 }
 
 impl Table {

@@ -44,6 +44,13 @@ pub(super) fn may_hold(condition: &PruningPredicate, file: &LiveFile, schema: &S
     found.map_or(true, |found| found.first().copied().unwrap_or(true))
 }
 
+/// The least and the greatest value of a column of a file, where the log tells them exactly enough.
+pub(super) fn bounds_of(file: &LiveFile, column: &str, schema: &SchemaRef) -> Option<(ArrayRef, ArrayRef)> {
+    let bounds: Bounds = serde_json::from_str(file.stats.as_deref()?).ok()?;
+    let (bounds, column) = (FileBounds { bounds, schema }, Column::from_name(column));
+    Some((bounds.min_values(&column)?, bounds.max_values(&column)?))
+}
+
 impl FileBounds<'_> {
     fn value(&self, values: &Map<String, Value>, column: &Column) -> Option<ArrayRef> {
         let data_type = self.schema.field_with_name(&column.name).ok()?.data_type();

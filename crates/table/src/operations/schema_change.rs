@@ -22,7 +22,7 @@ mod properties;
 use properties::check_property;
 
 /// How many columns a table may have.
-const MAX_COLUMNS: usize = 10_000;
+pub(super) const MAX_COLUMNS: usize = 10_000;
 /// How long a comment may be, in bytes.
 const MAX_COMMENT_BYTES: usize = 16 << 10;
 
@@ -93,7 +93,7 @@ impl SchemaChange {
                 let new = serde_json::to_value(&new).unwrap_or_default()["fields"][0]["type"].clone();
                 let reason = "the files that are there hold values of another type";
                 let same = find_column(schema, column)?["type"] == new;
-                if same { Ok(()) } else { Err(Refusal::Unchangeable { column: column.clone(), reason }.into()) }
+                if same { Ok(()) } else { Err(Refusal::unchangeable(column, reason).into()) }
             }
             Self::DropColumn(column) => {
                 find_column(schema, column)?;
@@ -102,7 +102,7 @@ impl SchemaChange {
                 } else {
                     "the files that are there hold values of it"
                 };
-                Err(Refusal::Unchangeable { column: column.clone(), reason }.into())
+                Err(Refusal::unchangeable(column, reason).into())
             }
             Self::SetProperties(properties) => set_properties(metadata, properties),
             Self::SetDescription(description) => {
@@ -129,8 +129,7 @@ fn find_column<'a>(schema: &'a mut Value, column: &str) -> Result<&'a mut Value,
 }
 
 fn add_columns(schema: &mut Value, columns: &[Field]) -> Result<(), TableError> {
-    let refused =
-        |column: &Field, reason| TableError::from(Refusal::Unchangeable { column: column.name().clone(), reason });
+    let refused = |column: &Field, reason: &'static str| TableError::from(Refusal::unchangeable(column.name(), reason));
     for column in columns {
         if !column.is_nullable() {
             return Err(refused(column, "rows that are there have no value in it"));
@@ -181,7 +180,7 @@ fn check_comment(of: &str, comment: &Option<String>) -> Result<(), TableError> {
 }
 
 /// The protocol that the columns need beyond the table's.
-fn upgrade(protocol: &Protocol, columns: &StructType) -> Result<Option<Protocol>, TableError> {
+pub(super) fn upgrade(protocol: &Protocol, columns: &StructType) -> Result<Option<Protocol>, TableError> {
     let has = protocol.writer_features().into_iter().flatten().any(|feature| feature.as_ref() == "timestampNtz");
     if has || !contains_timestampntz(columns.fields()) {
         return Ok(None);

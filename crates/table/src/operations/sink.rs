@@ -2,10 +2,7 @@
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use sluice_storage::Folder;
-use tokio::{
-    sync::mpsc,
-    task::{JoinHandle, spawn_blocking},
-};
+use tokio::{sync::mpsc, task::JoinHandle};
 use uuid::Uuid;
 
 use super::Workspace;
@@ -24,20 +21,8 @@ pub(super) struct Sink {
 impl Sink {
     /// A sink for rows of the table that the reader reads.
     pub(super) fn open(workspace: &Workspace, reader: &FileReader) -> Result<Self, TableError> {
-        let mut writer = TableWriter::open(
-            workspace.writer.clone(),
-            &reader.schema,
-            &reader.partition_by,
-            Uuid::new_v4().to_string(),
-            workspace.scratch_dir.clone(),
-        )?;
-        let (sender, mut batches) = mpsc::channel::<RecordBatch>(BATCHES_AHEAD);
-        let writing = spawn_blocking(move || {
-            while let Some(batch) = batches.blocking_recv() {
-                writer.write(&batch)?;
-            }
-            writer.finish()
-        });
+        let (sender, batches) = mpsc::channel::<RecordBatch>(BATCHES_AHEAD);
+        let writing = workspace.open_writer(reader)?.feed(batches);
         Ok(Self { schema: reader.schema.clone(), sender, writing })
     }
 
@@ -59,6 +44,16 @@ impl Sink {
     pub(super) async fn finish(self, folder: &Folder) -> Result<Vec<DataFile>, TableError> {
         drop(self.sender);
         self.writing.await.map_err(TableError::encode)??.upload(folder).await
+    }
+}
+
+impl Workspace {
+    /// A writer of rows of the table that the reader reads. No two name the same files; whose they are is told first.
+    pub(super) fn open_writer(&self, reader: &FileReader) -> Result<TableWriter, TableError> {
+        let unique = Uuid::new_v4().to_string();
+        let prefix = self.upload_id.map_or(unique.clone(), |upload| format!("{upload}.{unique}"));
+        let writer = self.writer.for_table(&reader.layout);
+        TableWriter::open(writer, &reader.schema, &reader.partition_by, prefix, self.scratch_dir.clone())
     }
 }
 

@@ -2,19 +2,7 @@
 //!
 //! Invariant: it is committed only after the new files were read back and hold just the rows of the old ones.
 
-use std::sync::Arc;
-
-use deltalake::{
-    DeltaTable,
-    datafusion::{
-        execution::{
-            disk_manager::{DiskManagerBuilder, DiskManagerMode},
-            memory_pool::FairSpillPool,
-            runtime_env::RuntimeEnvBuilder,
-        },
-        prelude::{SessionConfig, SessionContext, col},
-    },
-};
+use deltalake::{DeltaTable, datafusion::prelude::col};
 use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::{Rewrite, RowChanges, Workspace, compact::by_partition, digest::Digest, sink::Sink};
@@ -23,6 +11,7 @@ use crate::{
     live::{LiveFile, live_files},
     log::change::{Change, Reads},
     reader::FileReader,
+    writer::bounded_session,
 };
 
 mod curve;
@@ -45,7 +34,7 @@ pub struct ZOrder {
 
 impl ZOrder {
     fn columns_in(&self, reader: &FileReader) -> Result<Vec<usize>, Refusal> {
-        let refused = |column: &String, reason| Refusal::Unchangeable { column: column.clone(), reason };
+        let refused = |column: &str, reason: &'static str| Refusal::unchangeable(column, reason);
         let columns = self.columns.iter().map(|column| {
             let at = reader.schema.index_of(column).map_err(|_| Refusal::unknown(column))?;
             if reader.partition_by.contains(column) {
@@ -71,7 +60,9 @@ impl Table {
         workspace: &Workspace,
         newest: &DeltaTable,
     ) -> Result<Rewrite, TableError> {
-        let reader = FileReader::new(self.folder(), newest)?;
+        let mut reader = FileReader::new(self.folder(), newest)?;
+        // The order of the curve takes the place of the table's own.
+        reader.layout.sort_by.clear();
         let columns = z_order.columns_in(&reader)?;
         let mut workspace = workspace.clone();
         workspace.writer.target_file_bytes = usize::try_from(z_order.target_bytes).unwrap_or(usize::MAX);
@@ -110,19 +101,7 @@ async fn sort_into(
     reader: &FileReader,
     (curve, workspace): (Curve, &Workspace),
 ) -> Result<(), TableError> {
-    let disk =
-        DiskManagerBuilder::default().with_mode(DiskManagerMode::Directories(vec![workspace.scratch_dir.clone()]));
-    let runtime = RuntimeEnvBuilder::new()
-        .with_memory_pool(Arc::new(FairSpillPool::new(workspace.sort_memory_bytes)))
-        .with_disk_manager_builder(disk)
-        .build_arc()?;
-    // What a merge of spilled runs keeps aside must fit into small pools, too.
-    let reserved_bytes = workspace.sort_memory_bytes / 4;
-    let config = SessionConfig::new()
-        .with_target_partitions(1)
-        .with_batch_size(1024)
-        .with_sort_spill_reservation_bytes(reserved_bytes);
-    let session = SessionContext::new_with_config_rt(config, runtime);
+    let session = bounded_session(workspace.sort_memory_bytes, &workspace.scratch_dir)?;
     let feed = Feed::new(partition, reader.clone(), curve);
     let rows = session.read_table(feed.into_table()?)?.sort(vec![col(CURVE_COLUMN).sort(true, false)])?;
     let mut sorted = rows.execute_stream().await?;

@@ -32,28 +32,46 @@ pub(super) struct Encoder {
     columns: Vec<Vec<ArrowColumnWriter>>,
     rows: usize,
     max_rows: usize,
+    max_bytes: usize,
 }
 
 impl Encoder {
     pub(super) fn open(file: File, schema: SchemaRef, properties: WriterProperties) -> Result<Self, ParquetError> {
         let max_rows = properties.max_row_group_row_count().unwrap_or(usize::MAX).max(1);
+        let max_bytes = properties.max_row_group_bytes().unwrap_or(usize::MAX).max(1);
         let writer = ArrowWriter::try_new(file, SchemaRef::clone(&schema), Some(properties))?;
         let (file, factory) = writer.into_serialized_writer()?;
-        Ok(Self { file, factory, schema, columns: Vec::new(), rows: 0, max_rows })
+        Ok(Self { file, factory, schema, columns: Vec::new(), rows: 0, max_rows, max_bytes })
     }
 
     /// Add rows; those that are more than a row group takes go into the next one.
     pub(super) fn write(&mut self, batch: &RecordBatch) -> Result<(), ParquetError> {
         let mut start = 0;
         while start < batch.num_rows() {
-            let count = (self.max_rows - self.rows).min(batch.num_rows() - start);
-            self.write_part(&batch.slice(start, count))?;
-            start += count;
-            if self.rows >= self.max_rows {
+            let count = self.room().min(batch.num_rows() - start);
+            if count > 0 {
+                self.write_part(&batch.slice(start, count))?;
+                start += count;
+            }
+            if count == 0 || self.rows >= self.max_rows || self.row_group_bytes() >= self.max_bytes {
                 self.flush()?;
             }
         }
         Ok(())
+    }
+
+    /// How many rows the row group has room for, by what those that it has take; one that has none takes any.
+    fn room(&self) -> usize {
+        let by_rows = self.max_rows - self.rows;
+        match self.row_group_bytes().checked_div(self.rows) {
+            Some(row_bytes @ 1..) => by_rows.min(self.max_bytes.saturating_sub(self.row_group_bytes()) / row_bytes),
+            _ => by_rows,
+        }
+    }
+
+    /// How large the row group would be if it ended here.
+    fn row_group_bytes(&self) -> usize {
+        self.columns.iter().flatten().map(ArrowColumnWriter::get_estimated_total_bytes).sum()
     }
 
     fn write_part(&mut self, batch: &RecordBatch) -> Result<(), ParquetError> {
@@ -97,8 +115,7 @@ impl Encoder {
 
     /// How large the file would be if it ended here.
     pub(super) fn file_bytes(&self) -> usize {
-        let in_progress = self.columns.iter().flatten().map(ArrowColumnWriter::get_estimated_total_bytes);
-        self.file.bytes_written() + in_progress.sum::<usize>()
+        self.file.bytes_written() + self.row_group_bytes()
     }
 
     /// The finished file.

@@ -3,6 +3,7 @@ use arrow::{
     datatypes::Int64Type,
 };
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use sluice_domain::TableLayout;
 
 use super::*;
 
@@ -106,4 +107,60 @@ fn wide_tables_have_fewer_partitions_at_a_time() {
     let batch = RecordBatch::try_from_iter(columns).unwrap();
     let outcome = writer(WriterSettings::default(), &batch.schema()).write(&batch);
     assert!(matches!(outcome, Err(TableError::Refused(Refusal::TooManyPartitions { limit: 3 }))), "{outcome:?}");
+}
+
+/// Feed rows that come in no order to a writer that sorts, and give its files.
+async fn fed(settings: WriterSettings, rows: i64) -> StagedFiles {
+    let schema = batch(0..1, 1).schema();
+    let (sender, receiver) = tokio::sync::mpsc::channel(1);
+    let feeding = writer(settings, &schema).feed(receiver);
+    for at in (0..rows).step_by(1000) {
+        // Backwards, and each number twice.
+        let from = rows - 1000 - at;
+        sender.send(batch(from / 2..from / 2 + 1000, 3)).await.unwrap();
+    }
+    drop(sender);
+    feeding.await.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn rows_are_sorted_in_little_memory_and_the_same_each_time() {
+    let layout = TableLayout { sort_by: vec!["n3".into()], ..TableLayout::default() };
+    let settings = WriterSettings { sort_memory_bytes: 8 << 20, ..WriterSettings::default() };
+    let settings = settings.for_table(&layout);
+    let staged = fed(settings.clone(), 60_000).await;
+    assert_eq!((staged.files.len(), staged.rows()), (3, 60_000));
+    for file in &staged.files {
+        assert!(numbers(file).is_sorted());
+        assert_eq!(file.metadata.row_group(0).sorting_columns().unwrap()[0].column_idx, 3);
+    }
+    let again = fed(settings, 60_000).await;
+    let digests = |staged: StagedFiles| {
+        let all = staged.files.into_iter().map(|mut file| {
+            use std::io::{Read as _, Seek as _};
+            let mut bytes = Vec::new();
+            file.scratch.rewind().unwrap();
+            file.scratch.read_to_end(&mut bytes).unwrap();
+            Sha256::digest(bytes)
+        });
+        all.collect::<Vec<_>>()
+    };
+    assert!(digests(staged) == digests(again));
+}
+
+#[test]
+fn every_file_has_its_filters_however_many_are_open() {
+    let layout = TableLayout { bloom_filter: vec!["t0".into()], ..TableLayout::default() };
+    let schema = batch(0..1, 1).schema();
+    let mut writer = writer(WriterSettings::default().for_table(&layout), &schema);
+    for at in (0..60_000).step_by(6000) {
+        writer.write(&batch(at..at + 6000, 40)).unwrap();
+    }
+    let staged = writer.finish().unwrap();
+    for file in &staged.files {
+        let columns = file.metadata.row_group(0).columns();
+        let filtered: Vec<_> = (0..columns.len()).filter(|&at| columns[at].bloom_filter_length().is_some()).collect();
+        assert_eq!(filtered, [10], "{}", file.path);
+    }
+    assert_all_there(&staged, 60_000);
 }

@@ -18,8 +18,8 @@ use serde_json::Value;
 use sluice_domain::ZoneName;
 use sluice_storage::{Folder, Opened, Zone};
 use sluice_table::{
-    Applied, Commit, CommittedEntry, CreateOutcome, DataFile, NewTable, Operation, Provenance, Table, TableError,
-    TableWriter, Transaction, UploadPart, Workspace, WriterSettings,
+    Applied, Commit, CommittedEntry, CreateOutcome, DataFile, Merge, MergeRule, NewTable, Operation, Provenance,
+    Source, Table, TableError, TableWriter, Transaction, UploadPart, Workspace, WriterSettings,
 };
 use url::Url;
 
@@ -57,7 +57,7 @@ pub(crate) fn batch(rows: &[Row]) -> RecordBatch {
 }
 
 pub(crate) fn upload(id: &str) -> UploadPart {
-    UploadPart { id: id.to_owned(), rows: 1, sha256: "00".repeat(32), principal: "ann".to_owned() }
+    UploadPart { id: id.to_owned(), rows: 1, sha256: "00".repeat(32), principal: "ann".to_owned(), counts: None }
 }
 
 impl Lake {
@@ -88,7 +88,12 @@ impl Lake {
     }
 
     pub(crate) fn new_table(&self) -> NewTable {
-        NewTable { name: "n.t".to_owned(), schema: schema(), partition_by: vec!["p".to_owned()] }
+        NewTable {
+            name: "n.t".to_owned(),
+            schema: schema(),
+            partition_by: vec!["p".to_owned()],
+            layout: Default::default(),
+        }
     }
 
     pub(crate) fn workspace(&self) -> Workspace {
@@ -100,10 +105,14 @@ impl Lake {
     }
 
     pub(crate) async fn write_batch(&self, batch: &RecordBatch) -> Vec<DataFile> {
+        self.write_by(batch, &["p".to_owned()]).await
+    }
+
+    pub(crate) async fn write_by(&self, batch: &RecordBatch, partition_by: &[String]) -> Vec<DataFile> {
         let id = uuid::Uuid::new_v4().to_string();
         let scratch = self.scratch.path().to_owned();
         let settings = WriterSettings::default();
-        let mut writer = TableWriter::open(settings, &batch.schema(), &["p".to_owned()], id, scratch).unwrap();
+        let mut writer = TableWriter::open(settings, &batch.schema(), partition_by, id, scratch).unwrap();
         writer.write(batch).unwrap();
         writer.finish().unwrap().upload(&self.folder).await.unwrap()
     }
@@ -115,11 +124,23 @@ impl Lake {
     pub(crate) fn commit(&self, app_id: &str, files: Vec<DataFile>) -> Commit {
         let sequence = self.next_sequence();
         let transaction = Transaction { app_id: app_id.to_owned(), sequence };
-        Commit { files, transaction, uploads: vec![upload(&format!("{app_id}-{sequence}"))], tags: BTreeMap::new() }
+        Commit {
+            files,
+            transaction,
+            offsets: Vec::new(),
+            uploads: vec![upload(&format!("{app_id}-{sequence}"))],
+            tags: BTreeMap::new(),
+        }
     }
 
     pub(crate) async fn apply(&self, table: &Table, operation: &Operation) -> Result<Applied, TableError> {
         table.apply(operation, &self.workspace(), &Provenance::default(), |_| async { Ok(()) }).await
+    }
+
+    /// A merge of these rows.
+    pub(crate) fn merge(&self, rule: MergeRule, source: &[RecordBatch]) -> Result<Operation, TableError> {
+        let source = Arc::new(Source::of(rule, source, self.scratch.path())?);
+        Ok(Operation::Merge(Merge { source }))
     }
 
     /// The lines of each entry of the log.
@@ -169,12 +190,20 @@ impl Lake {
         rows
     }
 
+    pub(crate) async fn delete_file(&self, path: &str) {
+        self.folder.store.delete(&place_of(path)).await.unwrap();
+    }
+
     pub(crate) async fn read_file(&self, path: &str) -> Vec<RecordBatch> {
-        let path = percent_encoding::percent_decode_str(path).decode_utf8().unwrap().into_owned();
-        let object = self.folder.store.get(&Path::parse(path).unwrap()).await.unwrap().bytes().await.unwrap();
+        let object = self.folder.store.get(&place_of(path)).await.unwrap().bytes().await.unwrap();
         let reader = ParquetRecordBatchReaderBuilder::try_new(object).unwrap().build().unwrap();
         reader.map(Result::unwrap).collect()
     }
+}
+
+/// Where a file lies that the log calls so.
+fn place_of(path: &str) -> Path {
+    Path::parse(percent_encoding::percent_decode_str(path).decode_utf8().unwrap()).unwrap()
 }
 
 pub(crate) fn entry_path(version: u64) -> Path {

@@ -7,11 +7,15 @@
 )]
 
 mod appends;
+mod evolution;
 mod fault_store;
 mod faults;
 mod hostile;
 mod lake;
+mod layouts;
 mod matrix;
+mod merge_model;
 mod merges;
+mod offsets;
 mod rewrites;
 mod schemas;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::datatypes::{DataType, Field};
 use sluice_table::{
-    Commit, Compact, Delete, Matched, Merge, Operation, Overwrite, Provenance, Rewrite, SchemaChange, Scope, Table,
+    Commit, Compact, Delete, MergeRule, Operation, Overwrite, Provenance, Rewrite, SchemaChange, Scope, Table,
     TableError, ZOrder,
 };
 
@@ -119,12 +119,7 @@ async fn operation(lake: &Lake, kind: Kind, side: i64) -> Operation {
             Operation::Overwrite(Overwrite { scope, files: lake.write(&rows).await })
         }
         Kind::Delete => Operation::Delete(Delete { predicate: format!("v >= {}", 50 + side) }),
-        Kind::Merge => Operation::Merge(Merge {
-            source: vec![batch(&rows)],
-            keys: vec!["k".to_owned()],
-            matched: Matched::Update,
-            insert: true,
-        }),
+        Kind::Merge => lake.merge(MergeRule::upsert(&["k"]), &[batch(&rows)]).unwrap(),
         Kind::Compact => Operation::Compact(Compact::default()),
         Kind::ZOrder => {
             Operation::ZOrder(ZOrder { columns: vec!["v".to_owned(), "k".to_owned()], target_bytes: 1 << 20 })

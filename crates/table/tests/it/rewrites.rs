@@ -8,8 +8,8 @@ use std::{
 use rstest::rstest;
 use sluice_domain::Failure as _;
 use sluice_table::{
-    CommitFailure, Compact, DataFile, Delete, Matched, Merge, Operation, Overwrite, Provenance, Scope, Table,
-    TableError, Transaction, ZOrder,
+    CommitFailure, Compact, DataFile, Delete, MergeRule, Operation, Overwrite, Provenance, Scope, Table, TableError,
+    Transaction, ZOrder,
 };
 
 use crate::lake::{Lake, Row, batch, row, upload};
@@ -260,9 +260,8 @@ async fn partition_values_of_every_kind_survive_every_operation() {
     let mut model: BTreeMap<_, _> = rows.iter().chain(&more).map(|row| (row.0, row.clone())).collect();
     check(&lake, &table, &model).await;
     let source: Vec<Row> = rows.iter().map(|row| (row.0, row.1.clone(), Some(3))).collect();
-    let merge =
-        Merge { source: vec![batch(&source)], keys: vec!["k".to_owned()], matched: Matched::Update, insert: true };
-    for operation in [Operation::Merge(merge.clone()), Operation::Merge(merge)] {
+    let merge = lake.merge(MergeRule::upsert(&["k"]), &[batch(&source)]).unwrap();
+    for operation in [merge.clone(), merge] {
         let applied = lake.apply(&table, &operation).await.unwrap();
         assert_eq!((applied.rows.updated, applied.rows.inserted), (13, 0));
         model.extend(source.iter().map(|row| (row.0, row.clone())));

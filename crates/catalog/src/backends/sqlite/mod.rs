@@ -2,8 +2,14 @@
 //!
 //! Invariant: every transaction that writes goes through the one writing connection and is synced when it commits.
 
+mod channels;
+mod contracts;
 mod inventory;
 mod namespaces;
+mod partials;
+mod plain_commits;
+mod replays;
+mod row_groups;
 mod schemas;
 mod sequences;
 mod tables;
@@ -23,7 +29,10 @@ use sqlx::{
 
 use uuid::Uuid;
 
-use crate::{CatalogError, Inventory, Schemas, Tables, Uploads, backends::Backend};
+use crate::{
+    CatalogError, Channels, Contracts, Inventory, Partials, Replays, RowGroups, Schemas, Tables, Uploads,
+    backends::Backend,
+};
 
 /// How many reads run at a time; further ones wait.
 const READERS: u32 = 4;
@@ -100,11 +109,31 @@ impl Backend for SqliteBackend {
         self
     }
 
+    fn contracts(&self) -> &dyn Contracts {
+        self
+    }
+
     fn uploads(&self) -> &dyn Uploads {
         self
     }
 
+    fn row_groups(&self) -> &dyn RowGroups {
+        self
+    }
+
+    fn channels(&self) -> &dyn Channels {
+        self
+    }
+
+    fn partials(&self) -> &dyn Partials {
+        self
+    }
+
     fn inventory(&self) -> &dyn Inventory {
+        self
+    }
+
+    fn replays(&self) -> &dyn Replays {
         self
     }
 

@@ -15,14 +15,7 @@ use crate::{
 impl Schemas for SqliteBackend {
     async fn record(&self, new: &NewSchemaVersion) -> Result<SchemaVersion, CatalogError> {
         let mut write = self.write().await?;
-        if let Some(recorded) = find(&mut write, new).await? {
-            return Ok(recorded);
-        }
-        let latest = find_latest(&mut *write, new.table_id).await?;
-        let version = match latest {
-            Some(latest) if latest.table_version > new.table_version || latest.schema == new.schema => latest,
-            latest => insert(&mut write, new, latest.map_or(1, |latest| latest.number + 1)).await?,
-        };
+        let version = record(&mut write, new).await?;
         write.commit().await?;
         Ok(version)
     }
@@ -59,7 +52,25 @@ async fn find(
     row.map(SchemaVersion::try_from).transpose()
 }
 
-async fn find_latest(executor: impl SqliteExecutor<'_>, table: TableId) -> Result<Option<SchemaVersion>, CatalogError> {
+/// Record a schema within a transaction.
+pub(super) async fn record(
+    connection: &mut SqliteConnection,
+    new: &NewSchemaVersion,
+) -> Result<SchemaVersion, CatalogError> {
+    if let Some(recorded) = find(&mut *connection, new).await? {
+        return Ok(recorded);
+    }
+    let latest = find_latest(&mut *connection, new.table_id).await?;
+    match latest {
+        Some(latest) if latest.table_version > new.table_version || latest.schema == new.schema => Ok(latest),
+        latest => insert(connection, new, latest.map_or(1, |latest| latest.number + 1)).await,
+    }
+}
+
+pub(super) async fn find_latest(
+    executor: impl SqliteExecutor<'_>,
+    table: TableId,
+) -> Result<Option<SchemaVersion>, CatalogError> {
     let row: Option<SchemaRow> =
         sqlx::query_as("SELECT * FROM schema_versions WHERE table_id = $1 ORDER BY number DESC LIMIT 1")
             .bind(table.to_string())

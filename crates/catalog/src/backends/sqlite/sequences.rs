@@ -9,32 +9,13 @@ use super::{
     tables::not_found,
     uploads::{find, wrong_state},
 };
-use crate::{CatalogError, CommitTry, Sequences};
+use crate::{CatalogError, CommitTry, Sequences, columns::json};
 
 #[async_trait]
 impl Sequences for SqliteBackend {
     async fn begin_commits(&self, table: TableId, tries: &[CommitTry]) -> Result<Vec<i64>, CatalogError> {
         let mut write = self.write().await?;
-        let mut sequences = Vec::with_capacity(tries.len());
-        for attempt in tries {
-            let entry = find(&mut *write, attempt.upload).await?;
-            let open = matches!(entry.state, UploadState::Landed | UploadState::Committing);
-            if !open || entry.node != self.node {
-                return Err(wrong_state(&entry));
-            }
-            let sequence = next_sequence(&mut write, table).await?;
-            sqlx::query(
-                "UPDATE uploads SET state = 'committing', table_id = $1, sequence = $2, writer = $3 WHERE id = $4",
-            )
-            .bind(table.to_string())
-            .bind(sequence)
-            .bind(&self.writer_name)
-            .bind(attempt.upload.to_string())
-            .execute(&mut *write)
-            .await?;
-            inventory::enter(&mut write, table, &attempt.files).await?;
-            sequences.push(sequence);
-        }
+        let sequences = begin(&mut write, table, tries, (self.node, &self.writer_name)).await?;
         write.commit().await?;
         Ok(sequences)
     }
@@ -58,6 +39,38 @@ impl Sequences for SqliteBackend {
         }
         Ok(write.commit().await?)
     }
+}
+
+/// Begin the commit of these uploads within a transaction, by the server of this place and name.
+pub(super) async fn begin(
+    connection: &mut SqliteConnection,
+    table: TableId,
+    tries: &[CommitTry],
+    (node, writer): (u32, &str),
+) -> Result<Vec<i64>, CatalogError> {
+    let mut sequences = Vec::with_capacity(tries.len());
+    for attempt in tries {
+        let entry = find(&mut *connection, attempt.upload).await?;
+        let open = matches!(entry.state, UploadState::Landed | UploadState::Committing);
+        if !open || entry.node != node {
+            return Err(wrong_state(&entry));
+        }
+        let sequence = next_sequence(connection, table).await?;
+        sqlx::query(
+            "UPDATE uploads SET state = 'committing', table_id = $1, sequence = $2, writer = $3, prepared = $4 \
+             WHERE id = $5",
+        )
+        .bind(table.to_string())
+        .bind(sequence)
+        .bind(writer)
+        .bind(json("upload's prepared rows", &attempt.prepared)?)
+        .bind(attempt.upload.to_string())
+        .execute(&mut *connection)
+        .await?;
+        inventory::enter(connection, table, &attempt.files).await?;
+        sequences.push(sequence);
+    }
+    Ok(sequences)
 }
 
 /// Count the table's commits on: the counter outlives the uploads that it numbered.

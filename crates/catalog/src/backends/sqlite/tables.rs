@@ -12,6 +12,9 @@ use crate::{
     rows::TableRow,
 };
 
+/// How many tables can have had one folder.
+const MAX_FOLDERS: u32 = 10_000;
+
 #[async_trait]
 impl Tables for SqliteBackend {
     async fn reserve(&self, new: &NewTable) -> Result<TableEntry, CatalogError> {
@@ -20,6 +23,13 @@ impl Tables for SqliteBackend {
             None => {
                 ensure_namespace(&mut write, &new.name.namespace, &new.owner).await?;
                 insert(&mut write, new).await?
+            }
+            Some(entry) if entry.state == TableState::Reserved && entry.format != new.format => {
+                remove_unused(&mut write, &new.name).await?;
+                match find_live(&mut write, &new.name).await? {
+                    None => insert(&mut write, new).await?,
+                    Some(entry) => entry,
+                }
             }
             Some(entry) if entry.state == TableState::Reserved && entry.partition_by != new.partition_by => {
                 set_live(&mut write, entry.id, TableState::Reserved, &new.partition_by).await?
@@ -141,9 +151,28 @@ async fn remove_unused(connection: &mut SqliteConnection, name: &TableRef) -> Re
     Ok(())
 }
 
+/// The folder, with a number where another table has or had it: what lies there is not this table's.
+async fn free_folder(connection: &mut SqliteConnection, new: &NewTable, folder: &str) -> Result<String, CatalogError> {
+    for number in 1..=MAX_FOLDERS {
+        let path = if number == 1 { folder.to_owned() } else { format!("{folder}.{number}") };
+        let taken: Option<i64> = sqlx::query_scalar("SELECT COUNT(*) FROM tables WHERE path = $1 HAVING COUNT(*) > 0")
+            .bind(&path)
+            .fetch_optional(&mut *connection)
+            .await?;
+        if taken.is_none() {
+            return Ok(path);
+        }
+    }
+    Err(CatalogError::TableExists { name: new.name.clone() })
+}
+
 async fn insert(connection: &mut SqliteConnection, new: &NewTable) -> Result<TableEntry, CatalogError> {
     let id = Uuid::now_v7().to_string();
     let TableRef { namespace, table } = &new.name;
+    let path = match &new.folder {
+        Some(folder) => free_folder(&mut *connection, new, folder).await?,
+        None => format!("tables/{namespace}/{table}/{id}"),
+    };
     let row: TableRow = sqlx::query_as(
         "INSERT INTO tables \
          (id, namespace, name, zone, path, format, partition_by, owner, state, created_at, updated_at) \
@@ -153,7 +182,7 @@ async fn insert(connection: &mut SqliteConnection, new: &NewTable) -> Result<Tab
     .bind(namespace.as_str())
     .bind(new.name.to_string())
     .bind(new.zone.as_str())
-    .bind(format!("tables/{namespace}/{table}/{id}"))
+    .bind(path)
     .bind(new.format.as_str())
     .bind(json("table partitioning", &new.partition_by)?)
     .bind(&new.owner)
@@ -164,7 +193,7 @@ async fn insert(connection: &mut SqliteConnection, new: &NewTable) -> Result<Tab
 }
 
 /// Set state and partitioning of a table that is not deleted; one that has both already keeps its change time.
-async fn set_live(
+pub(super) async fn set_live(
     connection: &mut SqliteConnection,
     id: TableId,
     state: TableState,

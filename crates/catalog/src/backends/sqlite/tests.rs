@@ -21,6 +21,7 @@ fn new_table(name: &str) -> NewTable {
         name: name.parse().unwrap(),
         zone: ZoneName::Raw,
         format: TableFormat::Delta,
+        folder: None,
         partition_by: Vec::new(),
         owner: "ada".into(),
     }

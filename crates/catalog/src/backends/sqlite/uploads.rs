@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use sluice_domain::{Page, PageRequest, StoredFailure, TableRef, UploadEntry, UploadId, UploadState};
 use sqlx::{SqliteConnection, SqliteExecutor};
 
-use super::{SqliteBackend, entries, fetch_size, inventory, page_of};
+use super::{SqliteBackend, entries, fetch_size, inventory, page_of, replays};
 use crate::{
     CatalogError, CommittedUpload, CommittedUploads, NewUpload, Uploads,
     columns::{instant, json, number},
@@ -19,6 +19,8 @@ impl Uploads for SqliteBackend {
     async fn land(&self, new: &NewUpload) -> Result<UploadEntry, CatalogError> {
         let mut write = self.write().await?;
         if let Some(entry) = insert(&mut write, new, self.node).await? {
+            // In one step, so that it is to be found in one place or the other.
+            super::partials::forget(&mut write, new.id).await?;
             write.commit().await?;
             return Ok(entry);
         }
@@ -50,6 +52,9 @@ impl Uploads for SqliteBackend {
         for (id, upload) in &committed.uploads {
             entries.push(commit_one(&mut write, *id, upload).await?);
         }
+        for new in &committed.quarantined {
+            insert(&mut write, new, self.node).await?;
+        }
         inventory::enter_commit(&mut write, committed.table, &committed.entry).await?;
         write.commit().await?;
         Ok(entries)
@@ -68,6 +73,7 @@ impl Uploads for SqliteBackend {
             .bind(id.to_string())
             .execute(&mut *write)
             .await?;
+        replays::release(&mut write, id).await?;
         Ok(write.commit().await?)
     }
 
@@ -106,7 +112,7 @@ pub(super) async fn find(executor: impl SqliteExecutor<'_>, id: UploadId) -> Res
 }
 
 /// Say that one upload is in its table, within a transaction.
-async fn commit_one(
+pub(super) async fn commit_one(
     connection: &mut SqliteConnection,
     id: UploadId,
     committed: &CommittedUpload,
@@ -125,13 +131,18 @@ async fn commit_one(
     .bind(json("upload's row counts", &committed.rows)?)
     .bind(instant(committed.committed_at))
     .bind(id.to_string())
-    .fetch_one(connection)
+    .fetch_one(&mut *connection)
     .await?;
+    // How far a channel is, the table's log says from now on; only keys are asked for here again.
+    sqlx::query("DELETE FROM row_requests WHERE upload_id = $1 AND idempotency_key IS NULL")
+        .bind(id.to_string())
+        .execute(connection)
+        .await?;
     row.try_into()
 }
 
 /// Enter an upload; none where its id or its key is there already.
-async fn insert(
+pub(super) async fn insert(
     connection: &mut SqliteConnection,
     new: &NewUpload,
     node: u32,

@@ -14,6 +14,7 @@ use sluice_domain::CsvOptions;
 use super::{
     fields::{Fields, Marks},
     is_null,
+    records::Record,
 };
 use crate::{
     columns::{self, BATCH_BYTES, CELL_BYTES},
@@ -40,16 +41,9 @@ pub(super) struct Plan {
     pub(super) guess: Vec<Kind>,
 }
 
-/// What came of a block.
-pub(super) enum Decoded {
-    Rows(Vec<RecordBatch>),
-    /// There is a value in it that is not of the kind that its column was taken for.
-    Unfit,
-}
-
 impl Plan {
     /// The rows of a block.
-    pub(super) fn decode(&self, block: &[u8]) -> Option<Decoded> {
+    pub(super) fn decode(&self, block: &[u8]) -> Option<Vec<RecordBatch>> {
         let fields = find(block, &self.options, &self.limits, self.targets.len())?;
         let mut built = columns::Fields::new(self.schema.fields());
         let row_bytes = CELL_BYTES * built.width().max(1);
@@ -58,22 +52,15 @@ impl Plan {
             return None;
         }
         let step = self.limits.batch_rows.min(BATCH_BYTES / row_bytes).max(1);
-        let mut batches = Vec::with_capacity(rows.div_ceil(step));
-        for start in (0..rows).step_by(step) {
-            match self.batch(&fields, start..rows.min(start + step), &mut built) {
-                Some(batch) => batches.push(batch),
-                None if self.guess.is_empty() => return None,
-                None => return Some(Decoded::Unfit),
-            }
-        }
-        Some(Decoded::Rows(batches))
+        let parts = (0..rows).step_by(step).map(|start| start..rows.min(start + step));
+        parts.map(|rows| self.batch(&fields, rows, &mut built)).collect()
     }
 
     fn batch(&self, fields: &Fields, rows: Range<usize>, built: &mut columns::Fields) -> Option<RecordBatch> {
         for (from, &to) in self.targets.iter().enumerate() {
             let texts =
                 || fields.column(from, rows.clone()).map(|text| (!is_null(&self.options, text)).then_some(text));
-            if !self.is_as_guessed(from, texts()) {
+            if !self.are_as_guessed(from, texts()) {
                 return None;
             }
             built.columns.get_mut(to)?.append_texts(texts()).ok()?;
@@ -86,7 +73,7 @@ impl Plan {
     }
 
     /// Whether the values are of the kind that was guessed, as far as storing them does not tell.
-    fn is_as_guessed<'t>(&self, column: usize, texts: impl Iterator<Item = Option<&'t str>>) -> bool {
+    fn are_as_guessed<'t>(&self, column: usize, texts: impl Iterator<Item = Option<&'t str>>) -> bool {
         match self.guess.get(column) {
             // Texts take everything, and decimals what is written with a point too.
             Some(&kind @ (Kind::Null | Kind::BigInteger)) => {
@@ -94,6 +81,14 @@ impl Plan {
             }
             _ => true,
         }
+    }
+
+    /// Whether each value of a record is of a kind that the column that was guessed holds.
+    pub(super) fn is_as_guessed(&self, record: &Record) -> bool {
+        self.guess.iter().enumerate().all(|(column, kind)| {
+            let field = record.field(column);
+            is_null(&self.options, field) || kind.widened(field).data_type() == kind.data_type()
+        })
     }
 }
 

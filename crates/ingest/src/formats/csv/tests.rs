@@ -7,16 +7,19 @@ use arrow::{
 };
 use proptest::prelude::*;
 use rstest::rstest;
-use sluice_domain::{Compression, CsvOptions, Format, JsonOptions, ReadOptions};
+use sluice_domain::{CsvOptions, Format, ReadOptions};
 
 use super::super::{Inferred, Source, decode, infer};
-use crate::{decode_error::DecodeError, limits::DecodeLimits};
+use crate::{
+    decode_error::DecodeError,
+    limits::DecodeLimits,
+    row_sink::{Lenient, Strict},
+};
 
 mod ways;
 
 fn options(csv: CsvOptions) -> ReadOptions {
-    let compression = Compression::Identity;
-    ReadOptions { format: Format::Csv, compression, csv, json: JsonOptions::default(), partition_by: Vec::new() }
+    ReadOptions { csv, ..ReadOptions::of(Format::Csv) }
 }
 
 fn source(bytes: &[u8]) -> Source {
@@ -24,16 +27,22 @@ fn source(bytes: &[u8]) -> Source {
 }
 
 fn inferred(csv: &CsvOptions, bytes: &[u8]) -> Result<Inferred, DecodeError> {
-    infer(&options(csv.clone()), source(bytes), &DecodeLimits::default())
+    infer(&options(csv.clone()), source(bytes), &DecodeLimits::default())?.strictly()
 }
 
 fn decoded(csv: &CsvOptions, bytes: &[u8], schema: &SchemaRef) -> Result<Vec<RecordBatch>, DecodeError> {
     let mut batches = Vec::new();
     let limits = DecodeLimits { batch_rows: 3, ..DecodeLimits::default() };
-    let rows = decode(&options(csv.clone()), source(bytes), schema, &limits, &mut |batch| {
-        batches.push(batch);
-        Ok(())
-    })?;
+    let rows = decode(
+        &options(csv.clone()),
+        source(bytes),
+        schema,
+        &limits,
+        &mut Strict(|batch| {
+            batches.push(batch);
+            Ok(())
+        }),
+    )?;
     assert_eq!(rows, batches.iter().map(|batch| batch.num_rows() as u64).sum::<u64>());
     Ok(batches)
 }
@@ -227,20 +236,26 @@ fn limits_hold() {
 #[test]
 fn a_sink_that_is_closed_stops_the_decoding() {
     let schema = schema_of("a", DataType::Int64);
-    let outcome =
-        decode(&options(CsvOptions::default()), source(b"a\n1\n"), &schema, &DecodeLimits::default(), &mut |_| {
-            Err(DecodeError::Stopped)
-        });
+    let outcome = decode(
+        &options(CsvOptions::default()),
+        source(b"a\n1\n"),
+        &schema,
+        &DecodeLimits::default(),
+        &mut Strict(|_| Err(DecodeError::Stopped)),
+    );
     assert!(matches!(outcome, Err(DecodeError::Stopped)));
 }
 
 #[test]
 fn a_panic_is_an_error() {
     let schema = schema_of("a", DataType::Int64);
-    let outcome =
-        decode(&options(CsvOptions::default()), source(b"a\n1\n"), &schema, &DecodeLimits::default(), &mut |_| {
-            panic!("a decoder's panic")
-        });
+    let outcome = decode(
+        &options(CsvOptions::default()),
+        source(b"a\n1\n"),
+        &schema,
+        &DecodeLimits::default(),
+        &mut Strict(|_| panic!("a decoder's panic")),
+    );
     assert!(outcome.unwrap_err().to_string().contains("the file could not be decoded"));
 }
 
@@ -294,4 +309,26 @@ fn a_record_of_delimiters_is_refused_before_it_is_remembered() {
     refused([&b"a,b\n1,\""[..], &vec![b','; 4 << 20], b"\"\n"].concat());
     let many = [&b"a,b\n1,\""[..], &b"12345678,".repeat(100_000), b"\"\n"].concat();
     assert_eq!(inferred(&CsvOptions::default(), &many).unwrap().rows, 1);
+}
+
+#[test]
+fn bad_records_are_told_of_and_decoding_goes_on_behind_them() {
+    let bytes = b"id,name\n1,a\nx,b\n3\n4,\xff\n5,\"two\nlines\"\nsix,\"e\nf\"\n7,g\n";
+    let schema = inferred(&CsvOptions::default(), b"id,name\n1,a\n").unwrap().schema;
+    let mut sink = Lenient::default();
+    let limits = DecodeLimits { batch_rows: 3, ..DecodeLimits::default() };
+    let rows = decode(&options(CsvOptions::default()), source(bytes), &schema, &limits, &mut sink).unwrap();
+    let good: Vec<Vec<String>> = sink.batches.iter().flat_map(rows_of).collect();
+    assert_eq!(
+        (rows, good),
+        (3, vec![vec!["1".into(), "a".into()], vec!["5".into(), "two\nlines".into()], vec!["7".into(), "g".into()]])
+    );
+    let bad: Vec<_> = sink.bad.iter().map(|row| (row.number, row.source.line, &row.source.bytes[..])).collect();
+    let expected: [(u64, Option<u64>, &[u8]); 4] =
+        [(2, Some(3), b"x,b"), (3, Some(4), b"3"), (4, Some(5), b"4,\xff"), (6, Some(8), b"six,\"e\nf\"")];
+    assert_eq!(bad, expected);
+    let starts: Vec<_> = sink.bad.iter().map(|row| row.source.byte_offset.unwrap() as usize).collect();
+    for (start, row) in starts.into_iter().zip(&sink.bad) {
+        assert!(bytes[start..].starts_with(&row.source.bytes), "{row:?}");
+    }
 }

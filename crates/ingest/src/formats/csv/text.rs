@@ -7,7 +7,7 @@ use crate::{
     decode_error::DecodeError,
     formats::{
         Reading,
-        blocks::{Blocks, Next},
+        blocks::{Before, Blocks, Next},
         parts::Parts,
     },
 };
@@ -34,7 +34,8 @@ impl Text {
         let whole = |source| Records::begin(options, source, limits).map(|records| Self::Records(Box::new(records)));
         let source = super::super::without_byte_order_mark(source)?;
         let marks = Marks::of(options);
-        if !marks.are_characters() {
+        // Numbers with a comma are written anew, one by one.
+        if !marks.are_characters() || options.decimal_comma {
             return whole(source);
         }
         let ends: EndOfRecords = Box::new(move |text| marks.end_of_records(text));
@@ -49,9 +50,9 @@ impl Text {
             Err(DecodeError::Empty) => return whole(blocks.uncut(first)),
             other => other?,
         };
-        let (header_bytes, lines_before) = if options.header { records.taken() } else { (0, 0) };
+        let before = if options.header { records.taken() } else { Before::default() };
         let names = records.names().to_vec();
-        first.drain(..header_bytes.min(first.len()));
-        Ok(Self::Blocks(TextBlocks { names, parts: Parts { first, blocks, lines_before } }))
+        first.drain(..first.len().min(before.bytes as usize));
+        Ok(Self::Blocks(TextBlocks { names, parts: Parts { first, blocks, before } }))
     }
 }

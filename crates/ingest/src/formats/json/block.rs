@@ -10,6 +10,7 @@ use arrow::{
 use sluice_domain::ReadOptions;
 
 use super::{
+    super::Reading,
     Entries, parse,
     shape::Shapes,
     template::{Span, Template, Token},
@@ -32,13 +33,6 @@ pub(super) struct Plan {
     pub(super) guess: Option<Shapes>,
 }
 
-/// What came of a block.
-pub(super) enum Decoded {
-    Rows(Vec<RecordBatch>),
-    /// There is something in it that was not guessed.
-    Unfit,
-}
-
 /// The rows of a block so far.
 struct Rows<'p> {
     plan: &'p Plan,
@@ -59,14 +53,32 @@ struct Rows<'p> {
 }
 
 impl Plan {
+    pub(super) fn new(reading: &Reading, schema: &SchemaRef, guess: Option<Shapes>) -> Self {
+        let (options, limits) = (reading.options.clone(), reading.limits.clone());
+        Self { options, limits, schema: SchemaRef::clone(schema), guess }
+    }
+
+    pub(super) fn reading(&self) -> Reading<'_> {
+        Reading { options: &self.options, limits: &self.limits }
+    }
+
+    /// Whether the schema is that of such records, where it was guessed.
+    pub(super) fn is_guessed(&self, shapes: Option<Shapes>) -> bool {
+        shapes.is_none_or(|shapes| Schema::new(shapes.into_fields()) == *self.schema)
+    }
+
     /// The rows of a block.
-    pub(super) fn decode(&self, block: &[u8]) -> Option<Decoded> {
+    pub(super) fn decode(&self, block: &[u8]) -> Option<Vec<RecordBatch>> {
         let block = std::str::from_utf8(block).ok().filter(|block| block.len() <= u32::MAX as usize)?;
+        let mut fields = Fields::new(self.schema.fields());
+        if self.options.json.coerce {
+            fields.coerce();
+        }
         let mut rows = Rows {
             plan: self,
             block,
             index: FieldIndex::of(self.schema.fields().iter().map(|field| field.name())),
-            fields: Fields::new(self.schema.fields()),
+            fields,
             shapes: self.guess.clone(),
             template: None,
             spans: Vec::new(),
@@ -75,11 +87,8 @@ impl Plan {
             bytes_in_all: 0,
             batches: Vec::new(),
         };
-        match rows.read() {
-            Some(()) => Some(Decoded::Rows(rows.batches)),
-            None if self.guess.is_some() => Some(Decoded::Unfit),
-            None => None,
-        }
+        rows.read()?;
+        Some(rows.batches)
     }
 }
 
@@ -92,8 +101,7 @@ impl Rows<'_> {
             start = end + 1;
         }
         self.end_batch()?;
-        let is_as_guessed = |shapes: Shapes| Schema::new(shapes.into_fields()) == *self.plan.schema;
-        self.shapes.take().is_none_or(is_as_guessed).then_some(())
+        self.plan.is_guessed(self.shapes.take()).then_some(())
     }
 
     fn record(&mut self, start: usize, end: usize) -> Option<()> {
@@ -166,7 +174,8 @@ impl Rows<'_> {
             let spans = || (0..waiting).filter_map(|row| self.spans.get(row * stride + position));
             let values = || spans().filter(|span| !is_null(span));
             let guess = self.shapes.as_ref().map(|shapes| shapes.kind(at));
-            if !takes_strings(field.data_type()) && values().any(|span| span.token == Token::String)
+            if !takes_strings(field.data_type(), self.plan.options.json.coerce)
+                && values().any(|span| span.token == Token::String)
                 || guess.is_some_and(|guess| !is_as_guessed(guess, values().map(|span| (*span, block))))
             {
                 return None;
@@ -196,10 +205,14 @@ impl Rows<'_> {
     }
 }
 
-/// Whether a column takes strings: numbers and booleans are none in quotes, but for decimals.
-fn takes_strings(data_type: &DataType) -> bool {
+/// Whether a column takes strings: numbers and booleans are none in quotes where it does not coerce, but for decimals.
+fn takes_strings(data_type: &DataType, coerces: bool) -> bool {
     use DataType as T;
-    matches!(data_type, T::Utf8 | T::LargeUtf8 | T::Utf8View | T::Decimal128(..) | T::Date32 | T::Timestamp(..))
+    match data_type {
+        T::Utf8 | T::LargeUtf8 | T::Utf8View | T::Decimal128(..) | T::Date32 | T::Timestamp(..) => true,
+        T::Boolean => coerces,
+        other => coerces && (other.is_integer() || other.is_floating()),
+    }
 }
 
 /// Whether values are of the kind that was guessed, as far as storing them does not tell.

@@ -125,7 +125,7 @@ impl<'r> Parser<'r, '_> {
     }
 }
 
-fn repeated<'e>(entries: &'e [(Cow<str>, Value)]) -> Option<&'e str> {
+pub(super) fn repeated<'e>(entries: &'e [(Cow<str>, Value)]) -> Option<&'e str> {
     let mut keys = entries.iter().map(|(key, _)| key.as_ref());
     if entries.len() <= FEW_KEYS {
         return keys

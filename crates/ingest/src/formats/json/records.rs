@@ -7,7 +7,7 @@ use std::io::{BufRead as _, BufReader, Read};
 use sluice_domain::Format;
 
 use super::super::Reading;
-use crate::decode_error::DecodeError;
+use crate::{decode_error::DecodeError, formats::blocks::Before, row_sink::SourceRecord};
 
 const BUFFER_BYTES: usize = 64 << 10;
 
@@ -42,7 +42,7 @@ pub(super) struct Records {
 
 impl Records {
     pub(super) fn open(reading: &Reading, source: Box<dyn Read + Send>) -> Result<Self, DecodeError> {
-        let mut records = Self::resume(reading, super::super::without_byte_order_mark(source)?, 0);
+        let mut records = Self::resume(reading, super::super::without_byte_order_mark(source)?, Before::default());
         let first = records.next_mark()?.ok_or(DecodeError::Empty)?;
         if records.format == Format::Json {
             records.begin(first)?;
@@ -50,16 +50,16 @@ impl Records {
         Ok(records)
     }
 
-    /// Go on in the midst of a file of lines, after as many.
-    pub(super) fn resume(reading: &Reading, source: Box<dyn Read + Send>, lines_before: u64) -> Self {
+    /// Go on in the midst of a file of lines.
+    pub(super) fn resume(reading: &Reading, source: Box<dyn Read + Send>, before: Before) -> Self {
         Self {
             source: BufReader::with_capacity(BUFFER_BYTES, source),
             position: Position::Lines,
             format: reading.options.format,
             limit_bytes: reading.limits.record_bytes,
             record: Vec::new(),
-            line: lines_before + 1,
-            line_now: lines_before + 1,
+            line: before.lines + 1,
+            line_now: before.lines + 1,
             element: 0,
         }
     }
@@ -67,6 +67,12 @@ impl Records {
     /// The bytes of the record.
     pub(super) fn record(&self) -> &[u8] {
         &self.record
+    }
+
+    /// The record as it stands in the file.
+    pub(super) fn source(&self) -> SourceRecord {
+        let bytes = self.record.trim_ascii().to_vec();
+        SourceRecord { line: Some(self.line), byte_offset: None, bytes }
     }
 
     /// The line that the record begins in.
@@ -203,7 +209,7 @@ impl Records {
 
 /// Follows brackets and strings, to see where a value ends.
 #[derive(Default)]
-struct Scanner {
+pub(super) struct Scanner {
     depth: usize,
     in_string: bool,
     escaped: bool,
@@ -211,7 +217,7 @@ struct Scanner {
 
 impl Scanner {
     /// How much of this part belongs to the value, if it ends within.
-    fn end_in(&mut self, part: &[u8]) -> Option<usize> {
+    pub(super) fn end_in(&mut self, part: &[u8]) -> Option<usize> {
         for (at, &byte) in part.iter().enumerate() {
             if self.in_string {
                 match byte {
@@ -238,6 +244,6 @@ impl Scanner {
     }
 }
 
-fn line_ends(bytes: &[u8]) -> u64 {
+pub(super) fn line_ends(bytes: &[u8]) -> u64 {
     bytes.iter().filter(|&&byte| byte == b'\n').count() as u64
 }

@@ -71,6 +71,17 @@ impl Shapes {
             Shape::List(_) | Shape::Struct(_) => None,
         }
     }
+
+    /// The same, of flattened rows: an object that is missing in some of them leaves no column of its own behind.
+    pub(super) fn into_flat_fields(mut self, separator: &str) -> Vec<Field> {
+        let names: Vec<String> = self.fields.fields.iter().map(|field| field.name.clone()).collect();
+        let has_parts = |name: &str| {
+            names.iter().any(|other| other.strip_prefix(name).is_some_and(|rest| rest.starts_with(separator)))
+        };
+        let is_missing = |field: &SeenField| matches!(field.shape, Shape::Scalar(Kind::Null));
+        self.fields.fields.retain(|field| !(is_missing(field) && has_parts(&field.name)));
+        self.fields.into_fields()
+    }
 }
 
 impl Fields {

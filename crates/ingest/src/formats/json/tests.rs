@@ -7,21 +7,19 @@ use arrow::{
 };
 use proptest::prelude::*;
 use rstest::rstest;
-use sluice_domain::{Compression, CsvOptions, Format, JsonOptions, ReadOptions};
+use sluice_domain::{Format, JsonOptions, ReadOptions};
 
 use super::super::{Inferred, Source, decode, infer};
-use crate::{decode_error::DecodeError, limits::DecodeLimits};
-
-mod ways;
+use crate::{
+    decode_error::DecodeError,
+    limits::DecodeLimits,
+    row_sink::{Lenient, Strict},
+};
 
 fn options(format: Format) -> ReadOptions {
-    let json = JsonOptions { null_values: vec!["n/a".into()] };
     ReadOptions {
-        format,
-        compression: Compression::Identity,
-        csv: CsvOptions::default(),
-        json,
-        partition_by: Vec::new(),
+        json: JsonOptions { null_values: vec!["n/a".into()], ..JsonOptions::default() },
+        ..ReadOptions::of(format)
     }
 }
 
@@ -30,16 +28,22 @@ fn source(bytes: &[u8]) -> Source {
 }
 
 fn inferred(format: Format, bytes: &[u8]) -> Result<Inferred, DecodeError> {
-    infer(&options(format), source(bytes), &DecodeLimits::default())
+    infer(&options(format), source(bytes), &DecodeLimits::default())?.strictly()
 }
 
 fn decoded(format: Format, bytes: &[u8], schema: &SchemaRef) -> Result<Vec<RecordBatch>, DecodeError> {
     let mut batches = Vec::new();
     let limits = DecodeLimits { batch_rows: 3, ..DecodeLimits::default() };
-    decode(&options(format), source(bytes), schema, &limits, &mut |batch| {
-        batches.push(batch);
-        Ok(())
-    })?;
+    decode(
+        &options(format),
+        source(bytes),
+        schema,
+        &limits,
+        &mut Strict(|batch| {
+            batches.push(batch);
+            Ok(())
+        }),
+    )?;
     Ok(batches)
 }
 
@@ -227,7 +231,11 @@ fn limits_hold() {
     for (length, fits) in [(1000, true), (1001, false), (200_000, false)] {
         let long = format!("{{\"a\":\"{}\"}}", "x".repeat(length - 8));
         for (format, text) in [(Format::Ndjson, format!("{long}\n")), (Format::Json, format!("[{long}]"))] {
-            assert_eq!(infer(&options(format), source(text.as_bytes()), &limits).is_ok(), fits, "{length}");
+            assert_eq!(
+                infer(&options(format), source(text.as_bytes()), &limits).and_then(Inferred::strictly).is_ok(),
+                fits,
+                "{length}"
+            );
         }
     }
 }
@@ -308,3 +316,26 @@ proptest! {
         }
     }
 }
+
+#[rstest]
+#[case(Format::Ndjson, "{\"id\":1,\"at\":{\"x\":[1]}}\n{\"id\":2,\"at\":{\"x\":[1,\"no\"]}}\nnonsense\n[1]\n{\"id\":5,\"at\":{\"x\":[2]}}\n", vec![2, 3, 4])]
+#[case(Format::Json, "[{\"id\":1,\"at\":{\"x\":[1]}},{\"id\":2,\"at\":{\"x\":[1,\"no\"]}},{\"id\":3,},{\"id\":\"four\"},{\"id\":5,\"at\":{\"x\":[2]}}]", vec![2, 3, 4])]
+fn bad_records_are_told_of_and_decoding_goes_on_behind_them(
+    #[case] format: Format,
+    #[case] text: &str,
+    #[case] expected: Vec<u64>,
+) {
+    let schema = inferred(Format::Ndjson, b"{\"id\":1,\"at\":{\"x\":[1]}}").unwrap().schema;
+    let mut sink = Lenient::default();
+    decode(&options(format), source(text.as_bytes()), &schema, &DecodeLimits::default(), &mut sink).unwrap();
+    let good: Vec<Vec<String>> = sink.batches.iter().flat_map(rows_of).collect();
+    assert_eq!(good.iter().map(|row| row[0].as_str()).collect::<Vec<_>>(), ["1", "5"]);
+    assert_eq!(sink.bad.iter().map(|row| row.number).collect::<Vec<_>>(), expected);
+    for row in &sink.bad {
+        let record = String::from_utf8(row.source.bytes.clone()).unwrap();
+        assert!(text.contains(&record) && !record.is_empty(), "{record}");
+    }
+}
+
+mod coercion;
+mod ways;

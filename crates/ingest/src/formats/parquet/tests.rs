@@ -21,19 +21,22 @@ use parquet::{
 };
 use proptest::prelude::*;
 use rstest::rstest;
-use sluice_domain::{Compression, CsvOptions, Format, JsonOptions, ReadOptions};
+use sluice_domain::{Format, ReadOptions};
 
 mod expansion;
 
 use super::{
     super::{Inferred, Source, decode, infer},
-    slices::SLICE_BYTES,
+    columnar::slices::SLICE_BYTES,
 };
-use crate::{decode_error::DecodeError, limits::DecodeLimits};
+use crate::{
+    decode_error::DecodeError,
+    limits::DecodeLimits,
+    row_sink::{Lenient, Strict},
+};
 
 fn options() -> ReadOptions {
-    let (csv, json) = (CsvOptions::default(), JsonOptions::default());
-    ReadOptions { format: Format::Parquet, compression: Compression::Identity, csv, json, partition_by: Vec::new() }
+    ReadOptions::of(Format::Parquet)
 }
 
 fn source(bytes: &[u8]) -> Source {
@@ -49,10 +52,16 @@ fn inferred(bytes: &[u8]) -> Result<Inferred, DecodeError> {
 fn decoded(bytes: &[u8], schema: &SchemaRef) -> Result<Vec<RecordBatch>, DecodeError> {
     let mut batches = Vec::new();
     let limits = DecodeLimits { batch_rows: 2, ..DecodeLimits::default() };
-    decode(&options(), source(bytes), schema, &limits, &mut |batch| {
-        batches.push(batch);
-        Ok(())
-    })?;
+    decode(
+        &options(),
+        source(bytes),
+        schema,
+        &limits,
+        &mut Strict(|batch| {
+            batches.push(batch);
+            Ok(())
+        }),
+    )?;
     Ok(batches)
 }
 
@@ -233,7 +242,7 @@ fn limits_hold() {
     assert!(infer(&options(), source(&bytes), &groups).unwrap_err().to_string().contains("row groups"));
     let long = file_of(vec![("a", Arc::new(Int64Array::from_iter_values(0..10_000)))]);
     let little = DecodeLimits { decoded_bytes: 50_000, ..DecodeLimits::default() };
-    let outcome = decode(&options(), source(&long), &schema_of("a", DataType::Int64), &little, &mut |_| Ok(()));
+    let outcome = decode(&options(), source(&long), &schema_of("a", DataType::Int64), &little, &mut Strict(|_| Ok(())));
     assert!(matches!(outcome, Err(DecodeError::TooLarge { limit_bytes: 50_000 })));
 }
 
@@ -327,4 +336,20 @@ proptest! {
         let length = (footer.len() as u32).to_le_bytes();
         let _ = inferred(&[b"PAR1", &footer[..], &length, b"PAR1"].concat());
     }
+}
+
+#[test]
+fn rows_that_do_not_fit_are_told_of_and_the_others_taken() {
+    let numbers: ArrayRef = Arc::new(StringArray::from(vec![Some("1"), Some("x"), None, Some("2024-01-01")]));
+    let big: ArrayRef = Arc::new(Int64Array::from(vec![1, 1 << 60, 3, i64::MAX]));
+    let bytes = file_of(vec![("text", numbers), ("big", big)]);
+    let fields = vec![Field::new("text", DataType::Utf8, true), Field::new("big", DataType::Float64, true)];
+    let mut sink = Lenient::default();
+    let schema = Arc::new(Schema::new(fields));
+    let rows = decode(&options(), source(&bytes), &schema, &DecodeLimits::default(), &mut sink).unwrap();
+    assert_eq!((rows, sink.batches[0].num_rows()), (2, 2));
+    let bad: Vec<_> = sink.bad.iter().map(|row| (row.number, String::from_utf8_lossy(&row.source.bytes))).collect();
+    let second = r#"{"text":"x","big":1152921504606846976}"#;
+    let fourth = r#"{"text":"2024-01-01","big":9223372036854775807}"#;
+    assert_eq!(bad, [(2, second.into()), (4, fourth.into())]);
 }

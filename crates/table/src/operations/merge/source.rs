@@ -1,149 +1,250 @@
-//! The source of a merge: its rows in memory, found by their keys.
+//! The source of a merge: its rows in a scratch file, in their order, and their keys in buckets beside it.
+//!
+//! Invariant: what is in memory of a source does not grow with its rows, beyond a filter of bounded size.
+//! Invariant: a source can be merged as often as it takes; nothing of it is used up.
 
-use std::collections::HashMap;
-
-use arrow::{
-    array::{Array as _, ArrayRef, RecordBatch, UInt32Array, new_null_array},
-    compute::{concat, take},
-    datatypes::{Schema, SchemaRef},
-    row::{OwnedRow, RowConverter, SortField},
-    util::display::{ArrayFormatter, FormatOptions},
+use std::{
+    hash::RandomState,
+    io::Cursor,
+    path::{Path, PathBuf},
 };
 
-use super::Merge;
-use crate::{Refusal, TableError, reader::convert};
+use arrow::{
+    array::{Array as _, ArrayRef, AsArray as _, BooleanArray, RecordBatch, RecordBatchOptions, new_null_array},
+    buffer::BooleanBuffer,
+    compute::{cast, filter_record_batch},
+    datatypes::{DataType, Schema, SchemaRef},
+    ipc::{reader::StreamReader, writer::StreamWriter},
+};
+use parquet::bloom_filter::Sbbf;
 
-/// How many rows are inserted at a time.
-const INSERT_ROWS: usize = 4096;
+use super::{
+    MergeRule,
+    bounds::KeyBounds,
+    keys::{Encoder, KeySpill, Record},
+    spill::{Spill, torn},
+};
+use crate::{CommitFailure, Refusal, TableError, TableWriter};
 
-/// Rows and where to find them.
-pub(super) struct Source {
-    schema: SchemaRef,
-    /// The source's values of each column of the table, none where it has no such column.
-    columns: Vec<Option<ArrayRef>>,
-    rows: usize,
-    key_columns: Vec<usize>,
-    converter: RowConverter,
-    places: HashMap<OwnedRow, usize>,
-    matched: Vec<bool>,
+/// How many bytes of rows wait in memory before they go to the scratch file.
+const PIECE_BYTES: usize = 1 << 20;
+/// How many bytes of the filter each row gets.
+const FILTER_BYTES_PER_ROW: usize = 2;
+/// How large the filter is at the most; beyond it more rows of the table are looked at in vain.
+const MAX_FILTER_BYTES: usize = 32 << 20;
+/// What a delete marker says of a row that deletes, in small letters.
+const DELETES: [&str; 5] = ["true", "1", "1.0", "d", "delete"];
+
+/// Takes the rows of a source.
+pub struct SourceWriter {
+    rule: MergeRule,
+    columns: SchemaRef,
+    stored: Vec<usize>,
+    scratch_dir: PathBuf,
+    keys: Encoder,
+    order: Option<Encoder>,
+    bounds: KeyBounds,
+    rows: u64,
+    staged: Spill,
+    index: KeySpill,
 }
 
-impl Source {
-    /// Take up the source of a merge into a table with these columns.
-    pub(super) fn new(merge: &Merge, schema: &SchemaRef, limit_bytes: usize) -> Result<Self, TableError> {
-        let bytes: usize = merge.source.iter().map(RecordBatch::get_array_memory_size).sum();
-        if bytes > limit_bytes {
-            return Err(Refusal::SourceTooLarge { limit_bytes }.into());
+/// Rows that are to be brought into a table by their keys.
+#[derive(Debug)]
+pub struct Source {
+    pub(super) rule: MergeRule,
+    /// Its columns, without a marker that is not stored.
+    pub(super) schema: SchemaRef,
+    pub(super) rows: u64,
+    pub(super) keys: Encoder,
+    pub(super) order: Option<Encoder>,
+    pub(super) bounds: KeyBounds,
+    pub(super) index: KeySpill,
+    pub(super) scratch_dir: PathBuf,
+    staged: Spill,
+    filter: Sbbf,
+}
+
+impl SourceWriter {
+    /// A source of batches of these columns. The table has them all, in these types, but for a marker that is not
+    /// stored. Scratch files go into `scratch_dir`.
+    ///
+    /// # Errors
+    /// [`Refusal::UnknownColumn`] or [`Refusal::BadKey`] for a column of the rule.
+    pub fn open(rule: MergeRule, columns: &SchemaRef, scratch_dir: &Path) -> Result<Self, TableError> {
+        if rule.keys.is_empty() {
+            return Err(Refusal::BadKey { column: String::new(), reason: "a key has at least one column" }.into());
         }
-        let key_columns = key_columns(merge, schema)?;
-        let columns = columns(&merge.source, schema)?;
-        if let Some(missing) = key_columns.iter().find(|at| columns[**at].is_none()) {
-            return Err(Refusal::unknown(schema.field(*missing).name()).into());
-        }
-        let fields = key_columns.iter().map(|at| SortField::new(schema.field(*at).data_type().clone()));
-        let converter = RowConverter::new(fields.collect())?;
-        let rows = merge.source.iter().map(RecordBatch::num_rows).sum();
-        let places = HashMap::new();
-        let mut source =
-            Self { schema: schema.clone(), columns, rows, key_columns, converter, places, matched: vec![false; rows] };
-        source.place_keys()?;
-        Ok(source)
+        let marker = match &rule.delete_when {
+            Some(marker) => {
+                let at = columns.index_of(&marker.column).map_err(|_| Refusal::unknown(&marker.column))?;
+                (!marker.stored).then_some(at)
+            }
+            None => None,
+        };
+        let order = rule.order_by.as_ref();
+        Ok(Self {
+            stored: (0..columns.fields().len()).filter(|at| Some(*at) != marker).collect(),
+            keys: Encoder::new(columns, &rule.keys)?,
+            order: order.map(|order| Encoder::new(columns, std::slice::from_ref(order))).transpose()?,
+            bounds: KeyBounds::new(columns, &rule.keys)?,
+            columns: columns.clone(),
+            scratch_dir: scratch_dir.to_owned(),
+            rows: 0,
+            staged: Spill::new(1, PIECE_BYTES, scratch_dir),
+            index: KeySpill::new(scratch_dir, RandomState::new()),
+            rule,
+        })
     }
 
-    fn place_keys(&mut self) -> Result<(), TableError> {
-        let keys: Vec<ArrayRef> = self.key_columns.iter().filter_map(|at| self.columns[*at].clone()).collect();
-        for (row, key) in self.keys(&keys)?.into_iter().enumerate() {
-            let Some(key) = key else { continue };
-            if self.places.insert(key, row).is_some() {
-                return Err(Refusal::DuplicateKey { key: key_text(&keys, row)? }.into());
+    /// Add rows. Blocks: call it where blocking is allowed.
+    ///
+    /// # Errors
+    /// [`Refusal::MissingKey`], or a scratch file that cannot be written.
+    pub fn write(&mut self, batch: &RecordBatch) -> Result<(), TableError> {
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        let keys = self.keys.columns_of(batch)?;
+        self.check_missing(&keys)?;
+        self.bounds.add(&keys)?;
+        let keys = self.keys.encode_columns(&keys)?;
+        let orders = self.order.as_ref().map(|order| order.encode(batch)).transpose()?;
+        let deletes = self.rule.delete_when.as_ref().map(|marker| deletes(batch, &marker.column)).transpose()?;
+        for (row, key) in keys.iter().enumerate() {
+            self.index.push(&Record {
+                key: key.as_ref(),
+                order: orders.as_ref().map_or(&[], |orders| orders.row(row).data()),
+                number: self.rows + row as u64,
+                file: 0,
+                deletes: deletes.as_ref().is_some_and(|deletes| deletes.value(row)),
+            })?;
+        }
+        self.rows += batch.num_rows() as u64;
+        self.stage(&batch.project(&self.stored)?)
+    }
+
+    fn check_missing(&self, keys: &[ArrayRef]) -> Result<(), Refusal> {
+        if self.rule.missing_is_value {
+            return Ok(());
+        }
+        for (column, values) in self.rule.keys.iter().zip(keys) {
+            if let Some(row) = (0..values.len()).find(|row| values.is_null(*row)) {
+                return Err(Refusal::MissingKey { row: self.rows + row as u64 + 1, column: column.clone() });
             }
         }
         Ok(())
     }
 
-    /// The key of each row, none where a value is missing.
-    fn keys(&self, columns: &[ArrayRef]) -> Result<Vec<Option<OwnedRow>>, TableError> {
-        let rows = self.converter.convert_columns(columns)?;
-        let is_whole = |row: usize| columns.iter().all(|column| column.is_valid(row));
-        Ok(rows.iter().enumerate().map(|(at, row)| is_whole(at).then(|| row.owned())).collect())
+    fn stage(&mut self, batch: &RecordBatch) -> Result<(), TableError> {
+        let mut writer = StreamWriter::try_new(Vec::new(), batch.schema_ref())?;
+        writer.write(batch)?;
+        self.staged.push(0, &[&writer.into_inner()?])
     }
 
-    /// The row of the source that matches each row of a batch of the table.
-    pub(super) fn find(&self, batch: &RecordBatch) -> Result<Vec<Option<usize>>, TableError> {
-        let columns: Vec<ArrayRef> = self.key_columns.iter().map(|at| batch.column(*at).clone()).collect();
-        let keys = self.keys(&columns)?;
-        Ok(keys.into_iter().map(|key| self.places.get(&key?).copied()).collect())
-    }
-
-    /// Remember rows that matched.
-    pub(super) fn mark(&mut self, matches: &[Option<usize>]) {
-        for row in matches.iter().flatten() {
-            self.matched[*row] = true;
+    /// The source, which can be merged now.
+    ///
+    /// # Errors
+    /// A scratch file that cannot be read.
+    pub fn finish(self) -> Result<Source, TableError> {
+        let wanted = usize::try_from(self.rows).unwrap_or(usize::MAX).saturating_mul(FILTER_BYTES_PER_ROW);
+        let mut filter = Sbbf::new_with_num_of_bytes(wanted.min(MAX_FILTER_BYTES));
+        for bucket in self.index.buckets() {
+            self.index.read(bucket, |record| {
+                filter.insert(record.key);
+                Ok(())
+            })?;
         }
-    }
-
-    /// The columns of the keys in the table.
-    pub(super) fn key_columns(&self) -> &[usize] {
-        &self.key_columns
-    }
-
-    /// The source's values of a column of the table.
-    pub(super) fn column(&self, at: usize) -> Option<&ArrayRef> {
-        self.columns[at].as_ref()
-    }
-
-    /// The rows that matched nothing, as rows of the table.
-    pub(super) fn unmatched_rows(&self) -> impl Iterator<Item = Result<RecordBatch, TableError>> {
-        let rows: Vec<u32> = (0..self.rows).filter(|row| !self.matched[*row]).map(|row| row as u32).collect();
-        let chunks: Vec<UInt32Array> = rows.chunks(INSERT_ROWS).map(|rows| rows.to_vec().into()).collect();
-        chunks.into_iter().map(|rows| self.rows_at(&rows))
-    }
-
-    fn rows_at(&self, rows: &UInt32Array) -> Result<RecordBatch, TableError> {
-        let columns = self.columns.iter().zip(self.schema.fields()).map(|(column, field)| match column {
-            Some(column) => take(column, rows, None),
-            None => Ok(new_null_array(field.data_type(), rows.len())),
-        });
-        let columns = columns.collect::<Result<Vec<_>, _>>()?;
-        let relaxed = self.schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true));
-        Ok(RecordBatch::try_new(Schema::new(relaxed.collect::<Vec<_>>()).into(), columns)?)
+        Ok(Source {
+            schema: self.columns.project(&self.stored)?.into(),
+            rule: self.rule,
+            rows: self.rows,
+            keys: self.keys,
+            order: self.order,
+            bounds: self.bounds,
+            index: self.index,
+            scratch_dir: self.scratch_dir,
+            staged: self.staged,
+            filter,
+        })
     }
 }
 
-fn key_columns(merge: &Merge, schema: &SchemaRef) -> Result<Vec<usize>, TableError> {
-    if merge.keys.is_empty() {
-        return Err(Refusal::unknown("").into());
+impl Source {
+    /// How many rows it has.
+    pub fn rows(&self) -> u64 {
+        self.rows
     }
-    let columns = merge.keys.iter().map(|key| schema.index_of(key).map_err(|_| Refusal::unknown(key).into()));
-    columns.collect()
+
+    /// Whether a row of the source may have this key.
+    pub(super) fn may_have(&self, key: &[u8]) -> bool {
+        self.filter.check(key)
+    }
+
+    /// Whether a table with these columns has some that the source lacks.
+    pub(super) fn is_partial(&self, table: &Schema) -> bool {
+        table.fields().iter().any(|field| self.schema.index_of(field.name()).is_err())
+    }
+
+    /// Check that the table has the source's columns, in the types in which the source was written.
+    pub(super) fn check_fits(&self, table: &Schema) -> Result<(), TableError> {
+        let fits = |name: &str, data_type: &DataType| {
+            table.field_with_name(name).is_ok_and(|field| field.data_type() == data_type)
+        };
+        match self.schema.fields().iter().find(|field| !fits(field.name(), field.data_type())) {
+            Some(other) => {
+                let reason = format!("the column {} is gone or of another type", other.name());
+                Err(CommitFailure::SchemaChanged { reason }.into())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Show the rows that are chosen, in their order.
+    pub(super) fn read(
+        &self,
+        chosen: &BooleanBuffer,
+        mut show: impl FnMut(RecordBatch) -> Result<(), TableError>,
+    ) -> Result<(), TableError> {
+        let mut at = 0;
+        self.staged.read(0, |bytes| {
+            let batch = StreamReader::try_new(Cursor::new(bytes), None)?.next().ok_or_else(torn)??;
+            let mask = BooleanArray::new(chosen.slice(at, batch.num_rows()), None);
+            at += batch.num_rows();
+            if mask.true_count() == 0 { Ok(()) } else { show(filter_record_batch(&batch, &mask)?) }
+        })
+    }
+
+    /// Write the rows that are chosen as rows of a table with these columns.
+    pub(super) fn write(
+        &self,
+        chosen: &BooleanBuffer,
+        table: &SchemaRef,
+        writer: &mut TableWriter,
+    ) -> Result<(), TableError> {
+        self.read(chosen, |batch| writer.write(&completed(&batch, table)?))
+    }
 }
 
-/// The source's values of each column of the table, in the table's types.
-fn columns(source: &[RecordBatch], schema: &SchemaRef) -> Result<Vec<Option<ArrayRef>>, TableError> {
-    for batch in source {
-        let own = batch.schema();
-        if let Some(unknown) = own.fields().iter().find(|field| schema.index_of(field.name()).is_err()) {
-            return Err(Refusal::unknown(unknown.name()).into());
-        }
-    }
-    let columns = schema.fields().iter().map(|field| {
-        let parts: Vec<ArrayRef> =
-            source.iter().filter_map(|batch| batch.column_by_name(field.name())).cloned().collect();
-        if parts.is_empty() {
-            return Ok(None);
-        }
-        if parts.len() != source.len() {
-            return Err(Refusal::unknown(field.name()).into());
-        }
-        let parts = parts.iter().map(|part| convert(part, field.data_type())).collect::<Result<Vec<_>, _>>()?;
-        let parts: Vec<_> = parts.iter().map(AsRef::as_ref).collect();
-        Ok(Some(concat(&parts)?))
-    });
-    columns.collect()
+/// The rows with all columns of the table; those that they lack are missing.
+fn completed(batch: &RecordBatch, table: &SchemaRef) -> Result<RecordBatch, TableError> {
+    let column = |field: &std::sync::Arc<arrow::datatypes::Field>| match batch.column_by_name(field.name()) {
+        Some(column) => column.clone(),
+        None => new_null_array(field.data_type(), batch.num_rows()),
+    };
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    Ok(RecordBatch::try_new_with_options(table.clone(), table.fields().iter().map(column).collect(), &options)?)
 }
 
-fn key_text(keys: &[ArrayRef], row: usize) -> Result<String, TableError> {
-    let text =
-        |column: &ArrayRef| Ok(ArrayFormatter::try_new(column, &FormatOptions::default())?.value(row).to_string());
-    Ok(keys.iter().map(text).collect::<Result<Vec<_>, TableError>>()?.join(", "))
+/// Which rows the marker says to delete.
+fn deletes(batch: &RecordBatch, column: &str) -> Result<BooleanArray, TableError> {
+    let marker = batch.column(batch.schema_ref().index_of(column)?);
+    let texts = cast(marker, &DataType::Utf8).map_err(|_| Refusal::BadKey {
+        column: column.to_owned(),
+        reason: "values of its type do not say whether to delete",
+    })?;
+    let says = |text: Option<&str>| {
+        Some(text.is_some_and(|text| DELETES.iter().any(|word| text.trim().eq_ignore_ascii_case(word))))
+    };
+    Ok(texts.as_string::<i32>().iter().map(says).collect())
 }

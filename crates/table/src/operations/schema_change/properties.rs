@@ -16,6 +16,9 @@ pub(super) fn check_property(key: &str, value: Option<&str>) -> Result<(), Refus
     if key.is_empty() || key.len() > MAX_KEY_BYTES || value.is_some_and(|value| value.len() > MAX_VALUE_BYTES) {
         return refused("a name has 1 to 255 bytes and a value no more than 4096");
     }
+    if key.starts_with("sluice.") {
+        return refused("names that begin with `sluice.` are set when a table is made");
+    }
     if !key.starts_with("delta.") {
         return Ok(());
     }
@@ -29,6 +32,7 @@ pub(super) fn check_property(key: &str, value: Option<&str>) -> Result<(), Refus
         "delta.appendOnly"
         | "delta.checkpointInterval"
         | "delta.targetFileSize"
+        | "delta.dataSkippingStatsColumns"
         | "delta.logRetentionDuration"
         | "delta.deletedFileRetentionDuration" => Ok(()),
         _ => refused("tables here do not have it"),
@@ -62,6 +66,8 @@ mod tests {
     #[case("delta.logRetentionDuration", Some("30 days"), false)]
     #[case("delta.enableDeletionVectors", Some("true"), false)]
     #[case("delta.columnMapping.mode", Some("name"), false)]
+    #[case("delta.dataSkippingStatsColumns", Some("a,b"), true)]
+    #[case("sluice.sortBy", Some("[]"), false)]
     #[case("", Some("x"), false)]
     fn a_property_that_is_not_written_here_is_refused(
         #[case] key: &str,

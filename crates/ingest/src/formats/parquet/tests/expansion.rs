@@ -25,15 +25,23 @@ fn few_bytes_that_become_many_are_refused_before_they_do() {
     let (bytes, schema) = repeated(4, 1000, &text);
     assert!(bytes.len() < 64 << 10, "{}", bytes.len());
     let little = DecodeLimits { decoded_bytes: 64 << 20, ..DecodeLimits::default() };
-    let outcome = decode(&options(), source(&bytes), &schema, &little, &mut |_| panic!("nothing is handed on"));
+    let outcome = decode(&options(), source(&bytes), &schema, &little, &mut Strict(|_| panic!("nothing is handed on")));
     assert!(matches!(outcome, Err(DecodeError::TooLarge { limit_bytes: 67_108_864 })), "{outcome:?}");
     let mut rows = 0;
-    let counted = decode(&options(), source(&bytes), &schema, &DecodeLimits::default(), &mut |batch| {
-        assert!(batch.get_array_memory_size() as u64 <= 2 * SLICE_BYTES, "{}", batch.get_array_memory_size());
-        assert!(batch.columns().iter().all(|column| column.as_string::<i32>().iter().all(|cell| cell == Some(&text))));
-        rows += batch.num_rows();
-        Ok(())
-    });
+    let counted = decode(
+        &options(),
+        source(&bytes),
+        &schema,
+        &DecodeLimits::default(),
+        &mut Strict(|batch: RecordBatch| {
+            assert!(batch.get_array_memory_size() as u64 <= 2 * SLICE_BYTES, "{}", batch.get_array_memory_size());
+            assert!(
+                batch.columns().iter().all(|column| column.as_string::<i32>().iter().all(|cell| cell == Some(&text)))
+            );
+            rows += batch.num_rows();
+            Ok(())
+        }),
+    );
     assert_eq!((counted.unwrap(), rows), (1000, 1000));
 }
 
@@ -51,10 +59,16 @@ fn a_row_longer_than_a_record_may_be_is_refused() {
     let schema = inferred(&bytes).unwrap().schema;
     let limits = DecodeLimits { record_bytes: 20_000, batch_rows: 1, ..DecodeLimits::default() };
     let mut rows = 0;
-    let outcome = decode(&options(), source(&bytes), &schema, &limits, &mut |_| {
-        rows += 1;
-        Ok(())
-    });
+    let outcome = decode(
+        &options(),
+        source(&bytes),
+        &schema,
+        &limits,
+        &mut Strict(|_| {
+            rows += 1;
+            Ok(())
+        }),
+    );
     assert!(outcome.unwrap_err().to_string().contains("row 2 has more than 20000 bytes"));
     assert_eq!(rows, 1);
 }
@@ -80,23 +94,29 @@ fn long_values_that_rows_share_are_read_wherever_they_are() {
     ]);
     let schema = inferred(&bytes).unwrap().schema;
     let (mut row, mut batches) = (0, 0);
-    decode(&options(), source(&bytes), &schema, &DecodeLimits::default(), &mut |batch| {
-        assert!(batch.get_array_memory_size() as u64 <= 2 * SLICE_BYTES);
-        let lists_found = batch.column(2).as_list::<i32>();
-        let places = batch.column(3).as_struct().column(0).as_string::<i32>();
-        for at in 0..batch.num_rows() {
-            let tag = batch.column(0).as_string::<i32>();
-            assert_eq!(tag.is_valid(at).then(|| tag.value(at)), cell(row));
-            assert_eq!(places.is_valid(at).then(|| places.value(at)), cell(row));
-            let blob = batch.column(1).as_binary::<i32>();
-            assert_eq!(blob.is_valid(at).then(|| blob.value(at)), cell(row).map(str::as_bytes));
-            assert_eq!(lists_found.is_valid(at), lists.is_valid(row));
-            assert_eq!(lists_found.value(at).as_string::<i32>(), lists.value(row).as_string::<i32>());
-            row += 1;
-        }
-        batches += 1;
-        Ok(())
-    })
+    decode(
+        &options(),
+        source(&bytes),
+        &schema,
+        &DecodeLimits::default(),
+        &mut Strict(|batch: RecordBatch| {
+            assert!(batch.get_array_memory_size() as u64 <= 2 * SLICE_BYTES);
+            let lists_found = batch.column(2).as_list::<i32>();
+            let places = batch.column(3).as_struct().column(0).as_string::<i32>();
+            for at in 0..batch.num_rows() {
+                let tag = batch.column(0).as_string::<i32>();
+                assert_eq!(tag.is_valid(at).then(|| tag.value(at)), cell(row));
+                assert_eq!(places.is_valid(at).then(|| places.value(at)), cell(row));
+                let blob = batch.column(1).as_binary::<i32>();
+                assert_eq!(blob.is_valid(at).then(|| blob.value(at)), cell(row).map(str::as_bytes));
+                assert_eq!(lists_found.is_valid(at), lists.is_valid(row));
+                assert_eq!(lists_found.value(at).as_string::<i32>(), lists.value(row).as_string::<i32>());
+                row += 1;
+            }
+            batches += 1;
+            Ok(())
+        }),
+    )
     .unwrap();
     assert_eq!(row, 200);
     assert!(batches > 8, "{batches}");
@@ -109,7 +129,7 @@ fn a_shared_value_is_not_counted_with_its_whole_page_in_every_batch() {
     let bytes = file_of(vec![("tag", Arc::new(tags)), ("long", long)]);
     let schema = inferred(&bytes).unwrap().schema;
     let limits = DecodeLimits { decoded_bytes: 3 << 20, batch_rows: 100, ..DecodeLimits::default() };
-    let outcome = decode(&options(), source(&bytes), &schema, &limits, &mut |_| Ok(()));
+    let outcome = decode(&options(), source(&bytes), &schema, &limits, &mut Strict(|_| Ok(())));
     assert_eq!(outcome.unwrap(), 50_000);
 }
 
@@ -120,5 +140,5 @@ fn a_shared_value_is_not_counted_with_its_whole_page_in_every_batch() {
 #[case(u64::MAX, 10 << 30, 10 << 30)]
 fn a_file_may_become_so_much(#[case] size_bytes: u64, #[case] decoded_bytes: u64, #[case] allowed: u64) {
     let limits = DecodeLimits { decoded_bytes, ..DecodeLimits::default() };
-    assert_eq!(super::super::allowance(size_bytes, &limits), allowed);
+    assert_eq!(super::super::columnar::allowance(size_bytes, &limits), allowed);
 }

@@ -2,8 +2,14 @@
 
 use std::sync::Arc;
 
+use super::Place;
+use crate::{
+    columns::{self, FieldIndex},
+    decode_error::{DecodeError, shortened},
+    kinds::MAX_EXACT_IN_FLOAT,
+};
 use arrow::{
-    array::{Array, ArrayRef, AsArray as _, Int64Array, PrimitiveArray, StructArray, new_null_array},
+    array::{Array, ArrayRef, AsArray as _, Int64Array, MapArray, PrimitiveArray, StructArray, new_null_array},
     buffer::OffsetBuffer,
     compute::cast,
     datatypes::{
@@ -12,13 +18,6 @@ use arrow::{
     error::ArrowError,
     util::display::array_value_to_string,
 };
-use sluice_domain::Format;
-
-use crate::{
-    columns::{self, FieldIndex},
-    decode_error::{DecodeError, shortened},
-    kinds::MAX_EXACT_IN_FLOAT,
-};
 
 /// Microseconds of a day.
 const MICROS_A_DAY: i64 = 86_400_000_000;
@@ -26,28 +25,31 @@ const MICROS_A_DAY: i64 = 86_400_000_000;
 const MAX_EXACT_IN_SINGLE: u64 = 1 << 24;
 
 /// The values of `array` in the type of `field`.
-pub(super) fn convert(array: &ArrayRef, field: &Field, rows_before: u64) -> Result<ArrayRef, DecodeError> {
+pub(super) fn convert(array: &ArrayRef, field: &Field, place: Place) -> Result<ArrayRef, DecodeError> {
     use DataType as T;
     match (array.data_type(), field.data_type()) {
         (from, to) if from == to => Ok(Arc::clone(array)),
         (T::Null, to) => Ok(new_null_array(to, array.len())),
-        (T::Dictionary(_, values), _) => convert(&cast(array, values).map_err(refusal)?, field, rows_before),
-        (T::List(_), T::List(item)) => list(array, field, item),
-        (T::LargeList(source) | T::ListView(source) | T::FixedSizeList(source, _), T::List(_)) => {
-            let plain = cast(array, &T::List(Arc::clone(source))).map_err(refusal)?;
-            convert(&plain, field, rows_before)
+        (T::Dictionary(_, values), _) => {
+            convert(&cast(array, values).map_err(|error| place.refusal(&error))?, field, place)
         }
-        (T::Struct(_), T::Struct(_)) => object(array.as_struct(), field, rows_before),
-        _ => scalar(array, field, rows_before),
+        (T::List(_), T::List(item)) => list(array, field, item, place),
+        (T::LargeList(source) | T::ListView(source) | T::FixedSizeList(source, _), T::List(_)) => {
+            let plain = cast(array, &T::List(Arc::clone(source))).map_err(|error| place.refusal(&error))?;
+            convert(&plain, field, place)
+        }
+        (T::Map(_, _), T::Map(entries, _)) => map(array.as_map(), field, entries, place),
+        (T::Struct(_), T::Struct(_)) => object(array.as_struct(), field, place),
+        _ => scalar(array, field, place),
     }
 }
 
 /// Check that a value is there wherever the table wants one.
-pub(super) fn check_missing(array: &ArrayRef, field: &Field, rows_before: u64) -> Result<(), DecodeError> {
+pub(super) fn check_missing(array: &ArrayRef, field: &Field, place: Place) -> Result<(), DecodeError> {
     let missing = array.logical_nulls().filter(|_| !field.is_nullable());
     match missing.and_then(|nulls| (0..nulls.len()).find(|&row| nulls.is_null(row))) {
         Some(row) => Err(DecodeError::Mismatch {
-            row: Some(rows_before + row as u64 + 1),
+            row: Some(place.row(row)),
             line: None,
             column: field.name().clone(),
             value: "null".to_owned(),
@@ -58,17 +60,33 @@ pub(super) fn check_missing(array: &ArrayRef, field: &Field, rows_before: u64) -
 }
 
 /// Rows of the file cannot be told from the items of its lists: their places are left out.
-fn list(array: &ArrayRef, field: &Field, item: &Field) -> Result<ArrayRef, DecodeError> {
+fn list(array: &ArrayRef, field: &Field, item: &Field, place: Place) -> Result<ArrayRef, DecodeError> {
     let list = array.as_list::<i32>();
     // A slice of lists has the items of all of them.
     let (first, last) = (list.offsets()[0] as usize, list.offsets()[list.len()] as usize);
     let items = list.values().slice(first, last - first);
-    let items = convert(&items, item, 0).map_err(|error| within(field.name(), error, false))?;
+    let items = convert(&items, item, place).map_err(|error| within(field.name(), error, false))?;
     let offsets = OffsetBuffer::from_lengths(list.offsets().lengths());
-    columns::list(field.data_type(), offsets, items, list.nulls().cloned()).map_err(refusal)
+    columns::list(field.data_type(), offsets, items, list.nulls().cloned()).map_err(|error| place.refusal(&error))
 }
 
-fn object(array: &StructArray, field: &Field, rows_before: u64) -> Result<ArrayRef, DecodeError> {
+fn map(array: &MapArray, field: &Field, entries: &Arc<Field>, place: Place) -> Result<ArrayRef, DecodeError> {
+    let DataType::Struct(fields) = entries.data_type() else { return Err(types_differ(array, field)) };
+    let [key, value] = fields.as_ref() else { return Err(types_differ(array, field)) };
+    let (first, last) = (array.offsets()[0] as usize, array.offsets()[array.len()] as usize);
+    let part = |values: &ArrayRef, part: &Field| {
+        let converted = convert(&values.slice(first, last - first), part, place);
+        let checked = converted.and_then(|values| check_missing(&values, part, place).map(|()| values));
+        checked.map_err(|error| within(field.name(), error, false))
+    };
+    let parts = vec![part(array.keys(), key)?, part(array.values(), value)?];
+    let offsets = OffsetBuffer::from_lengths(array.offsets().lengths());
+    let built = StructArray::try_new(fields.clone(), parts, None)
+        .and_then(|parts| MapArray::try_new(Arc::clone(entries), offsets, parts, array.nulls().cloned(), false));
+    built.map(|map| Arc::new(map) as ArrayRef).map_err(|error| place.refusal(&error))
+}
+
+fn object(array: &StructArray, field: &Field, place: Place) -> Result<ArrayRef, DecodeError> {
     let DataType::Struct(fields) = field.data_type() else { return Err(types_differ(array, field)) };
     let index = FieldIndex::of(fields.iter().map(|field| field.name()));
     let mut converted: Vec<Option<ArrayRef>> = vec![None; fields.len()];
@@ -76,17 +94,17 @@ fn object(array: &StructArray, field: &Field, rows_before: u64) -> Result<ArrayR
         let path = format!("{}.{}", field.name(), source.name());
         let at = index.find(source.name()).filter(|at| converted[*at].is_none());
         let at = at.ok_or(DecodeError::UnknownColumn { column: path, line: None })?;
-        let values = convert(column, &fields[at], rows_before).map_err(|error| within(field.name(), error, true))?;
+        let values = convert(column, &fields[at], place).map_err(|error| within(field.name(), error, true))?;
         converted[at] = Some(values);
     }
     let filled = converted
         .into_iter()
         .zip(fields)
         .map(|(values, field)| values.unwrap_or_else(|| new_null_array(field.data_type(), array.len())));
-    columns::object(field.data_type(), filled.collect(), array.nulls().cloned()).map_err(refusal)
+    columns::object(field.data_type(), filled.collect(), array.nulls().cloned()).map_err(|error| place.refusal(&error))
 }
 
-fn scalar(array: &ArrayRef, field: &Field, rows_before: u64) -> Result<ArrayRef, DecodeError> {
+fn scalar(array: &ArrayRef, field: &Field, place: Place) -> Result<ArrayRef, DecodeError> {
     use DataType as T;
     let to = field.data_type();
     let converted = match (array.data_type(), to) {
@@ -106,9 +124,9 @@ fn scalar(array: &ArrayRef, field: &Field, rows_before: u64) -> Result<ArrayRef,
         (from, to) if keeps_meaning(from, to) => cast(array, to),
         _ => return Err(types_differ(array, field)),
     };
-    let converted = converted.map_err(refusal)?;
+    let converted = converted.map_err(|error| place.refusal(&error))?;
     match (0..array.len()).find(|&row| converted.is_null(row) && array.is_valid(row)) {
-        Some(row) => Err(does_not_fit(array, row, field, rows_before)),
+        Some(row) => Err(does_not_fit(array, row, field, place)),
         None => Ok(converted),
     }
 }
@@ -122,7 +140,10 @@ fn keeps_meaning(from: &DataType, to: &DataType) -> bool {
         (T::Utf8 | T::LargeUtf8 | T::Utf8View, T::Utf8 | T::LargeUtf8 | T::Utf8View) => true,
         (T::Binary | T::LargeBinary | T::BinaryView | T::FixedSizeBinary(_), T::Binary) => true,
         (T::Time32(_) | T::Time64(_), T::Utf8) => true,
-        (T::Decimal32(_, from) | T::Decimal64(_, from) | T::Decimal128(_, from), T::Decimal128(_, to)) => to >= from,
+        (
+            T::Decimal32(_, from) | T::Decimal64(_, from) | T::Decimal128(_, from) | T::Decimal256(_, from),
+            T::Decimal128(_, to),
+        ) => to >= from,
         _ => false,
     }
 }
@@ -159,9 +180,9 @@ fn micros(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, ArrowError> {
     Ok(Arc::new(stamps.with_data_type(to.clone())))
 }
 
-fn does_not_fit(array: &ArrayRef, row: usize, field: &Field, rows_before: u64) -> DecodeError {
+fn does_not_fit(array: &ArrayRef, row: usize, field: &Field, place: Place) -> DecodeError {
     DecodeError::Mismatch {
-        row: Some(rows_before + row as u64 + 1),
+        row: Some(place.row(row)),
         line: None,
         column: field.name().clone(),
         value: array_value_to_string(array, row).map_or_else(|_| "a value".to_owned(), |text| shortened(&text)),
@@ -191,8 +212,4 @@ fn within(name: &str, error: DecodeError, keeps_row: bool) -> DecodeError {
         }
         other => other,
     }
-}
-
-fn refusal(error: ArrowError) -> DecodeError {
-    DecodeError::malformed(Format::Parquet, error.to_string())
 }

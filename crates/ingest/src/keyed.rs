@@ -1,0 +1,113 @@
+//! Uploads whose rows are looked at by their keys: on their way from bytes to files.
+
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use sluice_domain::{Prepared, RowCounts, UploadEntry, WriteMode};
+use sluice_storage::Folder;
+use sluice_table::{RowChanges, Source, SourceWriter, StagedFiles, TableWriter, Workspace};
+use tokio::{sync::mpsc, task::spawn_blocking};
+
+use crate::{
+    DecodeError, IngestError,
+    pipeline::{BATCHES_AHEAD, Pipeline, Shape, Written, cause, joined},
+    quarantine::Spool,
+    write_mode::{counts_of, read_columns, rule},
+};
+
+/// The rows of an upload with their keys, in scratch files, and its bad rows.
+pub(crate) struct StagedSource {
+    source: Source,
+    bad_rows: Option<(u64, Spool)>,
+}
+
+impl Pipeline {
+    /// The upload's rows with their keys, in scratch files.
+    pub(crate) async fn stage_source(&self, entry: &UploadEntry, shape: &Shape) -> Result<StagedSource, IngestError> {
+        let columns = self.columns_of(entry, shape).await?;
+        let rule = rule(&entry.options.write, &columns, &shape.schema)?;
+        let mut writer = SourceWriter::open(rule, &columns, &self.scratch_dir)?;
+        let (sender, mut batches) = mpsc::channel(BATCHES_AHEAD);
+        let decoding = self.decode(entry, (&columns, &shape.layout.derived), sender);
+        let writing = spawn_blocking(move || {
+            while let Some(batch) = batches.blocking_recv() {
+                writer.write(&batch)?;
+            }
+            writer.finish()
+        });
+        let decoded = joined(decoding, "decoder").await?;
+        let written = joined(writing, "writer").await?;
+        match decoded {
+            // The decoder stops when the writer does, and the writer knows why.
+            Err(DecodeError::Stopped) => {
+                Err(written.err().map_or_else(|| IngestError::lost_task("writer"), Into::into))
+            }
+            other => {
+                let (source, bad_rows) = (written?, other.map_err(cause)?);
+                let bad_rows = bad_rows.finish(source.rows())?;
+                Ok(StagedSource { source, bad_rows })
+            }
+        }
+    }
+
+    /// The columns in which the upload is read. Those that a merge lacks keep their values, so it must be known which.
+    async fn columns_of(&self, entry: &UploadEntry, shape: &Shape) -> Result<SchemaRef, IngestError> {
+        if entry.options.write.mode != WriteMode::Merge {
+            return Ok(shape.schema.clone());
+        }
+        let found = self.inferred(entry).await?;
+        Ok(read_columns(&found.schema, shape, &entry.options.write))
+    }
+
+    /// Write the rows that stand for their keys within the upload, as files below a folder.
+    pub(crate) async fn write_keyed(
+        &self,
+        entry: &UploadEntry,
+        shape: &Shape,
+        folder: &Folder,
+    ) -> Result<Written, IngestError> {
+        let (staged, rows, bad_rows) = self.stage_keyed(entry, shape).await?;
+        let files = staged.upload(folder).await?;
+        let counts = counts_of(rows, entry.options.write.mode);
+        let prepared = self.prepare(entry, counts, bad_rows).await?;
+        Ok(Written { files, prepared, is_of_upload: true })
+    }
+
+    /// The rows that stand for their keys within the upload, in scratch files. To be called with a slot.
+    pub(crate) async fn stage_keyed(
+        &self,
+        entry: &UploadEntry,
+        shape: &Shape,
+    ) -> Result<(StagedFiles, RowChanges, Option<(u64, Spool)>), IngestError> {
+        let StagedSource { source, bad_rows } = self.stage_source(entry, shape).await?;
+        let writer = TableWriter::open(
+            self.settings.writer.for_table(&shape.layout),
+            &shape.schema,
+            &shape.partition_by,
+            entry.id.to_string(),
+            self.scratch_dir.clone(),
+        )?;
+        let table = shape.schema.clone();
+        let writing = spawn_blocking(move || source.write_first(&table, writer));
+        let (staged, rows) = joined(writing, "writer").await??;
+        Ok((staged, rows, bad_rows))
+    }
+
+    /// The upload's rows, to be brought into a table that has rows already.
+    pub(crate) async fn stage_merge(
+        &self,
+        entry: &UploadEntry,
+        shape: &Shape,
+    ) -> Result<(Arc<Source>, Prepared), IngestError> {
+        let _slot = self.slots.acquire().await;
+        let StagedSource { source, bad_rows } = self.stage_source(entry, shape).await?;
+        let prepared = self.prepare(entry, RowCounts::default(), bad_rows).await?;
+        Ok((Arc::new(source), prepared))
+    }
+
+    /// What an operation for this upload may use.
+    pub(crate) fn workspace(&self, entry: &UploadEntry) -> Workspace {
+        let upload_id = Some(entry.id.0);
+        Workspace { upload_id, writer: self.settings.writer.clone(), ..Workspace::new(self.scratch_dir.clone()) }
+    }
+}
