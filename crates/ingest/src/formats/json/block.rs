@@ -160,6 +160,8 @@ impl Rows<'_> {
         let (Some(template), 1..) = (&self.template, waiting) else { return Some(()) };
         let (block, stride) = (self.block, template.columns.len());
         let null_values = &self.plan.options.json.null_values;
+        // What is to be guessed is what values are, not what they could be taken for.
+        let coerces = self.plan.options.json.coerce && self.shapes.is_none();
         let is_null = |span: &Span| match span.token {
             Token::Null => true,
             Token::String => null_values.iter().any(|null| null == span.text(block)),
@@ -174,8 +176,7 @@ impl Rows<'_> {
             let spans = || (0..waiting).filter_map(|row| self.spans.get(row * stride + position));
             let values = || spans().filter(|span| !is_null(span));
             let guess = self.shapes.as_ref().map(|shapes| shapes.kind(at));
-            if !takes_strings(field.data_type(), self.plan.options.json.coerce)
-                && values().any(|span| span.token == Token::String)
+            if !takes_strings(field.data_type(), coerces) && values().any(|span| span.token == Token::String)
                 || guess.is_some_and(|guess| !is_as_guessed(guess, values().map(|span| (*span, block))))
             {
                 return None;
