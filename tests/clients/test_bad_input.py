@@ -109,7 +109,7 @@ def test_a_late_bad_row_commits_none_of_the_good_ones(lake, table):
         (b"id,day\n2,never\n", {"format": "csv"}, ["1", "day", "never"]),
         (b'{"id":1.5,"day":"2024-01-02"}\n', {"format": "ndjson"}, ["id", "1.5"]),
         (b'{"id":"three","day":"2024-01-02"}\n', {"format": "ndjson"}, ["id", "three"]),
-        (b'[{"id":2},{"id":18446744073709551616}]', {"format": "json"}, ["id", "18446744073709551616"]),
+        (b'[{"id":2},{"id":true}]', {"format": "json"}, ["id", "true"]),
     ],
 )
 def test_a_value_that_does_not_fit_is_named(lake, table, body, options, words):

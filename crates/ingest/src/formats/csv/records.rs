@@ -123,7 +123,7 @@ impl Records {
         let mut bytes = written.unwrap_or_default();
         bytes.truncate(bytes.trim_ascii_end().len());
         let byte_offset = self.record.position().map(csv::Position::byte);
-        SourceRecord { line: Some(self.line()), byte_offset, bytes }
+        SourceRecord { line: Some(self.line()), byte_offset, is_delimited: true, bytes }
     }
 
     fn read(&mut self) -> Result<bool, Refusal> {
