@@ -22,6 +22,7 @@ from sluice_server import LISTENING, Process, Server, clean_environment, wait_fo
 __all__ = ["Lake", "Process", "Server", "Site", "ndjson", "table_path", "wait_for"]
 
 ANSWER_SECONDS = 60
+END_SECONDS = 5
 READY_SECONDS = 60
 SETTLE_SECONDS = 60
 OPEN_STATES = ("landed", "committing")
@@ -115,6 +116,14 @@ class Site:
         for server in self._servers:
             server.terminate()
             server.wait()
+
+    def ends_by_itself(self):
+        """Whether no server is left in a moment, though nobody ended them."""
+        try:
+            wait_for(lambda: not any(server.running for server in self._servers), END_SECONDS, "the server has ended")
+        except AssertionError:
+            return False
+        return True
 
     def exit_status(self):
         """That of the last start's one server, which has ended."""

@@ -9,6 +9,7 @@ use axum::{
     http::{StatusCode, request::Parts},
 };
 use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
 use sluice_domain::{ChannelName, NamespaceName, PageRequest, TableRef, UploadId};
 use utoipa::IntoParams;
 
@@ -119,7 +120,12 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let Json(body) = Json::from_request(request, state).await.map_err(bad_json)?;
+        let Json(raw) = Json::<Box<RawValue>>::from_request(request, state).await.map_err(bad_json)?;
+        // An array would be taken for the fields of an object in their order.
+        if !raw.get().trim_start().starts_with('{') {
+            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "bad-body", "the body is not a JSON object"));
+        }
+        let Json(body) = Json::from_bytes(raw.get().as_bytes()).map_err(bad_json)?;
         Ok(Self(body))
     }
 }

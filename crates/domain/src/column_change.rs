@@ -1,9 +1,10 @@
 //! What becomes of columns from one schema to the next.
 
 use arrow_schema::{DataType, Field, Fields, Schema};
+use serde::{Deserialize, Serialize};
 
 /// A column, or a field within one, that is new or has another type.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ColumnChange {
     /// Its name; of a field within others, theirs before it with dots between.
     pub column: String,
@@ -12,7 +13,8 @@ pub struct ColumnChange {
 }
 
 /// What became of a column.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ChangeKind {
     /// It is new.
     Added {
@@ -26,6 +28,21 @@ pub enum ChangeKind {
         /// The type that it has.
         to: DataType,
     },
+}
+
+/// What an upload means for the schema of its table.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SchemaEffect {
+    /// What became new and wider.
+    pub changes: Vec<ColumnChange>,
+    /// Columns of the upload that were left out.
+    pub discarded: Vec<String>,
+    /// Columns of the upload that the table does not have: rows with a value in one of them went to quarantine.
+    pub quarantined: Vec<String>,
+    /// Columns of the table that the upload lacks.
+    pub missing: Vec<String>,
+    /// A missing column of the table and a new one of the upload that may be the same by another name.
+    pub possible_renames: Vec<(String, String)>,
 }
 
 /// What is new in a schema, and what has another type than before, in the order of its columns.

@@ -55,7 +55,7 @@ impl Contract {
 }
 
 /// What a table asks of its uploads, as the catalog keeps it.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Terms {
     /// The contract.
     pub contract: Contract,

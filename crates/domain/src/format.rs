@@ -75,6 +75,11 @@ impl Format {
         matches!(self, Self::Csv | Self::Ndjson | Self::Json)
     }
 
+    /// Whether the types of such a file's columns are guessed from its values.
+    pub fn is_guessed(self) -> bool {
+        self.is_text() || self == Self::Zip
+    }
+
     /// The format that a media type stands for; none for types that say nothing about it.
     pub fn from_media_type(media_type: &str) -> Option<Self> {
         let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();

@@ -28,7 +28,7 @@ mod write;
 
 pub use access::{AccessError, Action, Caller, Grant, Resource};
 pub use channel::{Channel, ChannelId, ChannelName, ChannelNameError, ChannelOffset};
-pub use column_change::{ChangeKind, ColumnChange, column_changes};
+pub use column_change::{ChangeKind, ColumnChange, SchemaEffect, column_changes};
 pub use compression::Compression;
 pub use contract::{ChangePolicy, Contract, ContractError, RowCheck, RowRule, RuleAction, RuleValue, Terms};
 pub use error::{CircuitOpen, ErrorKind, Failure};

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Landed, RowCounts, TableName, TableRef, UploadId};
+use crate::{Landed, RowCounts, SchemaEffect, TableName, TableRef, Terms, UploadId};
 
 /// What the name of a table's quarantine ends with.
 const SUFFIX: &str = "__quarantine";
@@ -16,6 +16,11 @@ pub struct Fraction(u32);
 
 impl Fraction {
     const WHOLE: u32 = 1_000_000;
+
+    /// The part; none of numbers that are not between 0 and 1.
+    pub fn new(number: f64) -> Option<Self> {
+        (0.0..=1.0).contains(&number).then(|| Self((number * f64::from(Self::WHOLE)).round() as u32))
+    }
 
     /// Whether so many of so many are more than this part.
     pub fn is_exceeded_by(self, part: u64, whole: u64) -> bool {
@@ -32,9 +37,8 @@ impl fmt::Display for Fraction {
 impl FromStr for Fraction {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        let number = text.parse::<f64>().ok().filter(|number| (0.0..=1.0).contains(number));
-        let number = number.ok_or_else(|| format!("{text:?} is not a number from 0 to 1"))?;
-        Ok(Self((number * f64::from(Self::WHOLE)).round() as u32))
+        let part = text.parse().ok().and_then(Self::new);
+        part.ok_or_else(|| format!("{text:?} is not a number from 0 to 1"))
     }
 }
 
@@ -49,12 +53,18 @@ pub struct BadRowLimits {
 }
 
 /// What an upload's files hold, and what lies beside them, before its commit.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Prepared {
     /// What becomes of its rows.
     pub rows: RowCounts,
     /// The rows that go to quarantine, as an object of the raw zone.
     pub quarantine: Option<Landed>,
+    /// What it means for the table's schema, where that was looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effect: Option<SchemaEffect>,
+    /// What the table asked of it, where that was more than the types of its columns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terms: Option<Terms>,
 }
 
 /// Quarantined rows that are sent again.

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{ErrorKind, Failure, Prepared, ReadOptions, TableId, TableRef};
+use crate::{ErrorKind, Failure, Prepared, ReadOptions, SchemaEffect, TableId, TableRef};
 
 /// The id of an upload: time-ordered, given out when its first byte arrives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -142,6 +142,8 @@ pub struct Receipt {
     pub landed: Landed,
     /// What became of the rows.
     pub rows: RowCounts,
+    /// What the upload meant for the table's schema, where that was looked at.
+    pub effect: Option<SchemaEffect>,
     /// When the commit was durable.
     pub committed_at: DateTime<Utc>,
     /// From the first byte to the commit, in milliseconds.

@@ -1,9 +1,15 @@
 //! What becomes of a table's schema: by the columns of an upload, and by declaration.
 
+mod admission;
+mod brought;
 mod declare;
 mod error;
+mod gate;
 mod reconcile;
 
+pub(crate) use admission::Admission;
+pub(crate) use gate::{Gate, Passed};
+
 pub use declare::{Declaration, DeclaredColumn};
-pub use error::SchemaError;
+pub use error::{ContractBreach, SchemaError};
 pub use reconcile::{FileColumns, Reconciled, TableColumns, reconcile};

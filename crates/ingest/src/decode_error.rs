@@ -78,6 +78,18 @@ pub enum DecodeError {
         /// The line, in text formats.
         line: Option<u64>,
     },
+    /// Send a row that keeps the rule.
+    #[error("row {row}, column {column:?}: {message} (rule {rule:?})")]
+    BrokenRule {
+        /// The row.
+        row: u64,
+        /// The column that the rule looks at.
+        column: String,
+        /// The rule's name.
+        rule: String,
+        /// What must be true.
+        message: String,
+    },
     /// Mend the rows, or let more of them be bad.
     #[error("{count} rows are bad, more than may be; the first of them: {first}")]
     TooManyBadRows {
@@ -107,7 +119,11 @@ pub enum DecodeError {
 impl DecodeError {
     /// Whether it says that rows do not fit the columns of a table, which other columns may take.
     pub(crate) fn is_misfit(&self) -> bool {
-        matches!(self, Self::Mismatch { .. } | Self::UnknownColumn { .. })
+        match self {
+            Self::Mismatch { .. } | Self::UnknownColumn { .. } => true,
+            Self::Member { error, .. } => error.is_misfit(),
+            _ => false,
+        }
     }
 
     /// The same error, of a member of an archive; what is no fault of the file stays what it is.
@@ -145,6 +161,7 @@ impl Failure for DecodeError {
             | Self::TooDeep { .. }
             | Self::Mismatch { .. }
             | Self::UnknownColumn { .. }
+            | Self::BrokenRule { .. }
             | Self::TooManyBadRows { .. } => ErrorKind::Invalid,
             Self::BrokenCompression { .. } | Self::Malformed { .. } => ErrorKind::Malformed,
             Self::TooLarge { .. } => ErrorKind::TooLarge,
@@ -164,6 +181,7 @@ impl Failure for DecodeError {
             Self::TooDeep { .. } => "too-deep",
             Self::Mismatch { .. } => "type-mismatch",
             Self::UnknownColumn { .. } => "unknown-column",
+            Self::BrokenRule { .. } => "broken-rule",
             Self::TooManyBadRows { .. } => "too-many-bad-rows",
             Self::Member { error, .. } => error.code(),
             Self::Stopped => "decoding-stopped",

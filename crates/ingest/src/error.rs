@@ -5,7 +5,7 @@ use sluice_domain::{ErrorKind, Failure, StoredFailure, TableRef, UploadId};
 use sluice_storage::StorageError;
 use sluice_table::{CommitFailure, MaintenanceError, TableError};
 
-use crate::{BodyError, DecodeError, ModeError};
+use crate::{BodyError, ContractBreach, DecodeError, ModeError};
 
 /// Why an upload is not in its table.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +38,9 @@ pub enum IngestError {
     /// The mode of the upload does not fit the table.
     #[error(transparent)]
     Mode(#[from] ModeError),
+    /// The contract of the table does not let it in.
+    #[error(transparent)]
+    Breach(#[from] ContractBreach),
     /// The bytes are not what they were said to be, or do not fit the table.
     #[error(transparent)]
     Decode(#[from] DecodeError),
@@ -73,6 +76,7 @@ impl Failure for IngestError {
             Self::KeyInFlight => ErrorKind::InProgress,
             Self::KeyReused(_) | Self::OtherLayout { .. } => ErrorKind::Invalid,
             Self::Mode(source) => source.kind(),
+            Self::Breach(source) => source.kind(),
             Self::Decode(source) => source.kind(),
             Self::Table(source) => source.kind(),
             Self::Catalog(source) => source.kind(),
@@ -90,6 +94,7 @@ impl Failure for IngestError {
             Self::OtherLayout { option: "partition_by", .. } => "other-partitioning",
             Self::OtherLayout { .. } => "other-layout",
             Self::Mode(source) => source.code(),
+            Self::Breach(source) => source.code(),
             Self::Decode(source) => source.code(),
             Self::Table(source) => source.code(),
             Self::Catalog(source) => source.code(),
@@ -108,7 +113,7 @@ impl IngestError {
             Self::Table(TableError::Commit(CommitFailure::AppendOnly)) => true,
             Self::Table(TableError::Commit(CommitFailure::OffsetTaken { .. })) => true,
             Self::Table(source) => source.kind() == ErrorKind::Invalid,
-            Self::OtherLayout { .. } | Self::Mode(_) => true,
+            Self::OtherLayout { .. } | Self::Mode(_) | Self::Breach(_) => true,
             _ => false,
         }
     }

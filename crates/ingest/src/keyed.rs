@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
-use sluice_domain::{Prepared, RowCounts, UploadEntry, WriteMode};
+use sluice_domain::{Prepared, RowCounts, UploadEntry};
 use sluice_storage::Folder;
 use sluice_table::{RowChanges, Source, SourceWriter, StagedFiles, TableWriter, Workspace};
 use tokio::{sync::mpsc, task::spawn_blocking};
 
 use crate::{
     DecodeError, IngestError,
-    pipeline::{BATCHES_AHEAD, Pipeline, Shape, Written, cause, joined},
+    contract::Admission,
+    pipeline::{BATCHES_AHEAD, Pipeline, Written, cause, joined},
     quarantine::Spool,
-    write_mode::{counts_of, read_columns, rule},
+    write_mode::{counts_of, rule},
 };
 
 /// The rows of an upload with their keys, in scratch files, and its bad rows.
@@ -23,12 +23,12 @@ pub(crate) struct StagedSource {
 
 impl Pipeline {
     /// The upload's rows with their keys, in scratch files.
-    pub(crate) async fn stage_source(&self, entry: &UploadEntry, shape: &Shape) -> Result<StagedSource, IngestError> {
-        let columns = self.columns_of(entry, shape).await?;
+    async fn stage_source(&self, entry: &UploadEntry, admission: &Admission) -> Result<StagedSource, IngestError> {
+        let (columns, shape) = (Arc::clone(&admission.wanted), &admission.shape);
         let rule = rule(&entry.options.write, &columns, &shape.schema)?;
         let mut writer = SourceWriter::open(rule, &columns, &self.scratch_dir)?;
         let (sender, mut batches) = mpsc::channel(BATCHES_AHEAD);
-        let decoding = self.decode(entry, (&columns, &shape.layout.derived), sender);
+        let decoding = self.decode(entry, admission, sender)?;
         let writing = spawn_blocking(move || {
             while let Some(batch) = batches.blocking_recv() {
                 writer.write(&batch)?;
@@ -50,36 +50,28 @@ impl Pipeline {
         }
     }
 
-    /// The columns in which the upload is read. Those that a merge lacks keep their values, so it must be known which.
-    async fn columns_of(&self, entry: &UploadEntry, shape: &Shape) -> Result<SchemaRef, IngestError> {
-        if entry.options.write.mode != WriteMode::Merge {
-            return Ok(shape.schema.clone());
-        }
-        let found = self.inferred(entry).await?;
-        Ok(read_columns(&found.schema, shape, &entry.options.write))
-    }
-
     /// Write the rows that stand for their keys within the upload, as files below a folder.
     pub(crate) async fn write_keyed(
         &self,
         entry: &UploadEntry,
-        shape: &Shape,
+        admission: &Admission,
         folder: &Folder,
     ) -> Result<Written, IngestError> {
-        let (staged, rows, bad_rows) = self.stage_keyed(entry, shape).await?;
+        let (staged, rows, bad_rows) = self.stage_keyed(entry, admission).await?;
         let files = staged.upload(folder).await?;
         let counts = counts_of(rows, entry.options.write.mode);
         let prepared = self.prepare(entry, counts, bad_rows).await?;
-        Ok(Written { files, prepared, is_of_upload: true })
+        Ok(Written { files, prepared: admission.noted(prepared), is_of_upload: true })
     }
 
     /// The rows that stand for their keys within the upload, in scratch files. To be called with a slot.
     pub(crate) async fn stage_keyed(
         &self,
         entry: &UploadEntry,
-        shape: &Shape,
+        admission: &Admission,
     ) -> Result<(StagedFiles, RowChanges, Option<(u64, Spool)>), IngestError> {
-        let StagedSource { source, bad_rows } = self.stage_source(entry, shape).await?;
+        let StagedSource { source, bad_rows } = self.stage_source(entry, admission).await?;
+        let shape = &admission.shape;
         let writer = TableWriter::open(
             self.settings.writer.for_table(&shape.layout),
             &shape.schema,
@@ -97,12 +89,12 @@ impl Pipeline {
     pub(crate) async fn stage_merge(
         &self,
         entry: &UploadEntry,
-        shape: &Shape,
+        admission: &Admission,
     ) -> Result<(Arc<Source>, Prepared), IngestError> {
         let _slot = self.slots.acquire().await;
-        let StagedSource { source, bad_rows } = self.stage_source(entry, shape).await?;
+        let StagedSource { source, bad_rows } = self.stage_source(entry, admission).await?;
         let prepared = self.prepare(entry, RowCounts::default(), bad_rows).await?;
-        Ok((Arc::new(source), prepared))
+        Ok((Arc::new(source), admission.noted(prepared)))
     }
 
     /// What an operation for this upload may use.

@@ -105,7 +105,7 @@ impl Kind {
         }
     }
 
-    /// The type of a column of this kind.
+    /// The type of a column of this kind; that of nothing where there was no value.
     pub(crate) fn data_type(self) -> DataType {
         match self {
             Self::Boolean => DataType::Boolean,
@@ -115,7 +115,8 @@ impl Kind {
             Self::Date => DataType::Date32,
             Self::Local => DataType::Timestamp(TimeUnit::Microsecond, None),
             Self::Zoned => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-            Self::Null | Self::Text => DataType::Utf8,
+            Self::Null => DataType::Null,
+            Self::Text => DataType::Utf8,
         }
     }
 }

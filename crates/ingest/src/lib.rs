@@ -51,7 +51,9 @@ mod upkeep;
 mod upload;
 mod write_mode;
 
-pub use contract::{Declaration, DeclaredColumn, FileColumns, Reconciled, SchemaError, TableColumns, reconcile};
+pub use contract::{
+    ContractBreach, Declaration, DeclaredColumn, FileColumns, Reconciled, SchemaError, TableColumns, reconcile,
+};
 pub use decode_error::DecodeError;
 pub use error::{IngestError, UploadFailure};
 pub use integrity::{Damage, Finding, Integrity, Repair, TailCheck};

@@ -6,8 +6,7 @@ use std::{error::Error as _, io, path::PathBuf, sync::Arc};
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use sluice_domain::{
-    DerivedColumn, Format, Landed, Phase, Prepared, ReadOptions, RowCounts, TableLayout, UploadEntry, UploadId,
-    ZoneName,
+    Format, Landed, Phase, Prepared, ReadOptions, RowCounts, TableLayout, UploadEntry, UploadId, ZoneName,
 };
 use sluice_storage::{Folder, StorageError, Zones, free_bytes, is_full};
 use sluice_table::{DataFile, Derivations, StagedFiles, TableError, TableWriter, check_layout, derivations_of};
@@ -18,7 +17,7 @@ use tokio::{
 
 use crate::{
     DecodeError, IngestError, IngestSettings, ProgressBoard,
-    derive::Derive,
+    contract::{Admission, Gate, Passed},
     formats::{self, Inferred},
     quarantine::{self, BadRows, Spool},
     row_sink::{BadRow, RowSink},
@@ -29,8 +28,8 @@ use crate::{
 
 mod one_pass;
 
+use one_pass::Ahead;
 pub(crate) use one_pass::ReadAlong;
-use one_pass::{Ahead, AheadRows};
 
 /// How many batches wait for the writer.
 pub(crate) const BATCHES_AHEAD: usize = 2;
@@ -118,10 +117,10 @@ impl Pipeline {
             return Ok(shape);
         }
         let _slot = self.slots.acquire().await;
-        let Inferred { schema, rows, first_bad } = self.inferred(entry).await?;
-        let schema = made_columns(schema, &entry.options.write);
-        if schema.fields().is_empty() || rows == 0 && !entry.options.format.has_schema() {
-            return Err(first_bad.unwrap_or(DecodeError::Empty).into());
+        let found = self.inferred(entry).await?;
+        let schema = made_columns(found.table_columns(), &entry.options.write);
+        if schema.fields().is_empty() || found.rows == 0 && !entry.options.format.has_schema() {
+            return Err(found.first_bad.unwrap_or(DecodeError::Empty).into());
         }
         shape_of_new(&schema, &entry.options)
     }
@@ -147,24 +146,24 @@ impl Pipeline {
     pub(crate) async fn write(
         &self,
         entry: &UploadEntry,
-        shape: &Shape,
+        admission: &Admission,
         folder: &Folder,
     ) -> Result<Written, IngestError> {
-        let ahead = self.ahead.take(entry.id, shape);
+        let ahead = self.ahead.take(entry.id, admission);
         // Held until the scratch files are gone: they are what the slots bound, besides memory.
         let _slot = if ahead.is_none() { self.slot().await } else { None };
         if entry.options.write.is_keyed() {
-            return self.write_keyed(entry, shape, folder).await;
+            return self.write_keyed(entry, admission, folder).await;
         }
         let (Staged { files, bad_rows }, _slot_ahead) = match ahead {
-            Some(AheadRows { staged, slot }) => (staged, Some(slot)),
-            None => (self.stage(entry, shape).await?, None),
+            Some(ahead) => (ahead.staged, Some(ahead.slot)),
+            None => (self.stage(entry, admission).await?, None),
         };
         let committed = files.rows();
         self.progress.enter(entry.id, Phase::Writing);
         let files = files.upload(folder).await?;
         let prepared = self.prepare(entry, RowCounts::all_committed(committed), bad_rows).await?;
-        Ok(Written { files, prepared, is_of_upload: true })
+        Ok(Written { files, prepared: admission.noted(prepared), is_of_upload: true })
     }
 
     /// Put the bad rows of an upload beside its good ones, durably.
@@ -174,16 +173,17 @@ impl Pipeline {
         mut rows: RowCounts,
         bad_rows: Option<(u64, Spool)>,
     ) -> Result<Prepared, IngestError> {
-        let Some((count, spool)) = bad_rows else { return Ok(Prepared { rows, quarantine: None }) };
+        let Some((count, spool)) = bad_rows else { return Ok(Prepared { rows, ..Prepared::default() }) };
         rows.quarantined = count;
         let quarantine = Some(quarantine::land(entry, spool, self.zones.get(ZoneName::Raw)).await?);
-        Ok(Prepared { rows, quarantine })
+        Ok(Prepared { rows, quarantine, ..Prepared::default() })
     }
 
     /// Write the upload's rows to scratch files. To be called with a slot.
-    pub(crate) async fn stage(&self, entry: &UploadEntry, shape: &Shape) -> Result<Staged, IngestError> {
+    pub(crate) async fn stage(&self, entry: &UploadEntry, admission: &Admission) -> Result<Staged, IngestError> {
         let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
-        let decoding = self.decode(entry, (&shape.schema, &shape.layout.derived), sender);
+        let decoding = self.decode(entry, admission, sender)?;
+        let shape = &admission.shape;
         let writer = TableWriter::open(
             self.settings.writer.for_table(&shape.layout),
             &shape.schema,
@@ -210,19 +210,22 @@ impl Pipeline {
     pub(crate) fn decode(
         &self,
         entry: &UploadEntry,
-        (schema, derived): (&SchemaRef, &[DerivedColumn]),
+        admission: &Admission,
         sender: mpsc::Sender<RecordBatch>,
-    ) -> JoinHandle<Result<BadRows, DecodeError>> {
+    ) -> Result<JoinHandle<Result<BadRows, DecodeError>>, IngestError> {
         let (progress, id) = (self.progress.clone(), entry.id);
         let unread = source::open(self.zones.get(ZoneName::Raw), entry).shown_on(progress.reading(id));
-        let (options, wall) = (entry.options.clone(), Arc::clone(&self.wall));
-        let (schema, scratch_dir) = (schema.clone(), self.scratch_dir.clone());
-        let derive = Derive::new(&schema, derived);
-        let mut sink = ToWriter { sender, derive, progress, id, bad_rows: BadRows::of(entry, &self.scratch_dir) };
-        spawn_blocking(move || {
+        let (mut options, wall) = (entry.options.clone(), Arc::clone(&self.wall));
+        options.json.coerce |= admission.terms.coerce;
+        let (admission, scratch_dir) = (admission.clone(), self.scratch_dir.clone());
+        let gate = Gate::new(&admission, &options.write)?;
+        let bad_rows = BadRows::of(entry, admission.limits(options.bad_rows), &scratch_dir);
+        Ok(spawn_blocking(move || {
+            let schema = Arc::clone(&admission.decoded);
+            let mut sink = ToWriter { sender, admission, gate, progress, id, bad_rows };
             wall.decode(&options, unread, (&scratch_dir, &schema), &mut sink)?;
             Ok(sink.bad_rows)
-        })
+        }))
     }
 }
 
@@ -237,7 +240,8 @@ pub(crate) fn check_columns(format: Format, schema: &SchemaRef) -> Result<(), De
 /// Hands good rows to the writer, and keeps bad ones.
 struct ToWriter {
     sender: mpsc::Sender<RecordBatch>,
-    derive: Derive,
+    admission: Admission,
+    gate: Gate,
     progress: ProgressBoard,
     id: UploadId,
     bad_rows: BadRows,
@@ -245,12 +249,20 @@ struct ToWriter {
 
 impl RowSink for ToWriter {
     fn rows(&mut self, batch: RecordBatch) -> Result<(), DecodeError> {
-        let batch = self.derive.apply(batch)?;
-        self.progress.add_rows(self.id, batch.num_rows() as u64);
-        self.sender.blocking_send(batch).map_err(|_| DecodeError::Stopped)
+        let Passed { rows, bad } = self.gate.pass(batch)?;
+        bad.into_iter().try_for_each(|row| self.bad_rows.add(row))?;
+        self.progress.add_rows(self.id, rows.num_rows() as u64);
+        if rows.num_rows() == 0 {
+            return Ok(());
+        }
+        self.sender.blocking_send(rows).map_err(|_| DecodeError::Stopped)
     }
 
     fn bad_row(&mut self, row: BadRow) -> Result<(), DecodeError> {
+        if self.admission.asks_for_another(&row.error) {
+            return Err(row.error);
+        }
+        self.gate.skip(row.number);
         self.bad_rows.add(row)
     }
 }

@@ -21,6 +21,7 @@ use sluice_table::{NamedFiles, PlainNames, StagedFiles, layout_of, layout_proper
 use crate::{
     IngestError,
     commit_queue::Outcome,
+    contract::Admission,
     pipeline::{Shape, Staged},
     quarantine,
     road::{Road, Target},
@@ -40,7 +41,8 @@ impl Road {
     pub(crate) async fn place_plain(&self, upload: &UploadEntry, target: &Target) -> Result<Outcome, IngestError> {
         // Held until the scratch files are gone, as for every table.
         let _slot = self.pipeline.slot().await;
-        let Staged { files, bad_rows } = self.pipeline.stage(upload, &target.shape).await?;
+        let Staged { files, bad_rows } =
+            self.pipeline.stage(upload, &Admission::fixed(&target.shape, Arc::default())).await?;
         let prepared = self.pipeline.prepare(upload, RowCounts::all_committed(files.rows()), bad_rows).await?;
         let named = self.name_files(upload, target, files).await?;
         let files = records_of(&named, upload);

@@ -5,28 +5,29 @@
 use std::{sync::Arc, time::Duration};
 
 use chrono::Utc;
+use futures::FutureExt as _;
 use sluice_catalog::{Catalog, CatalogError, CommittedUpload, CommittedUploads, NewUpload};
 use sluice_domain::{
-    ChannelId, Grant, LogRecord, Phase, Progress, ReadOptions, Receipt, StoredFailure, TableEntry, TableFormat,
-    TableRef, TableState, UploadEntry, UploadId, UploadState, WriteMode, ZoneName,
+    Grant, LogRecord, Progress, ReadOptions, Receipt, StoredFailure, TableEntry, TableFormat, TableRef, UploadEntry,
+    UploadId, UploadState, ZoneName,
 };
-use sluice_table::{
-    CommitFailure, CommittedEntry, Merge, NewTable, Operation, Overwrite, Scope, Shelf, Table, TableError, Transaction,
-};
+use sluice_table::{CommitFailure, CommittedEntry, Shelf, Table, TableError};
 
 use crate::{
     IngestError, IngestMetrics, TailCheck, UploadFailure, UploadRequest,
     asked::{check_asked, check_format},
-    commit_queue::{CommitQueue, Outcome, Ready, Rewriting, counts_in},
+    commit_queue::{CommitQueue, Outcome, counts_in},
     land::Intake,
-    pipeline::{Pipeline, Shape, Written},
+    pipeline::{Pipeline, Shape},
     plain::PlainTables,
     quarantine,
     write_mode::{TargetFacts, check_mode},
 };
 
-/// How often an upload starts over because another one made the table first.
-const MAX_ROUNDS: u32 = 3;
+mod write;
+
+/// How often an upload starts over because others made or changed the table first.
+const MAX_ROUNDS: u32 = 5;
 
 /// Everything that an upload passes on its way.
 pub(crate) struct Road {
@@ -152,7 +153,7 @@ impl Road {
             check_mode(&entry, &facts)?;
             let outcome = match target.entry.format {
                 TableFormat::Parquet => Box::pin(self.place_plain(&entry, &target)).await?,
-                TableFormat::Delta => self.write(&entry, &target).await?,
+                TableFormat::Delta => self.write(&entry, &target).boxed().await?,
             };
             match outcome {
                 Outcome::Committed(entry) => {
@@ -260,47 +261,6 @@ impl Road {
         Ok(latest.map(|latest| Shape::of_plain(latest.schema, &entry.partition_by)))
     }
 
-    async fn write(&self, entry: &UploadEntry, target: &Target) -> Result<Outcome, IngestError> {
-        let is_reserved = target.entry.state == TableState::Reserved;
-        let (table, shape, upload) = (target.entry.id, target.shape.clone(), entry.clone());
-        let offsets = self.catalog.row_groups().offsets(entry.id).await?;
-        let of_channel = |(channel, sequence): (ChannelId, i64)| Transaction { app_id: channel.app_id(), sequence };
-        let mut ready = Ready {
-            table,
-            is_reserved,
-            upload,
-            shape: shape.clone(),
-            written: Written::default(),
-            offsets: offsets.into_iter().map(of_channel).collect(),
-            group: None,
-        };
-        if target.exists && entry.options.write.reads_table() {
-            let _place = self.pipeline.merges.acquire().await;
-            let (source, prepared) = self.pipeline.stage_merge(entry, &shape).await?;
-            ready.written.prepared = prepared;
-            return self.change(target, ready, Operation::Merge(Merge { source })).await;
-        }
-        ready.written = self.pipeline.write(entry, &shape, target.table.folder()).await?;
-        self.pipeline.progress.enter(entry.id, Phase::Committing);
-        if !target.exists {
-            let Shape { schema, partition_by, layout } = shape;
-            let new = NewTable { name: target.entry.name.to_string(), schema, partition_by, layout };
-            return self.queue.create(&target.table, new, ready).await;
-        }
-        let files = ready.written.files.clone();
-        let scope = match entry.options.write.mode {
-            WriteMode::Overwrite => Scope::All,
-            WriteMode::OverwritePartitions => Scope::of_files(&files),
-            _ => return self.queue.append(&target.table, ready).await,
-        };
-        self.change(target, ready, Operation::Overwrite(Overwrite { scope, files })).await
-    }
-
-    async fn change(&self, target: &Target, ready: Ready, operation: Operation) -> Result<Outcome, IngestError> {
-        let workspace = self.pipeline.workspace(&ready.upload);
-        self.queue.change(&target.table, ready, &Rewriting { operation, workspace }).await
-    }
-
     /// Whether an earlier try of this upload got as far as a commit.
     async fn find_committed(&self, entry: &UploadEntry) -> Result<Option<(TableEntry, CommittedEntry)>, IngestError> {
         let (Some(sequence), Some(id), Some(writer)) = (entry.sequence, entry.table_id, &entry.writer) else {
@@ -346,6 +306,7 @@ impl Road {
             options: entry.options.clone(),
             landed: entry.landed.clone(),
             rows,
+            effect: entry.prepared.as_ref().and_then(|prepared| prepared.effect.clone()),
             committed_at,
             duration_ms,
             raw_object: self.pipeline.zones.get(ZoneName::Raw).url_of(&entry.landed.raw_path).into(),

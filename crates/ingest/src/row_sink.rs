@@ -23,6 +23,8 @@ pub(crate) struct SourceRecord {
     pub(crate) line: Option<u64>,
     /// Where it begins in the decompressed content, in bytes, in text formats.
     pub(crate) byte_offset: Option<u64>,
+    /// Whether it is delimited text, and not a JSON object.
+    pub(crate) is_delimited: bool,
     /// Its bytes; in binary formats, its values as a JSON object.
     #[serde(skip)]
     pub(crate) bytes: Vec<u8>,

@@ -31,7 +31,9 @@ pub struct ObjectWriter {
     /// None as long as the buffer holds the whole object.
     upload: Option<Box<dyn MultipartUpload>>,
     parts: usize,
-    in_flight: JoinSet<Result<(), Error>>,
+    in_flight: JoinSet<Result<Bytes, Error>>,
+    /// The memory of a part that is sent, for one to come: fresh memory costs more than what is copied into it.
+    spare: BytesMut,
     /// Whether every byte of the writes so far is buffered or on its way.
     whole: bool,
 }
@@ -55,9 +57,18 @@ impl ObjectWriter {
         if path.is_root() {
             return Err(Error::NotSupported { source: "an object needs a name".into() }.into());
         }
-        let (buffer, in_flight) = (BytesMut::new(), JoinSet::new());
-        let attributes = Attributes::new();
-        Ok(Self { store, path, buffer, size_bytes: 0, attributes, upload: None, parts: 0, in_flight, whole: true })
+        Ok(Self {
+            store,
+            path,
+            buffer: BytesMut::new(),
+            size_bytes: 0,
+            attributes: Attributes::new(),
+            upload: None,
+            parts: 0,
+            in_flight: JoinSet::new(),
+            spare: BytesMut::new(),
+            whole: true,
+        })
     }
 
     /// With what the store is to keep beside the bytes. A store of this machine keeps nothing, and refuses any.
@@ -138,8 +149,9 @@ impl ObjectWriter {
                 none.insert(self.store.put_multipart_opts(&self.path, options).await?)
             }
         };
-        let part = mem::take(&mut self.buffer).freeze();
-        self.in_flight.spawn(upload.put_part(part.into()));
+        let part = mem::replace(&mut self.buffer, mem::take(&mut self.spare)).freeze();
+        let sending = upload.put_part(Bytes::clone(&part).into());
+        self.in_flight.spawn(async move { sending.await.map(|()| part) });
         self.parts += 1;
         Ok(())
     }
@@ -147,7 +159,10 @@ impl ObjectWriter {
     async fn wait_until_in_flight(&mut self, count: usize) -> Result<(), StorageError> {
         while self.in_flight.len() > count {
             if let Some(joined) = self.in_flight.join_next().await {
-                joined.map_err(Error::from)??;
+                let part = joined.map_err(Error::from)??;
+                // A store that holds on to it keeps it.
+                self.spare = part.try_into_mut().unwrap_or_default();
+                self.spare.clear();
             }
         }
         Ok(())

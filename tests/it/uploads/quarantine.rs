@@ -5,10 +5,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 use sluice_tests::{Answer, TestLake, assert_problem, table_path, uploads_path};
 
-/// The numbers of the receipt: received, committed, quarantined.
-fn counts(receipt: &Value) -> [u64; 3] {
-    ["rows_received", "rows_committed", "rows_quarantined"].map(|name| receipt[name].as_u64().unwrap())
-}
+use super::counts;
 
 async fn quarantined(lake: &TestLake, table: &str) -> Vec<Value> {
     let columns = "upload_id, row_number, line, column_name, rule, reason, record, record_format";

@@ -16,7 +16,7 @@ pub(crate) use progress::{ProgressView, UploadEvent};
 pub(crate) use quarantine::{PurgeView, QuarantinePage, QuarantinedRow, ReplayBody, ReplayView};
 pub(crate) use query::{PreviewView, QueryBody, QueryColumn, QueryView};
 pub(crate) use rows::{ChannelView, RowsReceiptView};
-pub(crate) use schema::{ContractView, SchemaBody, SchemaView};
+pub(crate) use schema::{ContractView, SchemaBody, SchemaEffectView, SchemaView};
 pub(crate) use table::{
     NamespacePage, NamespaceView, SchemaPage, SchemaVersionView, TableChangeBody, TablePage, TableSummary, TableView,
     VersionPage,

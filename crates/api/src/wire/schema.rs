@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
-use sluice_domain::{ChangeKind, ColumnChange, parse_type, type_name};
+use sluice_domain::{ChangeKind, ColumnChange, SchemaEffect, parse_type, type_name};
 use sluice_ingest::{Declaration, DeclaredColumn};
 use sluice_table::Description;
 use utoipa::ToSchema;
@@ -121,6 +121,42 @@ pub(crate) struct SchemaChangesView {
     added: Vec<AddedColumn>,
     /// Columns that hold more values than before.
     widened: Vec<WidenedColumn>,
+}
+
+/// What an upload meant for the schema of its table.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct SchemaEffectView {
+    /// What the table has since that it had not.
+    changes: SchemaChangesView,
+    /// Columns of the upload that were left out, as the contract says.
+    discarded_columns: Vec<String>,
+    /// Columns of the upload that the table does not have: rows with a value in one of them went to quarantine.
+    quarantined_columns: Vec<String>,
+    /// Columns of the table that the upload lacks: they have no value in its rows.
+    missing_columns: Vec<String>,
+    /// A missing column and a new one of like types: perhaps one column by two names. Nothing was renamed.
+    possible_renames: Vec<RenameView>,
+}
+
+/// Two names that may be those of one column.
+#[derive(Serialize, ToSchema)]
+struct RenameView {
+    /// The column of the table that the upload lacks.
+    from: String,
+    /// The column of the upload that the table lacked.
+    to: String,
+}
+
+impl From<SchemaEffect> for SchemaEffectView {
+    fn from(effect: SchemaEffect) -> Self {
+        Self {
+            changes: effect.changes.into(),
+            discarded_columns: effect.discarded,
+            quarantined_columns: effect.quarantined,
+            missing_columns: effect.missing,
+            possible_renames: effect.possible_renames.into_iter().map(|(from, to)| RenameView { from, to }).collect(),
+        }
+    }
 }
 
 /// A column that is new.

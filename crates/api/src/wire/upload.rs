@@ -7,7 +7,10 @@ use sluice_domain::{
 };
 use utoipa::ToSchema;
 
-use crate::{problem::type_of, wire::ProgressView};
+use crate::{
+    problem::type_of,
+    wire::{ProgressView, SchemaEffectView},
+};
 
 /// Bytes as they are.
 #[derive(ToSchema)]
@@ -75,6 +78,9 @@ pub(crate) struct ReceiptView {
     /// Of a merge: committed rows that took one with their key away.
     #[serde(skip_serializing_if = "Option::is_none")]
     rows_deleted: Option<u64>,
+    /// What the upload meant for the table's schema; absent where its columns were the table's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schema: Option<SchemaEffectView>,
     /// When the original bytes were durable.
     landed_at: DateTime<Utc>,
     /// When the commit was durable.
@@ -105,6 +111,7 @@ impl From<Receipt> for ReceiptView {
             rows_inserted: receipt.rows.merged.map(|merged| merged.inserted),
             rows_updated: receipt.rows.merged.map(|merged| merged.updated),
             rows_deleted: receipt.rows.merged.map(|merged| merged.deleted),
+            schema: receipt.effect.map(SchemaEffectView::from),
             landed_at: receipt.landed.landed_at,
             committed_at: receipt.committed_at,
             raw_object: receipt.raw_object,

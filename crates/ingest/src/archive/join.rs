@@ -30,6 +30,7 @@ fn data_type(one: &DataType, other: &DataType) -> DataType {
     use DataType as T;
     match (one, other) {
         (one, other) if one == other => one.clone(),
+        (T::Null, known) | (known, T::Null) => known.clone(),
         (T::Struct(one), T::Struct(other)) => T::Struct(fields(one, other).into()),
         (T::List(one), T::List(other)) => {
             let item = data_type(one.data_type(), other.data_type());

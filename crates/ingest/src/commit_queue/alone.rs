@@ -46,7 +46,13 @@ impl CommitQueue {
             ready.take_up(&rewrite, &rewriting.operation);
             let Some(sequence) = self.begin_one(&ready).await? else { return Ok(Outcome::StartOver) };
             match table.commit(&rewrite, &self.provenance(&ready, sequence)).await {
-                Ok(Some(entry)) => return self.write_down_one(table, &ready, entry).await,
+                Ok(Some(entry)) => {
+                    let is_evolved = matches!(rewriting.operation, Operation::Evolve(_));
+                    if is_evolved || ready.is_reserved {
+                        self.register(table, ready.table, entry.version, &ready.upload).await?;
+                    }
+                    return self.write_down_one(&ready, entry).await;
+                }
                 Ok(None) => return Err(IngestError::lost_task("commit")),
                 Err(TableError::SequenceTaken { newest }) => {
                     self.catalog.uploads().skip_sequences(ready.table, newest).await?;
@@ -95,16 +101,8 @@ impl CommitQueue {
     }
 
     /// Write into the ledger what the log says.
-    async fn write_down_one(
-        &self,
-        table: &Table,
-        ready: &Ready,
-        entry: CommittedEntry,
-    ) -> Result<Outcome, IngestError> {
+    async fn write_down_one(&self, ready: &Ready, entry: CommittedEntry) -> Result<Outcome, IngestError> {
         let (id, version) = (ready.table, entry.version);
-        if ready.is_reserved {
-            self.register(table, id, version, &ready.upload).await?;
-        }
         let rows = counts_in(&entry, &ready.upload);
         let upload = CommittedUpload { version, rows, committed_at: Utc::now() };
         let entry = LogRecord { version, content: entry.text() };

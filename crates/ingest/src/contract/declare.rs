@@ -8,16 +8,15 @@ use std::{collections::HashMap, sync::Arc};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema};
 use sluice_catalog::{CatalogError, NewSchemaVersion};
 use sluice_domain::{
-    ColumnName, Contract, FileRecord, Grant, LogRecord, TableEntry, TableFormat, TableLayout, TableRef, ZoneName,
-    type_name,
+    ColumnName, Contract, Grant, LogRecord, TableEntry, TableFormat, TableLayout, TableRef, ZoneName, type_name,
 };
 use sluice_table::{
-    CommittedEntry, CreateOutcome, Description, Evolve, NewTable, Operation, Provenance, Table, TableError, TypeStep,
-    Workspace, check_partition_columns, storable_type, type_step,
+    CommittedEntry, CreateOutcome, Description, Evolve, NewTable, Table, TableError, TypeStep, check_partition_columns,
+    storable_type, type_step,
 };
 
 use super::SchemaError;
-use crate::{Ingest, columns::FieldIndex, quality::Rules};
+use crate::{Ingest, IngestError, columns::FieldIndex, quality::Rules};
 
 /// How often a declaration is begun anew because others changed the table.
 const MAX_ROUNDS: u32 = 10;
@@ -162,7 +161,7 @@ impl Ingest {
                     }
                 }
                 description => match self.evolve(entry, &table, &description?, (declaration, wanted)).await {
-                    Err(SchemaError::Table(error)) if error.starts_over() => {
+                    Err(SchemaError::Ingest(IngestError::Table(error))) if error.starts_over() => {
                         tracing::debug!(%error, table.name = %entry.name, "a declaration starts over");
                     }
                     made => {
@@ -189,26 +188,7 @@ impl Ingest {
         }
         let base = Arc::clone(&description.schema);
         let schema = Arc::new(evolved(&base, wanted)?);
-        let operation = Operation::Evolve(Evolve { base, schema, files: Vec::new() });
-        let pipeline = &self.road.pipeline;
-        let workspace = Workspace {
-            writer: pipeline.settings.writer.clone(),
-            max_rewrite_bytes: pipeline.settings.max_rewrite_bytes,
-            ..Workspace::new(pipeline.scratch_dir.clone())
-        };
-        let rewrite = Box::pin(table.prepare(&operation, &workspace)).await?;
-        let files = rewrite.files().iter().map(|file| FileRecord {
-            path: file.path().to_owned(),
-            size_bytes: file.size_bytes(),
-            sha256: file.sha256().to_owned(),
-            rows: file.rows(),
-            upload: None,
-        });
-        let files: Vec<FileRecord> = files.collect();
-        if !files.is_empty() {
-            self.road.catalog.inventory().enter_files(entry.id, &files).await?;
-        }
-        Ok(Box::pin(table.commit(&rewrite, &Provenance::default())).await?)
+        Ok(self.road.commit_columns(entry, table, Evolve { base, schema, files: Vec::new() }).await?)
     }
 
     /// Write down that the table is there, what was committed, and the schema that it has.

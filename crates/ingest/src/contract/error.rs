@@ -6,9 +6,9 @@ use sluice_table::TableError;
 
 use crate::IngestError;
 
-/// Why a schema stays as it is.
+/// What of an upload the contract of its table does not let happen.
 #[derive(Debug, thiserror::Error)]
-pub enum SchemaError {
+pub enum ContractBreach {
     /// The contract freezes the columns.
     #[error("the table has no column {column}, and its contract freezes its columns{}", may_be(renamed))]
     NewColumn {
@@ -27,6 +27,34 @@ pub enum SchemaError {
         /// The type in the upload.
         found: String,
     },
+    /// Two columns that names without regard to case do not tell apart.
+    #[error("column {column} is there twice; case does not tell columns apart")]
+    ColumnTwice {
+        /// The second of them.
+        column: String,
+    },
+    /// A rule that cannot be asked of the table any more.
+    #[error(transparent)]
+    Contract(#[from] ContractError),
+}
+
+impl Failure for ContractBreach {
+    fn kind(&self) -> ErrorKind {
+        ErrorKind::Invalid
+    }
+
+    fn code(&self) -> &str {
+        match self {
+            Self::NewColumn { .. } | Self::OtherType { .. } => "schema-frozen",
+            Self::ColumnTwice { .. } => "duplicate-column",
+            Self::Contract(_) => "bad-contract",
+        }
+    }
+}
+
+/// Why a schema stays as it is.
+#[derive(Debug, thiserror::Error)]
+pub enum SchemaError {
     /// Two columns that names without regard to case do not tell apart.
     #[error("column {column} is there twice; case does not tell columns apart")]
     ColumnTwice {
@@ -82,11 +110,7 @@ fn may_be(renamed: &Option<String>) -> String {
 impl Failure for SchemaError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::NewColumn { .. }
-            | Self::OtherType { .. }
-            | Self::ColumnTwice { .. }
-            | Self::BadColumn { .. }
-            | Self::Contract(_) => ErrorKind::Invalid,
+            Self::ColumnTwice { .. } | Self::BadColumn { .. } | Self::Contract(_) => ErrorKind::Invalid,
             Self::Taken { .. } | Self::OtherPartitioning { .. } => ErrorKind::Conflict,
             Self::Ingest(source) => source.kind(),
             Self::Table(source) => source.kind(),
@@ -96,7 +120,6 @@ impl Failure for SchemaError {
 
     fn code(&self) -> &str {
         match self {
-            Self::NewColumn { .. } | Self::OtherType { .. } => "schema-frozen",
             Self::ColumnTwice { .. } => "duplicate-column",
             Self::BadColumn { .. } => "bad-column",
             Self::Contract(_) => "bad-contract",

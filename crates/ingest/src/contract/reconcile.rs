@@ -10,7 +10,7 @@ use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
 use sluice_domain::{ChangeKind, ChangePolicy, ColumnChange, Contract, Terms, column_changes, type_name};
 use sluice_table::storable_type;
 
-use super::SchemaError;
+use super::ContractBreach;
 use crate::columns::FieldIndex;
 
 mod join;
@@ -58,9 +58,9 @@ pub struct Reconciled {
 /// the type that a column has afterwards are the decoder's to find.
 ///
 /// # Errors
-/// [`SchemaError::NewColumn`] and [`SchemaError::OtherType`] where the contract freezes what would change,
-/// [`SchemaError::ColumnTwice`].
-pub fn reconcile(table: &TableColumns, file: &FileColumns, terms: &Terms) -> Result<Reconciled, SchemaError> {
+/// [`ContractBreach::NewColumn`] and [`ContractBreach::OtherType`] where the contract freezes what would change,
+/// [`ContractBreach::ColumnTwice`].
+pub fn reconcile(table: &TableColumns, file: &FileColumns, terms: &Terms) -> Result<Reconciled, ContractBreach> {
     let rules = Rules { guessed: file.guessed, terms };
     let mut sides = Sides::pair(table.schema.fields(), file.schema.fields())?;
     let (mut columns, mut discarded, mut quarantined) = (table.schema.fields().to_vec(), Vec::new(), Vec::new());
@@ -86,7 +86,7 @@ pub fn reconcile(table: &TableColumns, file: &FileColumns, terms: &Terms) -> Res
             ChangePolicy::QuarantineRows => quarantined.push(name),
             ChangePolicy::Freeze => {
                 let renamed = possible_renames.iter().find(|(_, new)| *new == name).map(|(old, _)| old.clone());
-                return Err(SchemaError::NewColumn { column: name, renamed });
+                return Err(ContractBreach::NewColumn { column: name, renamed });
             }
         }
     }
@@ -111,7 +111,7 @@ struct Sides {
 }
 
 impl Sides {
-    fn pair(table: &Fields, file: &Fields) -> Result<Self, SchemaError> {
+    fn pair(table: &Fields, file: &Fields) -> Result<Self, ContractBreach> {
         let index = FieldIndex::of(table.iter().map(|field| field.name()));
         let (mut taken, mut names) = (HashSet::new(), HashSet::new());
         let (mut shared, mut new) = (Vec::new(), Vec::new());
@@ -127,7 +127,7 @@ impl Sides {
                 }
             };
             if !is_first {
-                return Err(SchemaError::ColumnTwice { column: field.name().clone() });
+                return Err(ContractBreach::ColumnTwice { column: field.name().clone() });
             }
         }
         let missing = (0..table.len()).filter(|at| !taken.contains(at)).collect();
@@ -168,7 +168,7 @@ impl Rules<'_> {
         column: &FieldRef,
         found: &Field,
         stays: bool,
-    ) -> Result<(Option<FieldRef>, Vec<String>), SchemaError> {
+    ) -> Result<(Option<FieldRef>, Vec<String>), ContractBreach> {
         let Contract { columns, types, .. } = self.terms.contract;
         let fitted = |adds: bool, widens: bool| {
             fit(column.data_type(), found.data_type(), &Scope { guessed: self.guessed, adds, widens })
@@ -187,7 +187,7 @@ impl Rules<'_> {
         let added = changes.into_iter().filter(|change| matches!(change.kind, ChangeKind::Added { .. }));
         let added: Vec<String> = added.map(|change| change.column).collect();
         if let (ChangePolicy::Freeze, Some(first)) = (columns, added.first()) {
-            return Err(SchemaError::NewColumn { column: first.clone(), renamed: None });
+            return Err(ContractBreach::NewColumn { column: first.clone(), renamed: None });
         }
         let adds = columns == ChangePolicy::Evolve;
         let data_type = match fitted(adds, types == ChangePolicy::Evolve && !stays) {
@@ -212,8 +212,8 @@ impl Rules<'_> {
     }
 }
 
-fn frozen(column: &Field, found: &Field) -> SchemaError {
-    SchemaError::OtherType {
+fn frozen(column: &Field, found: &Field) -> ContractBreach {
+    ContractBreach::OtherType {
         column: column.name().clone(),
         actual: type_name(column.data_type()),
         found: type_name(found.data_type()),

@@ -68,7 +68,7 @@ pub(super) fn decode_guessing(
         None => return Ok(OnePass::Unfit),
     }
     let kinds = seen.kinds.clone();
-    let schema = seen.inferred().schema;
+    let schema = seen.inferred().table_columns();
     let plan = plan(reading, &blocks.names, &schema, kinds)?;
     let read = decode_blocks(&Arc::new(plan), blocks, sink)?;
     Ok(read.map_or(OnePass::Unfit, |_| OnePass::Read))

@@ -107,7 +107,7 @@ pub(super) fn decode_guessing(
     if seen.observe(reading, beginning).is_err() {
         return Ok(OnePass::Unfit);
     }
-    let schema = Arc::new(Schema::new(seen.shapes.clone().into_fields()));
+    let schema = super::table_columns(&seen.shapes.clone().into_fields().into());
     if schema.fields().is_empty() {
         return Ok(OnePass::Unfit);
     }

@@ -20,9 +20,10 @@ mod parts;
 use std::{
     io::{Cursor, Read},
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
 };
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, FieldRef, Fields, Schema, SchemaRef};
 use sluice_domain::{Format, ReadOptions};
 
 pub(crate) use blob::{Blob, ReadAt};
@@ -62,12 +63,38 @@ pub(crate) fn is_read_once(format: Format) -> bool {
 /// What a file turned out to hold.
 #[derive(Debug)]
 pub(crate) struct Inferred {
-    /// Its columns.
+    /// Its columns; [`DataType::Null`] where no row has a value.
     pub(crate) schema: SchemaRef,
     /// How many good rows it has.
     pub(crate) rows: u64,
     /// What is wrong with the first record that is no row.
     pub(crate) first_bad: Option<DecodeError>,
+}
+
+impl Inferred {
+    /// The columns of a table of this file.
+    pub(crate) fn table_columns(&self) -> SchemaRef {
+        table_columns(self.schema.fields())
+    }
+}
+
+/// The columns of a table of these.
+fn table_columns(found: &Fields) -> SchemaRef {
+    let column = |field: &FieldRef| field.as_ref().clone().with_data_type(table_type(field.data_type()));
+    Arc::new(Schema::new(found.iter().map(column).collect::<Vec<_>>()))
+}
+
+/// The type of a table's column for values that were found to have this one: text, where there were none. A struct
+/// without fields is no column either: what is left of it is its text.
+pub(crate) fn table_type(found: &DataType) -> DataType {
+    let within = |field: &FieldRef| Arc::new(field.as_ref().clone().with_data_type(table_type(field.data_type())));
+    match found {
+        DataType::Null => DataType::Utf8,
+        DataType::Struct(fields) if fields.is_empty() => DataType::Utf8,
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(within).collect()),
+        DataType::List(item) => DataType::List(within(item)),
+        other => other.clone(),
+    }
 }
 
 #[cfg(test)]

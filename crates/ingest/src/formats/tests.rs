@@ -116,7 +116,7 @@ fn source(options: &ReadOptions, bytes: &[u8]) -> Source {
 fn read(options: &ReadOptions, bytes: &[u8]) -> Result<RecordBatch, DecodeError> {
     let head = decompressed(options.compression, Cursor::new(bytes.to_vec()), &DecodeLimits::default());
     let (options, limits) = (resolved(options, head)?, DecodeLimits::default());
-    let schema = infer(&options, source(&options, bytes), &limits)?.schema;
+    let schema = infer(&options, source(&options, bytes), &limits)?.table_columns();
     let mut batches = Vec::new();
     decode(
         &options,

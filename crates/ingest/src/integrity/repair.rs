@@ -184,9 +184,10 @@ impl Integrity {
         scratch: &Folder,
     ) -> Result<BTreeMap<String, String>, IngestError> {
         let _slot = self.pipeline.slot().await;
+        let admission = self.pipeline.admit_again(upload, shape).await?;
         let staged = match upload.options.write.is_keyed() {
-            true => self.pipeline.stage_keyed(upload, shape).await?.0,
-            false => self.pipeline.stage(upload, shape).await?.files,
+            true => self.pipeline.stage_keyed(upload, &admission).await?.0,
+            false => self.pipeline.stage(upload, &admission).await?.files,
         };
         if entry.format == TableFormat::Delta {
             let files = staged.upload(scratch).await?;

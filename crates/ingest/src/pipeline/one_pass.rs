@@ -12,17 +12,17 @@ use std::{
 
 use arrow::array::RecordBatch;
 use bytes::Bytes;
-use sluice_domain::{ReadOptions, TableFormat, TableRef, UploadEntry, UploadId, ZoneName};
+use sluice_domain::{ReadOptions, TableFormat, TableRef, Terms, UploadEntry, UploadId, ZoneName};
 use sluice_table::TableWriter;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
     task::{JoinHandle, spawn_blocking},
 };
 
-use super::{BATCHES_AHEAD, Pipeline, Shape, Staged, ToWriter, joined, shape_of_new};
+use super::{BATCHES_AHEAD, Pipeline, Shape, Staged, joined, shape_of_new};
 use crate::{
-    DecodeError, IngestError,
-    derive::Derive,
+    DecodeError, IngestError, ProgressBoard,
+    contract::Admission,
     formats::{self, OnePass, decompressed},
     quarantine::BadRows,
     row_sink::{BadRow, RowSink},
@@ -82,10 +82,12 @@ impl Ahead {
         Kept(self, id)
     }
 
-    /// The rows of an upload, where they were read for this shape.
-    pub(super) fn take(&self, id: UploadId, wanted: &Shape) -> Option<AheadRows> {
+    /// The rows of an upload, where they were read for a table of this shape that asks for nothing else.
+    pub(super) fn take(&self, id: UploadId, admission: &Admission) -> Option<Box<AheadRows>> {
+        let Admission { shape: wanted, terms, effect, is_first_try, .. } = admission;
+        let is_new = !is_first_try && effect.is_none() && **terms == Terms::default();
         match self.lock().remove(&id) {
-            Some(ReadAhead::Read { shape, rows }) if shape == *wanted => Some(*rows),
+            Some(ReadAhead::Read { shape, rows }) if is_new && shape == *wanted => Some(rows),
             _ => None,
         }
     }
@@ -112,7 +114,7 @@ impl Pipeline {
         }
         let slot = self.ahead.slot()?;
         let (sender, arrivals) = mpsc::channel(PIECES_AHEAD);
-        let bad_rows = BadRows::new(id, table, options, &self.scratch_dir);
+        let bad_rows = BadRows::new((id, table), options.bad_rows, &self.scratch_dir);
         let staging = self.stage_once((id, options), source::arriving(options, arrivals), bad_rows);
         Some((sender, ReadAlong { staging: tokio::spawn(staging), slot }))
     }
@@ -142,7 +144,7 @@ impl Pipeline {
                 let Some(slot) = slot else { return Ok(None) };
                 let unread =
                     source::open(self.zones.get(ZoneName::Raw), entry).shown_on(self.progress.reading(entry.id));
-                let bad_rows = BadRows::of(entry, &self.scratch_dir);
+                let bad_rows = BadRows::of(entry, entry.options.bad_rows, &self.scratch_dir);
                 let read = self.stage_once((entry.id, &entry.options), unread, bad_rows).await?;
                 let Some((shape, staged)) = read else { return Ok(None) };
                 (shape, Box::new(AheadRows { staged, slot }))
@@ -161,15 +163,13 @@ impl Pipeline {
     ) -> impl Future<Output = Result<Option<(Shape, Staged)>, IngestError>> + Send + use<> {
         let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
         let (tell, told) = oneshot::channel();
-        let derive = Derive::new(&arrow::datatypes::Schema::empty(), &[]);
-        let rows = ToWriter { sender, derive, progress: self.progress.clone(), id, bad_rows };
-        let mut sink = Guessing { tell: Some(tell), options: options.clone(), rows };
+        let (options, progress) = (options.clone(), self.progress.clone());
+        let mut sink = Guessing { tell: Some(tell), options, sender, progress, id, bad_rows };
         let (wall, scratch_dir) = (Arc::clone(&self.wall), self.scratch_dir.clone());
         let decoding = spawn_blocking(move || {
             let options = sink.options.clone();
             let read = wall.decode_guessing(&options, unread, &scratch_dir, &mut sink);
-            // What follows is no rows any more.
-            read.map(|read| (read, sink.rows.bad_rows))
+            read.map(|read| (read, sink.bad_rows))
         });
         let (settings, scratch_dir) = (self.settings.writer.clone(), self.scratch_dir.clone());
         async move {
@@ -197,7 +197,10 @@ fn is_read_once(options: &ReadOptions) -> bool {
 struct Guessing {
     tell: Option<oneshot::Sender<Shape>>,
     options: ReadOptions,
-    rows: ToWriter,
+    sender: mpsc::Sender<RecordBatch>,
+    progress: ProgressBoard,
+    id: UploadId,
+    bad_rows: BadRows,
 }
 
 impl RowSink for Guessing {
@@ -210,10 +213,11 @@ impl RowSink for Guessing {
             }
             tell.send(shape).map_err(|_| DecodeError::Stopped)?;
         }
-        self.rows.rows(batch)
+        self.progress.add_rows(self.id, batch.num_rows() as u64);
+        self.sender.blocking_send(batch).map_err(|_| DecodeError::Stopped)
     }
 
     fn bad_row(&mut self, row: BadRow) -> Result<(), DecodeError> {
-        self.rows.bad_row(row)
+        self.bad_rows.add(row)
     }
 }

@@ -1,9 +1,12 @@
 //! The bad rows of one upload: counted against its limits, and written down.
 
-use std::io::{self, Seek as _, SeekFrom, Write as _};
+use std::{
+    io::{self, Seek as _, SeekFrom, Write as _},
+    path::Path,
+};
 
 use chrono::Utc;
-use sluice_domain::{BadRowLimits, Format, ReadOptions, TableRef, UploadEntry, UploadId};
+use sluice_domain::{BadRowLimits, TableRef, UploadEntry, UploadId};
 use tempfile::SpooledTempFile;
 
 use super::record::Record;
@@ -27,7 +30,6 @@ impl Spool {
 /// Takes the bad rows of an upload, as long as it may have them.
 pub(crate) struct BadRows {
     upload: UploadId,
-    format: Format,
     limits: BadRowLimits,
     count: u64,
     first: Option<DecodeError>,
@@ -35,29 +37,17 @@ pub(crate) struct BadRows {
 }
 
 impl BadRows {
-    pub(crate) fn of(entry: &UploadEntry, scratch_dir: &std::path::Path) -> Self {
-        Self::new(entry.id, &entry.table, &entry.options, scratch_dir)
+    /// Those of an upload, no more than the limits say; none where the table has no quarantine.
+    pub(crate) fn of(entry: &UploadEntry, limits: BadRowLimits, scratch_dir: &Path) -> Self {
+        Self::new((entry.id, &entry.table), limits, scratch_dir)
     }
 
-    /// Those of an upload into this table that is not entered yet.
-    pub(crate) fn new(
-        upload: UploadId,
-        table: &TableRef,
-        options: &ReadOptions,
-        scratch_dir: &std::path::Path,
-    ) -> Self {
-        let mut limits = options.bad_rows;
+    /// The same of an upload that is not entered yet.
+    pub(crate) fn new((upload, table): (UploadId, &TableRef), mut limits: BadRowLimits, scratch_dir: &Path) -> Self {
         if table.quarantine().is_none() || table.table.is_quarantine() {
             limits.max_rows = Some(0);
         }
-        Self {
-            upload,
-            format: options.format,
-            limits,
-            count: 0,
-            first: None,
-            spool: SpooledTempFile::new_in(MEMORY_BYTES, scratch_dir),
-        }
+        Self { upload, limits, count: 0, first: None, spool: SpooledTempFile::new_in(MEMORY_BYTES, scratch_dir) }
     }
 
     /// Take one more.
@@ -72,7 +62,7 @@ impl BadRows {
         if self.limits.max_rows.is_some_and(|limit| self.count > limit) {
             return Err(self.too_many(self.first.as_ref().unwrap_or(&row.error)));
         }
-        let record = Record::new(self.upload, self.format, &row, Utc::now());
+        let record = Record::new(self.upload, &row, Utc::now());
         serde_json::to_writer(&mut self.spool, &record).map_err(io::Error::from)?;
         self.spool.write_all(b"\n")?;
         self.first.get_or_insert(row.error);

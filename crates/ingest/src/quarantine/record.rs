@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
-use sluice_domain::{Failure as _, Format, UploadId};
+use sluice_domain::{Failure as _, UploadId};
 
 use crate::{DecodeError, row_sink::BadRow};
 
@@ -43,24 +43,34 @@ pub(super) struct Record<'r> {
 }
 
 impl<'r> Record<'r> {
-    pub(super) fn new(upload_id: UploadId, format: Format, row: &'r BadRow, now: DateTime<Utc>) -> Self {
+    pub(super) fn new(upload_id: UploadId, row: &'r BadRow, now: DateTime<Utc>) -> Self {
         Self {
             upload_id,
             row_number: row.number,
             line: row.source.line,
             byte_offset: row.source.byte_offset,
             column_name: column(&row.error),
-            rule: row.error.code(),
+            rule: rule(&row.error),
             reason: row.error.to_string(),
             record: String::from_utf8_lossy(&row.source.bytes),
-            record_format: if format == Format::Csv { "csv" } else { "json" },
+            record_format: if row.source.is_delimited { "csv" } else { "json" },
             quarantined_at: now.to_rfc3339_opts(SecondsFormat::Micros, true),
         }
     }
 }
 
+/// What the row did not keep: a rule of the table's contract, by its name, or one that holds for every table.
+fn rule(error: &DecodeError) -> &str {
+    match error {
+        DecodeError::BrokenRule { rule, .. } => rule,
+        error => error.code(),
+    }
+}
+
 fn column(error: &DecodeError) -> Option<&str> {
     match error {
+        DecodeError::Member { error, .. } => column(error),
+        DecodeError::BrokenRule { column, .. } => Some(column),
         DecodeError::Malformed { column, .. } => column.as_deref(),
         DecodeError::Mismatch { column, .. } | DecodeError::UnknownColumn { column, .. } => Some(column),
         _ => None,

@@ -53,11 +53,8 @@ fn decode(format: Format, body: &Bytes, schema: &SchemaRef, limits: &DecodeLimit
 
 fn infer(format: Format, body: &Bytes, limits: &DecodeLimits) -> Result<u64, DecodeError> {
     let inferred = formats::infer(&options(format), source(body), limits)?;
-    if let Some(error) = inferred.first_bad {
-        return Err(error);
-    }
-    pipeline::check_columns(format, &inferred.schema)?;
-    Ok(inferred.rows)
+    pipeline::check_columns(format, &inferred.table_columns())?;
+    inferred.first_bad.map_or(Ok(inferred.rows), Err)
 }
 
 /// Whether rows that were checked once are right for these columns as they are.

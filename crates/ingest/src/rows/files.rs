@@ -39,7 +39,7 @@ impl GroupWriter {
         let schema = target.shape.schema.clone();
         let staged = spawn_blocking(move || stage(writer, &schema, batches)).await;
         let staged = staged.map_err(|_| IngestError::lost_task("writer"))??;
-        let prepared = Prepared { rows: RowCounts::all_committed(staged.rows()), quarantine: None };
+        let prepared = Prepared { rows: RowCounts::all_committed(staged.rows()), ..Prepared::default() };
         Ok(Written { files: staged.upload(target.table.folder()).await?, prepared, is_of_upload: true })
     }
 

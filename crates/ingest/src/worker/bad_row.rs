@@ -29,7 +29,7 @@ mod tests {
 
     #[test]
     fn a_record_is_read_as_it_was_written() {
-        let source = SourceRecord { line: Some(3), byte_offset: None, bytes: vec![0, 255, b'x'] };
+        let source = SourceRecord { line: Some(3), bytes: vec![0, 255, b'x'], ..SourceRecord::default() };
         let row = BadRow { number: 2, source: source.clone(), error: DecodeError::Empty };
         let bytes = [header(&row).unwrap(), row.source.bytes.clone()].concat();
         let read = decode(&bytes).unwrap();

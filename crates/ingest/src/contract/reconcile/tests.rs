@@ -16,7 +16,7 @@ fn terms(columns: ChangePolicy, types: ChangePolicy) -> Terms {
     Terms { contract: Contract { columns, types, ..Contract::default() }, coerce: false }
 }
 
-fn declared(table: &Schema, file: &Schema, terms: &Terms) -> Result<Reconciled, SchemaError> {
+fn declared(table: &Schema, file: &Schema, terms: &Terms) -> Result<Reconciled, ContractBreach> {
     let table = TableColumns { schema: table, partition_by: &["part".to_owned()] };
     reconcile(&table, &FileColumns { schema: file, guessed: false }, terms)
 }

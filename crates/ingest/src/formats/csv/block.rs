@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     columns::{self, BATCH_BYTES, CELL_BYTES},
-    formats::blocks::BLOCK_BYTES,
+    formats::{blocks::BLOCK_BYTES, table_type},
     kinds::Kind,
     limits::DecodeLimits,
 };
@@ -51,7 +51,9 @@ impl Plan {
         if rows.saturating_mul(row_bytes) > MAX_ROWS_BYTES {
             return None;
         }
-        let step = self.limits.batch_rows.min(BATCH_BYTES / row_bytes).max(1);
+        let most = self.limits.batch_rows.min(BATCH_BYTES / row_bytes).max(1);
+        // As many each: a few rows that are left over would be copied to those of the next block.
+        let step = rows.div_ceil(rows.div_ceil(most).max(1)).max(1);
         let parts = (0..rows).step_by(step).map(|start| start..rows.min(start + step));
         parts.map(|rows| self.batch(&fields, rows, &mut built)).collect()
     }
@@ -77,7 +79,7 @@ impl Plan {
         match self.guess.get(column) {
             // Texts take everything, and decimals what is written with a point too.
             Some(&kind @ (Kind::Null | Kind::BigInteger)) => {
-                texts.flatten().fold(kind, Kind::widened).data_type() == kind.data_type()
+                table_type(&texts.flatten().fold(kind, Kind::widened).data_type()) == table_type(&kind.data_type())
             }
             _ => true,
         }
@@ -87,7 +89,8 @@ impl Plan {
     pub(super) fn is_as_guessed(&self, record: &Record) -> bool {
         self.guess.iter().enumerate().all(|(column, kind)| {
             let field = record.field(column);
-            is_null(&self.options, field) || kind.widened(field).data_type() == kind.data_type()
+            let widened = || table_type(&kind.widened(field).data_type());
+            is_null(&self.options, field) || widened() == table_type(&kind.data_type())
         })
     }
 }

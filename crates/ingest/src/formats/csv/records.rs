@@ -130,7 +130,8 @@ impl Records {
     /// The record that was read last, as it stands in the file.
     pub(super) fn source(&self) -> SourceRecord {
         let (start, bytes) = self.reader.get_ref().record(self.reader.position().byte());
-        SourceRecord { line: Some(self.line()), byte_offset: Some(self.before.bytes + start), bytes: bytes.to_vec() }
+        let byte_offset = Some(self.before.bytes + start);
+        SourceRecord { line: Some(self.line()), byte_offset, is_delimited: true, bytes: bytes.to_vec() }
     }
 
     fn read(&mut self) -> Result<bool, DecodeError> {

@@ -50,8 +50,9 @@ fn decoded(csv: &CsvOptions, bytes: &[u8], schema: &SchemaRef) -> Result<Vec<Rec
 /// Both passes; the rows as text, `∅` where a value is missing.
 fn both_passes(csv: &CsvOptions, bytes: &[u8]) -> Result<(Vec<String>, Vec<Vec<String>>), DecodeError> {
     let found = inferred(csv, bytes)?;
-    let batches = decoded(csv, bytes, &found.schema)?;
-    let columns = found.schema.fields().iter().map(|field| format!("{}:{}", field.name(), field.data_type()));
+    let schema = found.table_columns();
+    let batches = decoded(csv, bytes, &schema)?;
+    let columns = schema.fields().iter().map(|field| format!("{}:{}", field.name(), field.data_type()));
     let rows: Vec<Vec<String>> = batches.iter().flat_map(rows_of).collect();
     assert_eq!(rows.len() as u64, found.rows);
     Ok((columns.collect(), rows))

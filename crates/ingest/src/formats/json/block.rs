@@ -5,12 +5,12 @@
 
 use arrow::{
     array::{RecordBatch, RecordBatchOptions},
-    datatypes::{DataType, Schema, SchemaRef},
+    datatypes::{DataType, SchemaRef},
 };
 use sluice_domain::ReadOptions;
 
 use super::{
-    super::Reading,
+    super::{Reading, table_columns, table_type},
     Entries, parse,
     shape::Shapes,
     template::{Span, Template, Token},
@@ -64,7 +64,7 @@ impl Plan {
 
     /// Whether the schema is that of such records, where it was guessed.
     pub(super) fn is_guessed(&self, shapes: Option<Shapes>) -> bool {
-        shapes.is_none_or(|shapes| Schema::new(shapes.into_fields()) == *self.schema)
+        shapes.is_none_or(|shapes| table_columns(&shapes.into_fields().into()) == self.schema)
     }
 
     /// The rows of a block.
@@ -222,7 +222,7 @@ fn is_as_guessed<'b>(guess: Option<Kind>, mut values: impl Iterator<Item = (Span
         // Texts take everything, and decimals what is written with a point too.
         Some(kind @ (Kind::Null | Kind::BigInteger)) => {
             let joined = values.fold(kind, |kind, (span, block)| kind.join(span.kind(block)));
-            joined.data_type() == kind.data_type()
+            table_type(&joined.data_type()) == table_type(&kind.data_type())
         }
         // A moment between spaces is stored as such, and is a text where nobody asked for moments.
         Some(Kind::Date | Kind::Local | Kind::Zoned) => {

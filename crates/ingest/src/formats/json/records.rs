@@ -72,7 +72,7 @@ impl Records {
     /// The record as it stands in the file.
     pub(super) fn source(&self) -> SourceRecord {
         let bytes = self.record.trim_ascii().to_vec();
-        SourceRecord { line: Some(self.line), byte_offset: None, bytes }
+        SourceRecord { line: Some(self.line), bytes, ..SourceRecord::default() }
     }
 
     /// The line that the record begins in.

@@ -154,8 +154,6 @@ impl Shape {
         match self {
             Self::Scalar(kind) => kind.data_type(),
             Self::List(item) => DataType::List(Arc::new(Field::new("element", item.into_type(), true))),
-            // A struct without fields is no column: what is left of it is its text.
-            Self::Struct(fields) if fields.fields.is_empty() => DataType::Utf8,
             Self::Struct(fields) => DataType::Struct(fields.into_fields().into()),
         }
     }

@@ -50,9 +50,9 @@ fn decoded(format: Format, bytes: &[u8], schema: &SchemaRef) -> Result<Vec<Recor
 /// Both passes; the columns as `name:type`, the rows as text with `∅` where a value is missing.
 fn both_passes(format: Format, bytes: &[u8]) -> Result<(Vec<String>, Vec<Vec<String>>), DecodeError> {
     let found = inferred(format, bytes)?;
-    let batches = decoded(format, bytes, &found.schema)?;
-    let columns =
-        found.schema.fields().iter().map(|field| format!("{}:{}", field.name(), type_name(field.data_type())));
+    let schema = found.table_columns();
+    let batches = decoded(format, bytes, &schema)?;
+    let columns = schema.fields().iter().map(|field| format!("{}:{}", field.name(), type_name(field.data_type())));
     let rows: Vec<Vec<String>> = batches.iter().flat_map(rows_of).collect();
     assert_eq!(rows.len() as u64, found.rows);
     Ok((columns.collect(), rows))

@@ -6,7 +6,7 @@ use sluice_domain::{Format, ReadOptions};
 
 use super::{
     super::{
-        super::{OnePass, Reading, decode, decode_guessing, infer},
+        super::{OnePass, Reading, decode, decode_guessing, infer, table_columns},
         Counts, Plan, Records, Seen, decode_records,
     },
     options, rows_of, source,
@@ -65,7 +65,8 @@ fn assert_all_ways_are_the_same(options: &ReadOptions, bytes: &[u8]) -> bool {
     assert_eq!(told(inferred_by_blocks(options, bytes)), found);
     let mut sink = Lenient::default();
     let once = told(decode_guessing(options, source(bytes), &DecodeLimits::default(), &mut sink));
-    let Ok((schema, ..)) = found else { return false };
+    let Ok((found, ..)) = found else { return false };
+    let schema = table_columns(found.fields());
     let expected = told(read_by_records(options, bytes, &schema));
     assert_eq!(told(read_by_blocks(options, bytes, &schema)), expected);
     match (once, sink.batches.first()) {
