@@ -122,6 +122,7 @@ impl Ingest {
         if let Some(coerce) = declaration.coerce {
             catalog.contracts().set_coerce(entry.id, coerce, grant.principal()).await?;
         }
+        self.rows.writer.targets.forget(name);
         Ok((catalog.tables().find_by_id(entry.id).await?, is_made))
     }
 
@@ -134,7 +135,9 @@ impl Ingest {
         let entry = catalog.tables().find(name).await?;
         let description = self.road.shelf.get(&entry).describe(None).await?;
         Rules::new(&contract.rules, &description.schema)?;
-        Ok(catalog.contracts().set_contract(entry.id, contract, grant.principal()).await?)
+        catalog.contracts().set_contract(entry.id, contract, grant.principal()).await?;
+        self.rows.writer.targets.forget(name);
+        Ok(())
     }
 
     /// Create or evolve, from the start again where others changed the table; whether it was made.
