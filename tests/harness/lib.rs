@@ -17,5 +17,5 @@ pub use answer::{Answer, assert_problem};
 pub use call::Call;
 pub use held::{Holder, held_body};
 pub use lake::{ClosedLake, LakeBuilder, TestLake, table_path, uploads_path};
-pub use samples::{Encoding, SAMPLE_ROWS, form_of, sample_file, sample_rows, sha256_of};
+pub use samples::{Encoding, SAMPLE_ROWS, binary_file, form_of, sample_file, sample_rows, sha256_of, zip_file};
 pub use served::{ServedLake, read_answer};

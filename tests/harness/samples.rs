@@ -104,10 +104,8 @@ pub fn sample_file(format: Format) -> Vec<u8> {
         Format::Csv => csv_of(&rows).into_bytes(),
         Format::Ndjson => (objects.join("\n") + "\n").into_bytes(),
         Format::Json => format!("[{}]", objects.join(",\n")).into_bytes(),
-        Format::Parquet => parquet_of(&batches(objects.join("\n").as_bytes())),
-        Format::Arrow => arrow_of(&batches(objects.join("\n").as_bytes())),
-        Format::Avro => avro_of(&batches(objects.join("\n").as_bytes())),
-        Format::Zip => zip_of("rows.csv", csv_of(&rows).as_bytes()),
+        Format::Parquet | Format::Arrow | Format::Avro => binary_file(format, &batches(objects.join("\n").as_bytes())),
+        Format::Zip => zip_file("rows.csv", csv_of(&rows).as_bytes()),
     }
 }
 
@@ -149,26 +147,36 @@ fn batches(lines: &[u8]) -> Vec<RecordBatch> {
     reader.map(|batch| batch.expect("the rows have this schema")).collect()
 }
 
+/// A file of a format that holds batches of one schema, of which there is one at least.
+pub fn binary_file(format: Format, batches: &[RecordBatch]) -> Vec<u8> {
+    match format {
+        Format::Arrow => arrow_of(batches),
+        Format::Avro => avro_of(batches),
+        _ => parquet_of(batches),
+    }
+}
+
 fn parquet_of(batches: &[RecordBatch]) -> Vec<u8> {
-    let mut writer = ArrowWriter::try_new(Vec::new(), schema(), None).expect("Parquet holds this schema");
+    let mut writer = ArrowWriter::try_new(Vec::new(), batches[0].schema(), None).expect("Parquet holds this schema");
     batches.iter().for_each(|batch| writer.write(batch).expect("memory takes everything"));
     writer.into_inner().expect("memory takes everything")
 }
 
 fn arrow_of(batches: &[RecordBatch]) -> Vec<u8> {
-    let mut writer = StreamWriter::try_new(Vec::new(), &schema()).expect("Arrow holds this schema");
+    let mut writer = StreamWriter::try_new(Vec::new(), &batches[0].schema()).expect("Arrow holds this schema");
     batches.iter().for_each(|batch| writer.write(batch).expect("memory takes everything"));
     writer.into_inner().expect("memory takes everything")
 }
 
 fn avro_of(batches: &[RecordBatch]) -> Vec<u8> {
-    let mut writer = AvroWriter::new(Vec::new(), schema().as_ref().clone()).expect("Avro holds this schema");
+    let mut writer = AvroWriter::new(Vec::new(), batches[0].schema().as_ref().clone()).expect("Avro holds this schema");
     batches.iter().for_each(|batch| writer.write(batch).expect("memory takes everything"));
     writer.finish().expect("memory takes everything");
     writer.into_inner()
 }
 
-fn zip_of(name: &str, bytes: &[u8]) -> Vec<u8> {
+/// An archive with one member.
+pub fn zip_file(name: &str, bytes: &[u8]) -> Vec<u8> {
     let mut archive = rawzip::ZipArchiveWriter::new(Vec::new());
     let (mut entry, config) = archive.new_file(name).start().expect("memory takes everything");
     let mut writer = config.wrap(&mut entry);

@@ -197,3 +197,28 @@ async fn what_a_merge_wrote_is_lost_and_what_an_upload_alone_wrote_is_made_anew(
     // Those of both uploads without a look at the table, and of the one that made the table that was merged into.
     assert_eq!(of(true), ["from the original bytes"; 3], "{repairs:?}");
 }
+
+#[tokio::test]
+async fn files_that_a_contract_had_a_say_in_are_made_anew_under_that_contract() {
+    let lake = TestLake::open().await;
+    lake.upload("a.t", "?format=csv", "id\n1\n").await.expect_status(201);
+    lake.upload("a.t", "?format=csv", "id,new\n2,x\n").await.expect_status(201);
+    let terms = serde_json::json!({
+        "columns": "discard_columns",
+        "rules": [{"name": "low", "column": "id", "check": {"maximum": 9}}],
+    });
+    let path = "/api/v1/tables/a/t/contract";
+    lake.call(axum::http::Method::PUT, path).json(&terms).send().await.expect_status(200);
+    lake.upload("a.t", "?format=csv", "id,other\n3,y\n30,z\n4,z\n").await.expect_status(201);
+    lake.call(axum::http::Method::PUT, path).json(&serde_json::json!({})).send().await.expect_status(200);
+    lake.upload("a.t", "?format=csv", "id,last\n5,y\n").await.expect_status(201);
+    let lake = lake.close().await;
+    for file in table_files(&lake, ".parquet") {
+        std::fs::remove_file(file).unwrap();
+    }
+    let repairs = repairs(lake.data_dir()).await;
+    assert!(repairs.iter().all(|repair| repair.repaired), "{repairs:?}");
+    let lake = lake.open().await;
+    let rows = lake.rows("SELECT count(*) AS n, sum(id) AS total FROM a.t").await;
+    assert_eq!(rows, [serde_json::json!({"n": 5, "total": 15})]);
+}

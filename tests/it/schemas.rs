@@ -249,3 +249,13 @@ async fn a_contract_that_cannot_be_is_refused(#[case] body: Value, #[case] code:
     assert_eq!(contract(&lake, "nyc.t").await, before);
     assert_problem(&set_contract(&lake, "nyc.never", json!({})).await, 404, "not-found");
 }
+
+#[tokio::test]
+async fn a_table_without_a_log_keeps_its_columns() {
+    let lake = TestLake::open().await;
+    lake.upload("nyc.p", "?format=csv&table_format=parquet", "id\n1\n").await.expect_status(201);
+    assert_problem(&declare(&lake, "nyc.p", columns(&[("id", "long"), ("x", "long")])).await, 422, "plain-table");
+    assert_problem(&set_contract(&lake, "nyc.p", json!({})).await, 422, "plain-table");
+    assert_problem(&lake.upload("nyc.p", "?format=csv", "id,x\n2,3\n").await, 422, "unknown-column");
+    assert_eq!(lake.count("nyc.p").await, 1);
+}

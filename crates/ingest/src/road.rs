@@ -8,8 +8,8 @@ use chrono::Utc;
 use futures::FutureExt as _;
 use sluice_catalog::{Catalog, CatalogError, CommittedUpload, CommittedUploads, NewUpload};
 use sluice_domain::{
-    Grant, LogRecord, Progress, ReadOptions, Receipt, StoredFailure, TableEntry, TableFormat, TableRef, UploadEntry,
-    UploadId, UploadState, ZoneName,
+    Grant, LogRecord, Progress, ReadOptions, Receipt, StoredFailure, TableEntry, TableFormat, TableRef, Terms,
+    UploadEntry, UploadId, UploadState, ZoneName,
 };
 use sluice_table::{CommitFailure, CommittedEntry, Shelf, Table, TableError};
 
@@ -45,6 +45,8 @@ pub(crate) struct Target {
     pub(crate) entry: TableEntry,
     pub(crate) table: Arc<Table>,
     pub(crate) shape: Shape,
+    /// What the table asks of its uploads.
+    pub(crate) terms: Arc<Terms>,
     /// Whether the table has a version already.
     exists: bool,
 }
@@ -200,7 +202,7 @@ impl Road {
         let entry = self.catalog.tables().reserve(&wanted).await?;
         match self.find_existing(upload, entry.clone()).await? {
             Some(target) => Ok(target),
-            None => Ok(Target { table: self.shelf.get(&entry), entry, shape, exists: false }),
+            None => Ok(Target { table: self.shelf.get(&entry), entry, shape, terms: Arc::default(), exists: false }),
         }
     }
 
@@ -216,7 +218,22 @@ impl Road {
             TableFormat::Delta => self.existing_shape(&table).await?,
             TableFormat::Parquet => self.plain_shape(&entry).await?,
         };
-        Ok(shape.map(|shape| Target { entry, table, shape, exists: true }))
+        self.existing(entry, table, shape).await
+    }
+
+    async fn existing(
+        &self,
+        entry: TableEntry,
+        table: Arc<Table>,
+        shape: Option<Shape>,
+    ) -> Result<Option<Target>, IngestError> {
+        let Some(shape) = shape else { return Ok(None) };
+        let terms = match entry.format {
+            TableFormat::Delta => self.catalog.contracts().terms(entry.id).await?,
+            // Their columns are those of their first upload.
+            TableFormat::Parquet => Terms::default(),
+        };
+        Ok(Some(Target { entry, table, shape, terms: Arc::new(terms), exists: true }))
     }
 
     /// Tell of a group of requests that is committed.
@@ -241,7 +258,7 @@ impl Road {
         if let Some(shape) = &shape {
             check_asked(&upload.options, &shape.partition_by, &shape.layout)?;
         }
-        Ok(shape.map(|shape| Target { entry, table, shape, exists: true }))
+        self.existing(entry, table, shape).await
     }
 
     /// The shape of the table as it is; none if there is no version yet.

@@ -81,8 +81,10 @@ impl RowSink for Lenient {
 }
 
 /// A sink that takes good rows alone.
+#[cfg(test)]
 pub(crate) struct Strict<F>(pub(crate) F);
 
+#[cfg(test)]
 impl<F: FnMut(RecordBatch) -> Result<(), DecodeError>> RowSink for Strict<F> {
     fn rows(&mut self, batch: RecordBatch) -> Result<(), DecodeError> {
         (self.0)(batch)

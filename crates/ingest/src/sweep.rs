@@ -14,7 +14,11 @@ use sluice_domain::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{Ingest, IngestError, in_flight::Subject};
+use crate::{
+    Ingest, IngestError,
+    in_flight::{InFlight, Subject},
+    road::Road,
+};
 
 /// How many uploads one pass takes up.
 const MAX_PER_PASS: u32 = 10_000;
@@ -153,27 +157,36 @@ impl Ingest {
         }
     }
 
+    pub(crate) async fn finish_quarantined(&self, receipt: &Receipt) {
+        self.road.finish_quarantined(&self.in_flight, receipt).await;
+    }
+
+    pub(crate) async fn finish_unclaimed(&self, id: UploadId) -> Result<(), IngestError> {
+        self.road.finish_unclaimed(&self.in_flight, id).await
+    }
+}
+
+impl Road {
     /// Bring the bad rows of a committed upload into quarantine. They are durable and in the ledger: what keeps them
     /// from it now is made up for later.
-    pub(crate) async fn finish_quarantined(&self, receipt: &Receipt) {
+    pub(crate) async fn finish_quarantined(&self, in_flight: &InFlight, receipt: &Receipt) {
         let id = receipt.upload_id.of_quarantine();
         if receipt.rows.quarantined > 0
-            && let Err(error) = Box::pin(self.finish_unclaimed(id)).await
+            && let Err(error) = Box::pin(self.finish_unclaimed(in_flight, id)).await
         {
             tracing::warn!(upload.id = %id, %error, "could not bring bad rows into quarantine yet");
         }
     }
 
-    pub(crate) async fn finish_unclaimed(&self, id: UploadId) -> Result<(), IngestError> {
-        let Some(_claim) = self.in_flight.claim(Subject::Upload(id)) else { return Ok(()) };
-        let entry = self.road.catalog.uploads().find(id).await?;
-        if !matches!(entry.state, UploadState::Landed | UploadState::Committing) || self.road.catalog.is_foreign(&entry)
-        {
+    async fn finish_unclaimed(&self, in_flight: &InFlight, id: UploadId) -> Result<(), IngestError> {
+        let Some(_claim) = in_flight.claim(Subject::Upload(id)) else { return Ok(()) };
+        let entry = self.catalog.uploads().find(id).await?;
+        if !matches!(entry.state, UploadState::Landed | UploadState::Committing) || self.catalog.is_foreign(&entry) {
             return Ok(());
         }
-        let receipt = self.road.finish(entry, true).await.map_err(|failure| failure.error)?;
+        let receipt = self.finish(entry, true).await.map_err(|failure| failure.error)?;
         tracing::debug!(upload.id = %id, table.version = receipt.version, "finished an upload of the ledger");
-        self.finish_quarantined(&receipt).await;
+        self.finish_quarantined(in_flight, &receipt).await;
         Ok(())
     }
 }

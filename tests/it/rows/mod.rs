@@ -2,6 +2,7 @@
 
 mod channels;
 mod conservation;
+mod contract;
 mod gathering;
 mod keys;
 mod recovery;

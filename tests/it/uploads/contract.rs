@@ -278,3 +278,21 @@ async fn columns_that_come_from_many_at_once_all_come() {
     let with_value = "SELECT count(c0) + count(c1) + count(c2) + count(c3) AS n FROM a.t";
     assert_eq!(row(&lake, with_value).await["n"], 12);
 }
+
+#[tokio::test]
+async fn rows_that_broke_a_rule_are_replayed_once_the_rule_is_another() {
+    let lake = lake_with("id,at", "1,2024-01-31T10:00:00Z").await;
+    let rule = |least: i64| json!({"rules": [{"name": "r", "column": "id", "check": {"minimum": least}}]});
+    contract(&lake, "a.t", rule(5)).await;
+    let receipt = lake.upload("a.t", "?format=csv", "id,at\n2,2024-02-01T10:00:00Z\n7,\n").await.expect(201);
+    assert_eq!(counts(&receipt), [2, 1, 1]);
+    let path = format!("{}/quarantine/replay", table_path("a.t"));
+    let body = json!({"upload_id": receipt["upload_id"]});
+    assert_problem(&lake.call(Method::POST, &path).json(&body).send().await, 422, "broken-rule");
+    contract(&lake, "a.t", rule(2)).await;
+    let replayed = lake.call(Method::POST, &path).json(&body).send().await.expect(200);
+    assert_eq!(counts(&replayed["receipts"][0]), [1, 1, 0]);
+    let rows = lake.rows("SELECT id, CAST(at AS VARCHAR) AS at FROM a.t ORDER BY id").await;
+    assert_eq!(rows[1], json!({"id": 2, "at": "2024-02-01T10:00:00Z"}));
+    assert_eq!(lake.count("a.t__quarantine").await, 0);
+}

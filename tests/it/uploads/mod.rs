@@ -1,6 +1,7 @@
 //! Uploads: what arrives is there once, and what does not is told.
 
 mod asynchronous;
+mod conservation;
 mod contract;
 mod dedup;
 mod formats;

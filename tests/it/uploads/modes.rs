@@ -187,8 +187,9 @@ async fn a_merge_that_cannot_be_is_refused_with_the_place_and_changes_nothing() 
     let lake = TestLake::open().await;
     lake.upload("a.t", "?format=csv", "id,v\n1,1\n").await.expect_status(201);
     let query = "?format=csv&mode=merge&merge_keys=id";
-    let problem = assert_problem(&lake.upload("a.t", query, "id,v\n1,2\n,3\n").await, 422, "missing-key");
-    assert!(problem["detail"].as_str().unwrap().contains("row 2"), "{problem}");
+    let strict = format!("{query}&max_bad_rows=0");
+    let problem = assert_problem(&lake.upload("a.t", &strict, "id,v\n1,2\n,3\n").await, 422, "broken-rule");
+    assert!(problem["detail"].as_str().unwrap().contains("row 2, column \"id\""), "{problem}");
     assert_problem(&lake.upload("a.t", query, "v\n1\n").await, 422, "bad-key");
     let query = "?format=csv&mode=merge&merge_keys=id&delete_when=nope";
     assert_problem(&lake.upload("a.t", query, "id,v\n1,2\n").await, 422, "bad-key");
@@ -196,6 +197,17 @@ async fn a_merge_that_cannot_be_is_refused_with_the_place_and_changes_nothing() 
     assert_problem(&lake.upload("a.t", "?format=csv&mode=merge", "id,v\n1,2\n").await, 400, "bad-parameter");
     assert_eq!(lake.describe("a.t").await["version"], 0);
     assert_eq!(lake.rows("SELECT id, v FROM a.t").await, [json!({"id": 1, "v": 1})]);
+}
+
+#[tokio::test]
+async fn rows_of_a_merge_without_a_key_are_set_aside() {
+    let lake = TestLake::open().await;
+    lake.upload("a.t", "?format=csv", "id,v\n1,1\n").await.expect_status(201);
+    let receipt = lake.upload("a.t", "?format=csv&mode=merge&merge_keys=id", "id,v\n,3\n1,2\n").await.expect(201);
+    assert_adds_up(&receipt);
+    assert_eq!((&receipt["rows_updated"], &receipt["rows_quarantined"]), (&json!(1), &json!(1)));
+    let set_aside = lake.rows("SELECT row_number, rule, column_name FROM a.t__quarantine").await;
+    assert_eq!(set_aside, [json!({"row_number": 1, "rule": "missing-key", "column_name": "id"})]);
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Deserialize;
-use sluice_domain::{Action, Resource};
+use sluice_domain::{Action, BadRowLimits, Fraction, Resource};
 use sluice_ingest::{ChannelPlace, RowsOutcome, RowsReceipt, RowsRequest};
 use utoipa::IntoParams;
 
@@ -33,9 +33,21 @@ pub(super) struct RowsParams {
     offset: Option<i64>,
     /// With `channel`: the epoch in which it was opened; refused once somebody else has opened it.
     epoch: Option<i64>,
+    /// With more bad rows than this, the request is refused as a whole; unlimited where one row at least is good.
+    #[param(minimum = 0)]
+    max_bad_rows: Option<u64>,
+    /// With a larger share of bad rows than this, the request is refused as a whole.
+    #[param(example = 0.1, minimum = 0, maximum = 1)]
+    max_bad_fraction: Option<f64>,
 }
 
 impl RowsParams {
+    fn bad_rows(&self) -> Result<BadRowLimits, Problem> {
+        let bad = || Problem::bad_request("bad-parameter", "max_bad_fraction is not a number from 0 to 1");
+        let max_fraction = self.max_bad_fraction.map(|part| Fraction::new(part).ok_or_else(bad)).transpose()?;
+        Ok(BadRowLimits { max_rows: self.max_bad_rows, max_fraction })
+    }
+
     fn place(self) -> Result<Option<ChannelPlace>, Problem> {
         let bad = |detail: String| Problem::bad_request("bad-parameter", detail);
         match (self.channel, self.offset) {
@@ -53,13 +65,15 @@ impl RowsParams {
 /// Add a few rows to a table, together with those of other requests; the first ones make the table.
 ///
 /// The body is a JSON object, an array of objects, or one object a line. The rows are durable in the table when the answer
-/// is 201: the original text, the data files, the table's log and the catalog are synced. Larger bodies are uploads.
+/// is 201: the original text, the data files, the table's log and the catalog are synced. Larger bodies are uploads. Rows
+/// that are bad go to quarantine; the whole request is refused where none is good, or with `max_bad_rows=0`.
 #[utoipa::path(post, path = "/api/v1/tables/{namespace}/{table}/rows", tag = "ingest",
     params(TableParams, RowsParams,
         ("Idempotency-Key" = Option<String>, Header, max_length = 255, pattern = "^[!-~]+$",
          description = "Makes the request repeatable: the same key and body give the same receipt and commit nothing")),
     request_body(description = "The rows", content(
-        (JsonRows = "application/json"), (Octets = "application/x-ndjson"), (Octets = "application/octet-stream"))),
+        (JsonRows = "application/json"), (Octets = "application/x-ndjson"), (Octets = "application/vnd.apache.arrow.stream"),
+        (Octets = "application/octet-stream"))),
     responses((status = 201, description = "The rows are in the table", body = RowsReceiptView,
         headers(("Location" = String, description = "The upload that gathered them"),
                 ("Idempotent-Replayed" = Option<String>, description = "`true` on the receipt of an earlier request"))),
@@ -75,9 +89,10 @@ pub(super) async fn append_rows(
     let grant = caller.require(Action::Append, &Resource::Table(table.clone()))?;
     let scope = format!("{} POST /api/v1/tables/{}/{}/rows", caller.name, table.namespace, table.table);
     let key = idempotency_key(request.headers(), scope)?;
+    let bad_rows = params.bad_rows()?;
     let channel = params.place()?;
     let body = UploadBody::of_rows(request)?;
-    let request = RowsRequest { table, media_type: body.media_type, key, channel };
+    let request = RowsRequest { table, media_type: body.media_type, key, channel, bad_rows };
     Ok(answer(app.ingest.append_rows(&grant, request, body.bytes).await?))
 }
 

@@ -87,6 +87,12 @@ pub enum RuleAction {
 }
 
 impl RowRule {
+    /// What every row of a merge must keep: it has a value in this key. None where no column is called so.
+    pub fn of_key(column: &str) -> Option<Self> {
+        let (check, action) = (RowCheck::NotNull, RuleAction::Quarantine);
+        Some(Self { name: "missing-key".parse().ok()?, column: column.parse().ok()?, check, message: None, action })
+    }
+
     /// What a row that breaks the rule is told.
     pub fn told(&self) -> String {
         let column = self.column.as_str();

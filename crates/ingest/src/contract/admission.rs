@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
 use sluice_domain::{
-    BadRowLimits, ChangeKind, ChangePolicy, Contract, Fraction, Prepared, SchemaEffect, Terms, UploadEntry, WriteMode,
-    WriteOptions,
+    BadRowLimits, ChangeKind, ChangePolicy, Contract, Fraction, Prepared, RowRule, SchemaEffect, Terms, UploadEntry,
+    WriteMode, WriteOptions,
 };
 
 use super::{ContractBreach, FileColumns, Reconciled, TableColumns, brought::brought, reconcile};
@@ -115,7 +115,8 @@ impl Admission {
             }
     }
 
-    /// The rules of the contract for the rows. Of a merge, those about columns that it does not bring are not asked.
+    /// The rules of the contract for the rows. Of a merge, those about columns that it does not bring are not asked;
+    /// its rows must have their keys.
     ///
     /// # Errors
     /// A rule that cannot be asked of its column's type any more.
@@ -123,7 +124,12 @@ impl Admission {
         let index = FieldIndex::of(self.wanted.fields().iter().map(|field| field.name()));
         let all = self.terms.contract.rules.iter();
         let asked = all.filter(|rule| write.mode != WriteMode::Merge || index.find(rule.column.as_str()).is_some());
-        Ok(Rules::new(&asked.cloned().collect::<Vec<_>>(), &self.wanted)?)
+        let mut asked: Vec<RowRule> = asked.cloned().collect();
+        if write.mode == WriteMode::Merge {
+            let known = write.merge.keys.iter().filter(|key| index.find(key).is_some());
+            asked.extend(known.filter_map(|key| RowRule::of_key(key)));
+        }
+        Ok(Rules::new(&asked, &self.wanted)?)
     }
 
     /// How many bad rows there may be: no more than the upload says, and no more than the contract does.

@@ -118,10 +118,12 @@ impl Ingest {
             }
             found => found?,
         };
+        check_has_log(&entry)?;
         let is_made = self.bring_about(grant, &entry, declaration, &Arc::new(wanted)).await?;
         if let Some(coerce) = declaration.coerce {
             catalog.contracts().set_coerce(entry.id, coerce, grant.principal()).await?;
         }
+        self.rows.writer.targets.forget(name);
         Ok((catalog.tables().find_by_id(entry.id).await?, is_made))
     }
 
@@ -132,9 +134,12 @@ impl Ingest {
     pub async fn set_contract(&self, grant: &Grant, name: &TableRef, contract: &Contract) -> Result<(), SchemaError> {
         let catalog = &self.road.catalog;
         let entry = catalog.tables().find(name).await?;
+        check_has_log(&entry)?;
         let description = self.road.shelf.get(&entry).describe(None).await?;
         Rules::new(&contract.rules, &description.schema)?;
-        Ok(catalog.contracts().set_contract(entry.id, contract, grant.principal()).await?)
+        catalog.contracts().set_contract(entry.id, contract, grant.principal()).await?;
+        self.rows.writer.targets.forget(name);
+        Ok(())
     }
 
     /// Create or evolve, from the start again where others changed the table; whether it was made.
@@ -216,6 +221,10 @@ impl Ingest {
         catalog.schemas().record(&schema).await?;
         Ok(())
     }
+}
+
+fn check_has_log(entry: &TableEntry) -> Result<(), SchemaError> {
+    if entry.format == TableFormat::Parquet { Err(SchemaError::Plain) } else { Ok(()) }
 }
 
 /// The columns of a table once it has those of a declaration.

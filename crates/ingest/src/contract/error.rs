@@ -79,6 +79,9 @@ pub enum SchemaError {
         /// A new column of its type, which may be another name for it.
         renamed: Option<String>,
     },
+    /// A table without a log keeps the columns of its first upload.
+    #[error("the table is of plain Parquet files: its columns are those of its first upload")]
+    Plain,
     /// The table is partitioned otherwise.
     #[error("the table is partitioned by [{actual}], not by [{asked}]")]
     OtherPartitioning {
@@ -110,7 +113,7 @@ fn may_be(renamed: &Option<String>) -> String {
 impl Failure for SchemaError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::ColumnTwice { .. } | Self::BadColumn { .. } | Self::Contract(_) => ErrorKind::Invalid,
+            Self::ColumnTwice { .. } | Self::BadColumn { .. } | Self::Plain | Self::Contract(_) => ErrorKind::Invalid,
             Self::Taken { .. } | Self::OtherPartitioning { .. } => ErrorKind::Conflict,
             Self::Ingest(source) => source.kind(),
             Self::Table(source) => source.kind(),
@@ -122,6 +125,7 @@ impl Failure for SchemaError {
         match self {
             Self::ColumnTwice { .. } => "duplicate-column",
             Self::BadColumn { .. } => "bad-column",
+            Self::Plain => "plain-table",
             Self::Contract(_) => "bad-contract",
             Self::Taken { .. } => "schema-conflict",
             Self::OtherPartitioning { .. } => "other-partitioning",

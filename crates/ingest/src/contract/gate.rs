@@ -38,19 +38,23 @@ pub(crate) struct Gate {
     quarantines_columns: bool,
     takes_as_read: bool,
     derive: Derive,
-    rules: Rules,
+    rules: Arc<Rules>,
     numbers: Numbers,
 }
 
 impl Gate {
     pub(crate) fn new(admission: &Admission, write: &WriteOptions) -> Result<Self, ContractBreach> {
+        Ok(Self::with_rules(admission, Arc::new(admission.rules(write)?)))
+    }
+
+    /// For rows that are read in the columns of the table, with rules that are ready.
+    pub(crate) fn with_rules(admission: &Admission, rules: Arc<Rules>) -> Self {
         let Admission { shape, decoded, wanted, emptied, .. } = admission;
         let place = |field: &FieldRef| {
             let is_emptied = emptied.iter().any(|name| name.eq_ignore_ascii_case(field.name()));
             decoded.index_of(field.name()).ok().filter(|_| !is_emptied)
         };
-        let rules = admission.rules(write)?;
-        Ok(Self {
+        Self {
             wanted: Arc::clone(wanted),
             places: wanted.fields().iter().map(place).collect(),
             quarantines_columns: admission.quarantines_columns(),
@@ -58,7 +62,7 @@ impl Gate {
             derive: Derive::new(wanted, &shape.layout.derived),
             rules,
             numbers: Numbers::default(),
-        })
+        }
     }
 
     /// A record was found to be none: it has a number too.

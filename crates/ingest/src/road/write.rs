@@ -24,10 +24,7 @@ const MAX_ROUNDS: u32 = 10;
 
 impl Road {
     pub(super) async fn write(&self, entry: &UploadEntry, target: &Target) -> Result<Outcome, IngestError> {
-        let terms = Arc::new(match target.exists {
-            true => self.catalog.contracts().terms(target.entry.id).await?,
-            false => Terms::default(),
-        });
+        let terms = Arc::clone(&target.terms);
         // Columns that a merge lacks keep their values, so it must be known which.
         if entry.options.write.mode == WriteMode::Merge {
             let admission = self.admit(entry, &target.shape, terms).await?;

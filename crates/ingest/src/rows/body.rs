@@ -18,6 +18,8 @@ const MEDIA_TYPES: &[(&str, Option<Format>)] = &[
     ("application/ndjson", Some(Format::Ndjson)),
     ("application/jsonl", Some(Format::Ndjson)),
     ("application/x-jsonlines", Some(Format::Ndjson)),
+    ("application/vnd.apache.arrow.stream", Some(Format::Arrow)),
+    ("application/vnd.apache.arrow.file", Some(Format::Arrow)),
     ("application/octet-stream", None),
     ("text/plain", None),
     // What curl says where it is told nothing.
@@ -43,13 +45,19 @@ fn sniffed(body: &[u8]) -> Format {
     if first == Some(&b'[') || alone() { Format::Json } else { Format::Ndjson }
 }
 
-/// How the lines of requests are read.
-pub(super) fn options(format: Format) -> ReadOptions {
-    ReadOptions { bad_rows: BadRowLimits { max_rows: Some(0), ..BadRowLimits::default() }, ..ReadOptions::of(format) }
+/// None of the rows of a request that goes with others may be bad.
+pub(super) const NO_BAD_ROWS: BadRowLimits = BadRowLimits { max_rows: Some(0), max_fraction: None };
+
+/// How the records of requests are read.
+pub(super) fn options(format: Format, bad_rows: BadRowLimits) -> ReadOptions {
+    ReadOptions { bad_rows, ..ReadOptions::of(format) }
 }
 
-/// The records of a body that was decoded without error, one a line.
+/// The records of a body, one a line; of binary formats the body as it is.
 pub(super) fn lines(format: Format, body: &Bytes) -> Result<Bytes, DecodeError> {
+    if format == Format::Arrow {
+        return Ok(body.clone());
+    }
     let text = body.slice_ref(without_mark(body));
     if format == Format::Json {
         return elements(&text).map_err(|error| DecodeError::malformed(format, error.to_string()));

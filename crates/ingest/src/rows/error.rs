@@ -16,7 +16,7 @@ pub enum RowsError {
         uploads: String,
     },
     /// The body says that it is something else than rows.
-    #[error("{media_type:?} is not one of application/json, application/x-ndjson")]
+    #[error("{media_type:?} is not one of application/json, application/x-ndjson, application/vnd.apache.arrow.stream")]
     Unsupported {
         /// What it says.
         media_type: String,

@@ -26,7 +26,7 @@ fn units(bytes: usize) -> usize {
 
 /// Gathers requests into groups and has them written.
 pub(crate) struct Gatherer {
-    pub(super) writer: GroupWriter,
+    pub(crate) writer: GroupWriter,
     settings: RowsSettings,
     places: Arc<Semaphore>,
     /// Of the bytes that wait, a permit for each [`UNIT_BYTES`].
@@ -56,8 +56,13 @@ impl Gatherer {
         Arc::clone(&self.places).try_acquire_owned().map_err(|_| RowsError::TooMany { what: "requests", limit })
     }
 
-    /// Queue a request; it is answered through its own channel.
+    /// Queue a request, or have one written that goes alone; it is answered through its own channel.
     pub(super) fn push(self: &Arc<Self>, request: Waiting) -> Result<(), RowsError> {
+        if request.is_alone {
+            let gatherer = Arc::clone(self);
+            self.running.spawn(async move { gatherer.writer.commit(&request.table.clone(), vec![request]).await });
+            return Ok(());
+        }
         let mut queues = self.lock();
         let too_many = |_| RowsError::TooMany { what: "requests", limit: self.settings.waiting_requests };
         if let Some(queue) = queues.get(&request.table) {

@@ -9,7 +9,10 @@ use sluice_catalog::{NewGroup, NewUpload, RowRequest};
 use sluice_domain::{Format, Landed, TableRef, UploadEntry, UploadId, UploadState};
 use sluice_table::Transaction;
 
-use super::{body::options, request::Waiting};
+use super::{
+    body::{NO_BAD_ROWS, options},
+    request::Waiting,
+};
 
 /// The bytes of a group and what the ledger is told of it.
 pub(super) struct Group {
@@ -23,8 +26,12 @@ impl Group {
     pub(super) fn of(id: UploadId, table: &TableRef, requests: &[Waiting]) -> Self {
         let mut lines = BytesMut::with_capacity(requests.iter().map(|request| request.lines.len()).sum());
         requests.iter().for_each(|request| lines.extend_from_slice(&request.lines));
+        let options = match requests {
+            [request] if request.is_alone => options(request.format, request.bad_rows),
+            _ => options(Format::Ndjson, NO_BAD_ROWS),
+        };
         let landed = Landed {
-            raw_path: format!("uploads/{}/{}/{id}.{}", table.namespace, table.table, Format::Ndjson),
+            raw_path: format!("uploads/{}/{}/{id}.{}", table.namespace, table.table, options.format),
             size_bytes: lines.len() as u64,
             sha256: hex::encode(Sha256::digest(&lines)),
             landed_at: Utc::now(),
@@ -36,7 +43,7 @@ impl Group {
             principal: principals.into_iter().collect::<Vec<_>>().join(", "),
             idempotency_key: None,
             file_name: None,
-            options: options(Format::Ndjson),
+            options,
             landed,
             started_at: requests.iter().map(|request| request.started_at).min().unwrap_or_else(Utc::now),
         };

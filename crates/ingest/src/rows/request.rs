@@ -6,7 +6,7 @@ use arrow::array::RecordBatch;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use sluice_catalog::RowRequest;
-use sluice_domain::{ChannelName, IdempotencyKey, RowCounts, TableRef, UploadEntry, UploadId};
+use sluice_domain::{BadRowLimits, ChannelName, Format, IdempotencyKey, RowCounts, TableRef, UploadEntry, UploadId};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::error::RowsError;
@@ -23,6 +23,8 @@ pub struct RowsRequest {
     pub key: Option<IdempotencyKey>,
     /// The channel that the rows are of.
     pub channel: Option<ChannelPlace>,
+    /// How many of the rows may be bad.
+    pub bad_rows: BadRowLimits,
 }
 
 /// Where a request gets its channel to.
@@ -73,8 +75,14 @@ pub(crate) struct Waiting {
     pub(super) record: RowRequest,
     pub(super) channel: Option<ChannelName>,
     pub(super) principal: String,
-    /// Its records, one a line.
+    /// Its records, one a line, or a binary file.
     pub(super) lines: Bytes,
+    /// What these are.
+    pub(super) format: Format,
+    /// How many of them may be bad, where it goes alone.
+    pub(super) bad_rows: BadRowLimits,
+    /// Whether it is an upload of its own.
+    pub(super) is_alone: bool,
     /// Its rows as the table had them when they were checked; none for a table that was not there.
     pub(super) batch: Option<RecordBatch>,
     pub(super) since: Instant,
@@ -97,10 +105,16 @@ pub(super) struct Held {
 impl Waiting {
     /// Answer with rows that are in the table.
     pub(super) fn committed(self, upload: UploadId, version: u64, committed_at: DateTime<Utc>) {
+        let rows = RowCounts::all_committed(self.record.rows);
+        self.taken(upload, version, rows, committed_at);
+    }
+
+    /// Answer with what became of its rows.
+    pub(super) fn taken(self, upload: UploadId, version: u64, rows: RowCounts, committed_at: DateTime<Utc>) {
         let receipt = RowsReceipt {
             upload_id: Some(upload),
             version: Some(version),
-            rows: RowCounts::all_committed(self.record.rows),
+            rows,
             committed_at: Some(committed_at),
             ..self.receipt()
         };
@@ -149,7 +163,8 @@ impl RowsReceipt {
             table: upload.table.clone(),
             upload_id: Some(upload.id),
             version: Some(version),
-            rows: RowCounts::all_committed(rows),
+            // What is bad in part was an upload of its own.
+            rows: upload.rows.filter(|all| all.quarantined > 0 || rows == 0).unwrap_or(RowCounts::all_committed(rows)),
             committed_at: Some(committed_at),
             duration_ms: (committed_at - upload.started_at).num_milliseconds().max(0).unsigned_abs(),
             channel,

@@ -1,11 +1,11 @@
 //! Taking a request of a few rows: its key, its body, its channel, and the wait for its group.
 
-use std::{sync::Arc, time::Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use chrono::Utc;
 use sluice_catalog::{KnownRequest, RowRequest};
-use sluice_domain::{ChannelOffset, Format, Grant, IdempotencyKey, UploadEntry, UploadId};
+use sluice_domain::{BadRowLimits, ChannelOffset, Format, Grant, IdempotencyKey, UploadEntry, UploadId};
 use tokio::{sync::oneshot, task::spawn_blocking};
 
 use super::{
@@ -13,12 +13,12 @@ use super::{
     body::{format_of, lines},
     check::{Checked, check},
     request::{Held, Waiting},
+    targets::Known,
 };
 use crate::{
     Body, BodyError, DecodeError, Ingest, IngestError,
     in_flight::{Claim, Subject},
     land::Intake,
-    road::Target,
 };
 
 /// Up to this size a body is read where it is: handing it to another thread takes longer.
@@ -65,13 +65,16 @@ impl Ingest {
             }
             None => (None, None),
         };
-        let (checked, target) = self.check_rows(&request, &sent).await?;
+        let (checked, known) = self.check_rows(&request, &sent).await?;
         let (answer, answered) = oneshot::channel();
         let waiting = Waiting {
             record: RowRequest { key: request.key, offset, sha256: sent.sha256, rows: checked.rows },
             channel: request.channel.map(|place| place.channel),
             principal: grant.principal().to_owned(),
             lines: lines(sent.format, &sent.bytes)?,
+            format: if sent.format == Format::Arrow { Format::Arrow } else { Format::Ndjson },
+            bad_rows: request.bad_rows,
+            is_alone: checked.is_alone,
             batch: checked.batch,
             held: Held { place, room, key, channel },
             table: request.table,
@@ -79,7 +82,7 @@ impl Ingest {
             started_at,
             answer,
         };
-        match newest_known(target.as_deref(), offset).await? {
+        match newest_known(known.as_ref(), offset).await? {
             Some(newest) => waiting.duplicate(newest),
             None => self.rows.push(waiting)?,
         }
@@ -159,27 +162,31 @@ impl Ingest {
     }
 
     /// Look at the rows of a request by themselves. What the table as it was seen last does not take, it may take now.
-    async fn check_rows(
-        &self,
-        request: &RowsRequest,
-        sent: &Sent,
-    ) -> Result<(Checked, Option<Arc<Target>>), RowsError> {
+    async fn check_rows(&self, request: &RowsRequest, sent: &Sent) -> Result<(Checked, Option<Known>), RowsError> {
         let targets = &self.rows.writer.targets;
-        let target = targets.find(&request.table).await?;
-        match self.check_against(target.as_deref(), sent).await {
-            Err(error) if target.is_some() && error.is_misfit() => {
-                targets.forget(&request.table);
-                let target = targets.find(&request.table).await?;
-                Ok((self.check_against(target.as_deref(), sent).await?, target))
-            }
-            checked => Ok((checked?, target)),
+        let known = targets.find(&request.table).await?;
+        let checked = self.check_against(known.as_ref(), request.bad_rows, sent).await;
+        let is_misfit = match &checked {
+            Ok(checked) => checked.is_alone,
+            Err(error) => error.is_misfit(),
+        };
+        if known.is_none() || !is_misfit || sent.format == Format::Arrow {
+            return Ok((checked?, known));
         }
+        targets.forget(&request.table);
+        let known = targets.find(&request.table).await?;
+        Ok((self.check_against(known.as_ref(), request.bad_rows, sent).await?, known))
     }
 
-    async fn check_against(&self, target: Option<&Target>, sent: &Sent) -> Result<Checked, DecodeError> {
-        let schema = target.map(|target| target.shape.schema.clone());
+    async fn check_against(
+        &self,
+        known: Option<&Known>,
+        bad_rows: BadRowLimits,
+        sent: &Sent,
+    ) -> Result<Checked, DecodeError> {
+        let known = known.cloned();
         let (format, bytes, limits) = (sent.format, sent.bytes.clone(), self.road.pipeline.settings.decode.clone());
-        let checking = move || check(format, &bytes, schema.as_ref(), &limits);
+        let checking = move || check(format, &bytes, known.as_ref(), bad_rows, &limits);
         if sent.bytes.len() <= SMALL_BODY_BYTES {
             return checking();
         }
@@ -188,9 +195,9 @@ impl Ingest {
 }
 
 /// How far the channel is known to be, where that is not behind the offset. What is not known yet, the commit finds.
-async fn newest_known(target: Option<&Target>, offset: Option<ChannelOffset>) -> Result<Option<i64>, IngestError> {
-    let (Some(target), Some(offset)) = (target, offset) else { return Ok(None) };
-    let newest = target.table.known_offset(&offset.channel.app_id()).await?;
+async fn newest_known(known: Option<&Known>, offset: Option<ChannelOffset>) -> Result<Option<i64>, IngestError> {
+    let (Some(known), Some(offset)) = (known, offset) else { return Ok(None) };
+    let newest = known.target.table.known_offset(&offset.channel.app_id()).await?;
     Ok(newest.filter(|newest| *newest >= offset.offset))
 }
 

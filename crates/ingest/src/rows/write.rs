@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use sluice_catalog::{CatalogError, Entered, Obstacle};
-use sluice_domain::{ErrorKind, Failure as _, Format, StoredFailure, TableRef, UploadId};
+use sluice_domain::{ErrorKind, Failure as _, RowCounts, StoredFailure, TableRef, UploadId};
 use sluice_table::TableError;
 use uuid::Uuid;
 
@@ -15,7 +15,7 @@ use super::{
     error::RowsError,
     group::Group,
     request::Waiting,
-    targets::Targets,
+    targets::{Known, Targets},
 };
 use crate::{
     IngestError,
@@ -31,7 +31,7 @@ const MAX_ROUNDS: u32 = 3;
 pub(crate) struct GroupWriter {
     pub(super) road: Arc<Road>,
     in_flight: InFlight,
-    pub(super) targets: Targets,
+    pub(crate) targets: Targets,
 }
 
 /// How it goes on with the requests that have no answer yet.
@@ -41,6 +41,8 @@ enum Step {
     Without(Vec<Waiting>),
     /// From the beginning: the table is not what it was.
     Again(Vec<Waiting>),
+    /// Those that go alone by themselves, and the others.
+    Apart(Vec<Waiting>),
     /// In two halves: something is wrong with one of them.
     Halved(Vec<Waiting>),
 }
@@ -61,6 +63,12 @@ impl GroupWriter {
                     Step::Done => break,
                     Step::Without(rest) => group = rest,
                     Step::Again(rest) => (group, rounds) = (rest, rounds + 1),
+                    Step::Apart(rest) => {
+                        let (alone, rest) = rest.into_iter().partition(|request| request.is_alone);
+                        left.extend(Vec::into_iter(alone).map(|request| vec![request]));
+                        left.push(rest);
+                        break;
+                    }
                     Step::Halved(mut rest) => {
                         let half = rest.split_off(rest.len() / 2);
                         left.extend([half, rest]);
@@ -76,13 +84,16 @@ impl GroupWriter {
     }
 
     async fn step(&self, table: &TableRef, requests: Vec<Waiting>) -> Step {
-        let target = match self.targets.find(table).await {
-            Ok(target) => target,
+        let known = match self.targets.find(table).await {
+            Ok(known) => known,
             Err(error) => return fail_all(requests, &error),
         };
-        let requests = self.fitting(target.as_deref(), requests);
+        let requests = self.fitting(known.as_ref(), requests);
         if requests.is_empty() {
             return Step::Done;
+        }
+        if requests.len() > 1 && requests.iter().any(|request| request.is_alone) {
+            return Step::Apart(requests);
         }
         let id = UploadId(Uuid::now_v7());
         let Some(claim) = self.in_flight.claim(Subject::Upload(id)) else { return Step::Again(requests) };
@@ -90,21 +101,23 @@ impl GroupWriter {
             return fail_all(requests, &error.into());
         }
         let group = Group::of(id, table, &requests);
-        match target {
-            Some(target) if target.takes_rows_as_they_are() => self.append(&target, group, requests, claim).await,
+        match known.map(|known| known.target) {
+            Some(target) if target.takes_rows_as_they_are() && requests.iter().all(|request| !request.is_alone) => {
+                self.append(&target, group, requests, claim).await
+            }
             _ => self.make(group, requests, claim).await,
         }
     }
 
     /// Check those again that were checked against other columns, and answer those that do not fit these.
-    fn fitting(&self, target: Option<&Target>, requests: Vec<Waiting>) -> Vec<Waiting> {
-        let Some(target) = target else { return requests };
-        let (schema, limits) = (&target.shape.schema, &self.road.pipeline.settings.decode);
+    fn fitting(&self, known: Option<&Known>, requests: Vec<Waiting>) -> Vec<Waiting> {
+        let Some(known) = known else { return requests };
+        let (schema, limits) = (&known.target.shape.schema, &self.road.pipeline.settings.decode);
         let mut fitting = Vec::with_capacity(requests.len());
         for mut request in requests {
-            if !fits(request.batch.as_ref(), schema) {
-                match check(Format::Ndjson, &request.lines, Some(schema), limits) {
-                    Ok(checked) => request.batch = checked.batch,
+            if !request.is_alone && !fits(request.batch.as_ref(), schema) {
+                match check(request.format, &request.lines, Some(known), request.bad_rows, limits) {
+                    Ok(checked) => (request.batch, request.is_alone) = (checked.batch, checked.is_alone),
                     Err(error) => {
                         request.failed(error.into());
                         continue;
@@ -171,7 +184,14 @@ impl GroupWriter {
         };
         match self.road.finish(entry, group.is_asked_again()).await {
             Ok(receipt) => {
-                answer_all(requests, receipt.upload_id, Some(receipt.version), Some(receipt.committed_at));
+                self.road.finish_quarantined(&self.in_flight, &receipt).await;
+                // Its columns may be others now.
+                self.targets.forget(&receipt.table);
+                for request in requests {
+                    let all = RowCounts::all_committed(request.record.rows);
+                    let rows = if request.is_alone { receipt.rows } else { all };
+                    request.taken(receipt.upload_id, receipt.version, rows, receipt.committed_at);
+                }
                 Step::Done
             }
             Err(failure) if failure.error.is_final() && requests.len() > 1 => Step::Halved(requests),

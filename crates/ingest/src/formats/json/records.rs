@@ -181,10 +181,39 @@ impl Records {
     fn read_element(&mut self, first: u8) -> Result<bool, DecodeError> {
         self.element += 1;
         self.position = Position::Between;
-        if first != b'{' {
-            return Err(self.malformed("a row must be an object, with a key for each column"));
+        match first {
+            b'{' | b'[' => self.read_object(),
+            _ => self.read_scalar(),
         }
-        self.read_object()
+    }
+
+    /// An element that is no row, up to what ends it.
+    fn read_scalar(&mut self) -> Result<bool, DecodeError> {
+        let (mut in_string, mut escaped) = (false, false);
+        loop {
+            let buffer = self.source.fill_buf()?;
+            if buffer.is_empty() {
+                return Err(self.malformed("the file ends within the record"));
+            }
+            let end = buffer.iter().position(|byte| {
+                match byte {
+                    _ if escaped => escaped = false,
+                    b'\\' if in_string => escaped = true,
+                    b'"' => in_string = !in_string,
+                    b',' | b']' | b'\n' => return !in_string,
+                    _ => {}
+                }
+                false
+            });
+            let length = end.unwrap_or(buffer.len());
+            self.line_now += line_ends(&buffer[..length]);
+            self.record.extend_from_slice(&buffer[..length]);
+            self.source.consume(length);
+            self.check_length()?;
+            if end.is_some() {
+                return Ok(true);
+            }
+        }
     }
 
     fn read_object(&mut self) -> Result<bool, DecodeError> {
