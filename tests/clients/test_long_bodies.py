@@ -68,9 +68,19 @@ def test_types_that_only_the_end_tells_hold_every_row(lake):
     assert pc.sum(found["price"]).as_py() == pc.sum(TABLE["price"]).as_py() + 1000
 
 
+def test_a_bad_row_at_the_end_is_set_aside_as_it_was_written(lake):
+    table, bad = new_table(), '"1",2'
+    receipt = lake.upload(table, pieces(csv_body([*csv_lines(), f"{bad}\n"])), format="csv")
+    assert (receipt["rows_committed"], receipt["rows_quarantined"]) == (ROWS, 1)
+    assert stored(lake, table).num_rows == ROWS
+    set_aside = stored(lake, receipt["quarantine_table"]).to_pylist()
+    assert [(row["record"], row["line"]) for row in set_aside] == [(bad, 2 + ROWS + ROWS // 5)]
+
+
 def test_an_error_at_the_end_names_its_place_and_takes_no_name(lake):
     table = new_table()
-    response = lake.send(table, pieces(csv_body([*csv_lines(), "1,2\n"])), format="csv")
+    body = csv_body([*csv_lines(), "1,2\n"])
+    response = lake.send(table, pieces(body), format="csv", max_bad_rows=0)
     check_problem(response, {400, 422}, f"line {2 + ROWS + ROWS // 5}", "the record has 2 fields")
     lake.describe(table, status=404)
 

@@ -267,9 +267,24 @@ impl<'a> Intake<'a> {
 
 #[cfg(test)]
 mod tests {
+    use futures::stream;
     use rstest::rstest;
 
     use super::*;
+
+    #[tokio::test]
+    async fn a_body_is_whole_after_a_look_at_its_beginning() {
+        let intake = || {
+            let pieces = ["ab", "cde", "f"].map(|piece| Ok(Bytes::from_static(piece.as_bytes())));
+            Intake::new(stream::iter(pieces).boxed(), &IngestSettings::default())
+        };
+        let expected = intake().collect().await.unwrap();
+        for (size_bytes, beginning) in [(1, Some("a")), (4, Some("abcd")), (5, Some("abcde")), (6, None), (7, None)] {
+            let mut intake = intake();
+            assert_eq!(intake.beginning(size_bytes).await.unwrap().as_deref(), beginning.map(str::as_bytes));
+            assert_eq!(intake.collect().await.unwrap(), expected);
+        }
+    }
 
     #[rstest]
     #[case(0, 60_000, true)]

@@ -249,6 +249,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn parts_that_take_the_memory_of_others_hold_their_own_bytes() {
+        let (_folder, path) = local();
+        let store = Arc::new(DurableLocal::new());
+        let mut writer = ObjectWriter::open(store.clone(), path.clone()).await.unwrap();
+        let bytes: Vec<u8> = (0..6 * PART_BYTES + 5).map(|at| (at / 1000 % 251) as u8).collect();
+        for piece in bytes.chunks(700_001) {
+            writer.write(Bytes::copy_from_slice(piece)).await.unwrap();
+        }
+        assert!(writer.spare.capacity() > 0 || writer.in_flight.len() == MAX_PARTS_IN_FLIGHT);
+        writer.finish().await.unwrap();
+        assert!(store.get(&path).await.unwrap().bytes().await.unwrap() == bytes);
+    }
+
+    #[tokio::test]
     async fn a_small_object_is_put_without_parts() {
         for size_bytes in [0, 1, PART_BYTES] {
             let store = Faulty::new(Fault::None);

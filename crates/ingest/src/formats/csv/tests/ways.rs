@@ -156,7 +156,8 @@ fn a_bad_row_of_a_late_block_is_told_with_its_place_and_its_bytes() {
     let text = format!("a\n{}\"x\"\r\n7\r\n", "1\n\n\"2\"\n".repeat(1000));
     let (good, bad) = read_by_blocks(&CsvOptions::default(), text.as_bytes(), &schema).unwrap();
     assert_eq!((good.len(), bad.len()), (2001, 1));
-    let place = "2001 SourceRecord { line: Some(3002), byte_offset: Some(7002), bytes: [34, 120, 34] }";
+    let place =
+        "2001 SourceRecord { line: Some(3002), byte_offset: Some(7002), is_delimited: true, bytes: [34, 120, 34] }";
     assert_eq!(bad[0], format!("{place} row 2001, line 3002, column \"a\": \"x\" does not fit into Int64"));
 }
 
