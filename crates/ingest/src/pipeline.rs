@@ -41,7 +41,7 @@ pub(crate) struct Pipeline {
     pub(crate) scratch_dir: PathBuf,
     pub(crate) progress: ProgressBoard,
     wall: Arc<Wall>,
-    pub(crate) slots: Semaphore,
+    pub(crate) slots: Arc<Semaphore>,
     /// Bounds the memory of those who hold rows of a table against those of an upload.
     pub(crate) merges: Semaphore,
     pub(crate) ahead: Ahead,
@@ -75,7 +75,7 @@ pub(crate) struct Staged {
 impl Pipeline {
     pub(crate) fn new(settings: IngestSettings, zones: Arc<Zones>, scratch_dir: PathBuf) -> io::Result<Self> {
         let places = || Semaphore::new(settings.concurrent_decodes.max(1));
-        let (slots, merges) = (places(), places());
+        let (slots, merges) = (Arc::new(places()), places());
         let ahead = Ahead::new(settings.concurrent_decodes.max(1));
         let wall = Arc::new(Wall::open(&settings)?);
         Ok(Self { settings, zones, scratch_dir, progress: ProgressBoard::default(), wall, slots, merges, ahead })

@@ -147,6 +147,9 @@ impl Road {
         }
         for _ in 0..MAX_ROUNDS {
             let target = self.find_target(&entry).await?;
+            if target.exists {
+                self.pipeline.ahead.forget(entry.id);
+            }
             let facts = TargetFacts {
                 exists: target.exists,
                 partition_by: &target.shape.partition_by,

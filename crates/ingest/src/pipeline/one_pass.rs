@@ -35,7 +35,7 @@ const PIECES_AHEAD: usize = 16;
 /// The rows of uploads that are in scratch files before anybody asked for them.
 pub(crate) struct Ahead {
     uploads: Mutex<HashMap<UploadId, ReadAhead>>,
-    /// Beside those of what has landed, which a body that drips in would keep waiting.
+    /// For bodies that come in, beside those of what has landed, which one that drips in would keep waiting.
     slots: Arc<Semaphore>,
 }
 
@@ -92,10 +92,16 @@ impl Ahead {
         }
     }
 
+    /// The upload goes into a table that is there: what was read of it for a new one frees its place.
+    pub(crate) fn forget(&self, id: UploadId) {
+        drop(self.of(id));
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<UploadId, ReadAhead>> {
         self.uploads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A place for a body that comes in, if there is one now.
     fn slot(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.slots).try_acquire_owned().ok()
     }
@@ -140,8 +146,11 @@ impl Pipeline {
                 _ => return Ok(None),
             },
             None => {
-                let slot = if is_read_once(&entry.options) { self.ahead.slot() } else { None };
-                let Some(slot) = slot else { return Ok(None) };
+                if !is_read_once(&entry.options) {
+                    return Ok(None);
+                }
+                // They are never closed.
+                let Ok(slot) = Arc::clone(&self.slots).acquire_owned().await else { return Ok(None) };
                 let unread =
                     source::open(self.zones.get(ZoneName::Raw), entry).shown_on(self.progress.reading(entry.id));
                 let bad_rows = BadRows::of(entry, entry.options.bad_rows, &self.scratch_dir);
