@@ -74,6 +74,7 @@ pub(crate) struct UploadParams {
     partition_by: Option<String>,
     /// How many rows may be bad: with more, the upload is refused as a whole, with 0 at the first one. Default: any
     /// number, as long as one row is good. Bad rows go to the table's quarantine.
+    #[param(format = "uint64", minimum = 0)]
     max_bad_rows: Option<u64>,
     /// What part of the rows may be bad, from 0 to 1.
     #[param(example = 0.1, minimum = 0, maximum = 1)]
