@@ -7,6 +7,7 @@ mod quarantine;
 mod query;
 mod rows;
 mod schema;
+mod source;
 mod table;
 mod upload;
 
@@ -17,6 +18,7 @@ pub(crate) use quarantine::{PurgeView, QuarantinePage, QuarantinedRow, ReplayBod
 pub(crate) use query::{PreviewView, QueryBody, QueryColumn, QueryView};
 pub(crate) use rows::{ChannelView, RowsReceiptView};
 pub(crate) use schema::{ContractView, SchemaBody, SchemaView};
+pub(crate) use source::{PullPage, PullView, RunPage, RunView, SourceBody, SourcePage, SourceView};
 pub(crate) use table::{
     NamespacePage, NamespaceView, SchemaPage, SchemaVersionView, TableChangeBody, TablePage, TableSummary, TableView,
     VersionPage,
