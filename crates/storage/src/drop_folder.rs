@@ -21,6 +21,8 @@ use rustix::{
 
 /// How deep folders are looked into.
 const MAX_DEPTH: usize = 32;
+/// How many folders wait to be looked into.
+const MAX_WAITING: usize = 100_000;
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 /// A file of a drop folder.
@@ -67,7 +69,11 @@ impl DropFolder {
                 let Some((name, found)) = look_at(&folder, entry.file_name())? else { continue };
                 let path = if path.is_empty() { name } else { format!("{path}/{name}") };
                 match FileType::from_raw_mode(found.st_mode) {
-                    FileType::Directory if path.split('/').count() <= MAX_DEPTH => folders.push(path),
+                    FileType::Directory if folders.len() >= MAX_WAITING || path.split('/').count() > MAX_DEPTH => {
+                        let reason = "there are more or deeper folders than are looked into";
+                        return Err(io::Error::other(format!("{path}: {reason}")));
+                    }
+                    FileType::Directory => folders.push(path),
                     FileType::RegularFile if each(described(path, &found)).is_break() => return Ok(()),
                     _ => {}
                 }

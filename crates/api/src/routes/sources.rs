@@ -8,7 +8,8 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
 };
 use serde::Deserialize;
-use sluice_domain::{Action, Caller, Grant, PageRequest, Resource, Source, SourceRun};
+use sluice_domain::{AccessError, Action, Caller, Grant, PageRequest, Resource, Source, SourceRun};
+use sluice_ingest::SourceError;
 use utoipa::IntoParams;
 
 use crate::{
@@ -186,7 +187,11 @@ pub(super) async fn list_pulls(
 
 /// Ask for the right to do something with a source: it is the right over its table.
 fn require(caller: &Caller, action: Action, source: &Source) -> Result<Grant, Problem> {
-    Ok(caller.require(action, &Resource::Table(source.definition.table.clone()))?)
+    caller.require(action, &Resource::Table(source.definition.table.clone())).map_err(|error| match error {
+        // It is no news of theirs that there is one.
+        AccessError::Invisible => SourceError::NotFound { name: source.name.clone() }.into(),
+        error => error.into(),
+    })
 }
 
 async fn view(app: &App, source: &Source, run: SourceRun) -> Result<RunView, Problem> {

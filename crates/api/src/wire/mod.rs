@@ -6,6 +6,7 @@ mod progress;
 mod quarantine;
 mod query;
 mod rows;
+mod run;
 mod schema;
 mod source;
 mod table;
@@ -17,8 +18,9 @@ pub(crate) use progress::{ProgressView, UploadEvent};
 pub(crate) use quarantine::{PurgeView, QuarantinePage, QuarantinedRow, ReplayBody, ReplayView};
 pub(crate) use query::{PreviewView, QueryBody, QueryColumn, QueryView};
 pub(crate) use rows::{ChannelView, RowsReceiptView};
+pub(crate) use run::{PullPage, PullView, RunPage, RunView};
 pub(crate) use schema::{ContractView, SchemaBody, SchemaView};
-pub(crate) use source::{PullPage, PullView, RunPage, RunView, SourceBody, SourcePage, SourceView};
+pub(crate) use source::{SourceBody, SourcePage, SourceView};
 pub(crate) use table::{
     NamespacePage, NamespaceView, SchemaPage, SchemaVersionView, TableChangeBody, TablePage, TableSummary, TableView,
     VersionPage,

@@ -85,7 +85,8 @@ impl Files {
         match self {
             Self::Folder(folder) => open_dropped(Arc::clone(folder), path.to_owned(), fingerprint.to_owned()).await,
             Self::Bucket { store, prefix } => {
-                let path: Path = prefix.parts().chain(Path::from(path).parts()).collect();
+                let below = Path::parse(path).map_err(|error| unreadable(path, error))?;
+                let path: Path = prefix.parts().chain(below.parts()).collect();
                 open_object(Arc::clone(store), path, fingerprint.to_owned()).await
             }
         }

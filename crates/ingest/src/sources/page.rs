@@ -2,8 +2,12 @@
 //!
 //! Invariant: a record's text is the one that came in, but for line ends between its tokens.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
+use serde::{
+    Deserializer as _,
+    de::{SeqAccess, Visitor},
+};
 use serde_json::value::RawValue;
 use sluice_domain::RecordPath;
 
@@ -37,30 +41,61 @@ pub(super) struct PageContent {
 pub(super) fn read_page(rules: &PageRules, body: &[u8]) -> Result<PageContent, String> {
     let page: &RawValue = serde_json::from_slice(body).map_err(|error| format!("it is not JSON: {error}"))?;
     let mut content = PageContent::default();
-    for record in records(page, rules.records.as_ref())? {
-        content.lines.extend(record.get().bytes().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte }));
-        content.lines.push(b'\n');
-        content.records += 1;
-        let value = rules.watermark.as_deref().and_then(|field| text_of(fields(record)?.get(field).copied()));
-        if let Some(value) = value
-            && content.watermark.as_ref().is_none_or(|greatest| is_later(&value, greatest))
-        {
-            content.watermark = Some(value);
-        }
-    }
+    each_record(page, rules.records.as_ref(), |record| content.take(record, rules.watermark.as_deref()))?;
     content.next = rules.next.as_ref().and_then(|path| text_of(find(page, path)));
     Ok(content)
 }
 
-fn records<'p>(page: &'p RawValue, path: Option<&RecordPath>) -> Result<Vec<&'p RawValue>, String> {
+impl PageContent {
+    fn take(&mut self, record: &RawValue, watermark: Option<&str>) {
+        self.lines.extend(record.get().bytes().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte }));
+        self.lines.push(b'\n');
+        self.records += 1;
+        let value = watermark.and_then(|field| text_of(fields(record)?.get(field).copied()));
+        if let Some(value) = value
+            && self.watermark.as_ref().is_none_or(|greatest| is_later(&value, greatest))
+        {
+            self.watermark = Some(value);
+        }
+    }
+}
+
+/// Hands out the items of an array one by one: a list of them would be many times as long as the page.
+struct Items<F>(F);
+
+impl<'p, F: FnMut(&'p RawValue)> Visitor<'p> for Items<F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'p>>(mut self, mut items: A) -> Result<(), A::Error> {
+        while let Some(item) = items.next_element()? {
+            (self.0)(item);
+        }
+        Ok(())
+    }
+}
+
+fn each_record<'p>(
+    page: &'p RawValue,
+    path: Option<&RecordPath>,
+    mut take: impl FnMut(&'p RawValue),
+) -> Result<(), String> {
     let found = match path {
         Some(path) => find(page, path).ok_or_else(|| format!("there is nothing at /{}", path.0.join("/")))?,
         None => page,
     };
     match (found.get().as_bytes().first(), path) {
-        (Some(b'['), _) => serde_json::from_str(found.get()).map_err(|error| error.to_string()),
-        (Some(b'{'), Some(_)) => Ok(vec![found]),
-        (Some(b'n'), Some(_)) => Ok(Vec::new()),
+        (Some(b'['), _) => {
+            serde_json::Deserializer::from_str(found.get()).deserialize_seq(Items(take)).map_err(|e| e.to_string())
+        }
+        (Some(b'{'), Some(_)) => {
+            take(found);
+            Ok(())
+        }
+        (Some(b'n'), Some(_)) => Ok(()),
         (Some(b'{'), None) => Err("it is an object: say with record_path where its records are".to_owned()),
         _ => Err("where its records should be is neither an array nor an object".to_owned()),
     }

@@ -119,15 +119,14 @@ impl Sources {
             }
             self.ingest.road.catalog.take_over().await?;
             for upload in unsettled {
-                self.ingest.finish_unclaimed(upload).await.or_else(|error| self.bear(error))?;
+                match self.ingest.finish_unclaimed(upload).await {
+                    // An upload that failed for good is settled.
+                    Err(error) if !error.is_final() => return Err(error.into()),
+                    _ => {}
+                }
             }
             tokio::time::sleep(SETTLE_PAUSE).await;
         }
-    }
-
-    /// An upload that failed for good is settled.
-    fn bear(&self, error: IngestError) -> Result<(), IngestError> {
-        if error.is_final() { Ok(()) } else { Err(error) }
     }
 
     /// Take one content; gives why it is left for the next run, if it is.

@@ -73,6 +73,8 @@ impl Sources {
             RunOutcome { failure: Some(failure), counts: RunCounts::default() }
         });
         let (id, failure) = (run.id, outcome.failure.as_ref());
+        let state = if failure.is_none() { RunState::Succeeded } else { RunState::Failed };
+        self.ingest.road.metrics.ended_run(state);
         match failure {
             None => tracing::info!(run.id = %id, rows = outcome.counts.rows.committed, "a run of a source succeeded"),
             Some(failure) => tracing::warn!(run.id = %id, %failure, "a run of a source failed"),

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{SqliteBackend, entries, fetch_size, page_of, push_visible};
 use crate::{
     CatalogError, Defined, NewSource, Sources,
-    columns::{instant, json, now},
+    columns::{instant, json, now, read},
     source_rows::SourceRow,
 };
 
@@ -22,11 +22,13 @@ const SELECT: &str = "SELECT s.*, (SELECT p.watermark FROM source_pulls p JOIN u
 impl Sources for SqliteBackend {
     async fn define(&self, new: &NewSource, limit: u32) -> Result<Defined, CatalogError> {
         let mut write = self.write().await?;
-        let (present, id): (i64, Option<String>) =
-            sqlx::query_as("SELECT COUNT(*), MAX(CASE WHEN name = $1 THEN id END) FROM sources")
-                .bind(new.name.as_str())
-                .fetch_one(&mut *write)
-                .await?;
+        let (present, id, began): (i64, Option<String>, Option<String>) = sqlx::query_as(
+            "SELECT COUNT(*), MAX(CASE WHEN name = $1 THEN id END), (SELECT MAX(r.started_at) FROM source_runs r \
+             JOIN sources o ON o.id = r.source_id WHERE o.name = $1) FROM sources",
+        )
+        .bind(new.name.as_str())
+        .fetch_one(&mut *write)
+        .await?;
         if id.is_none() && present >= i64::from(limit) {
             return Ok(Defined::TooMany);
         }
@@ -41,7 +43,10 @@ impl Sources for SqliteBackend {
         .bind(json("source", &new.definition)?)
         .bind(&new.principal)
         .bind(now())
-        .bind(new.definition.every_seconds.map(|_| now()))
+        .bind(match began {
+            Some(began) => next_after(&new.definition, read("run's start time", &began)?),
+            None => new.definition.every_seconds.map(|_| now()),
+        })
         .execute(&mut *write)
         .await?;
         let row: SourceRow = sqlx::query_as(sqlx::AssertSqlSafe(format!("{SELECT} WHERE s.name = $1")))
