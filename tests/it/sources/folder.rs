@@ -139,6 +139,20 @@ async fn files_are_taken_in_order_where_that_makes_a_difference() {
 }
 
 #[tokio::test]
+async fn the_oldest_file_makes_the_table() {
+    let folder = tempfile::tempdir().unwrap();
+    for number in 0..8_u64 {
+        let file = folder.path().join(format!("{}.csv", 7 - number));
+        fs::write(&file, if number == 0 { "id\nx\n".to_owned() } else { format!("id\n{number}\n") }).unwrap();
+        let time = SystemTime::now() - Duration::from_secs(100 - number);
+        fs::File::options().write(true).open(&file).unwrap().set_modified(time).unwrap();
+    }
+    let lake = opened(folder.path(), &json!({})).await;
+    let run = run_well(&lake, "drop").await;
+    assert_eq!((&run["rows_committed"], &run["rows_quarantined"]), (&json!(8), &json!(0)), "the others are texts, too");
+}
+
+#[tokio::test]
 async fn no_link_leads_out_of_the_folder() {
     let folder = tempfile::tempdir().unwrap();
     let outside = tempfile::tempdir().unwrap();

@@ -44,7 +44,12 @@ impl Sources {
         let found = place.look().await?;
         let (place, mut postponed) = (&*place, Vec::new());
         let in_any_order = self.sample_options(&source.definition)?.write.is_plain_append();
-        let taking = stream::iter(found.pulls).map(|pull| self.take(place, source, pull));
+        let mut pulls = found.pulls;
+        if let Some(oldest) = pulls.pop_front() {
+            // Where there is no table yet it is this one that makes it, whichever is faster.
+            postponed.extend(self.take(place, source, oldest).await?);
+        }
+        let taking = stream::iter(pulls).map(|pull| self.take(place, source, pull));
         let mut taken = taking.buffered(if in_any_order { AT_ONCE } else { 1 });
         while let Some(refused) = taken.try_next().await? {
             postponed.extend(refused);
