@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use chrono::Utc;
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use object_store::{ObjectStoreExt as _, path::Path};
 use sluice_catalog::NewUpload;
 use sluice_domain::{
@@ -137,7 +137,8 @@ impl Sources {
     /// Take one content; gives why it is left for the next run, if it is.
     async fn take(&self, place: &dyn Place, source: &Source, pull: Pull) -> Result<Option<StoredFailure>, SourceError> {
         let refusal = match place.open(&pull).await {
-            Ok(content) => match self.land(source, &pull, content).await {
+            // Boxed: whoever runs it need not know what it is made of.
+            Ok(content) => match self.land(source, &pull, content).boxed().await {
                 Ok(()) => return Ok(None),
                 Err(error) => refusal_of(error, &pull)?,
             },
