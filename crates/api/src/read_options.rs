@@ -3,9 +3,10 @@
 use serde::Deserialize;
 use sluice_domain::{
     BadRowLimits, Charset, Compression, CsvOptions, DerivedColumn, Format, FormatError, JsonOptions, OpenDialect,
-    ReadOptions, TableLayout,
+    ReadOptions, StoredFailure, TableLayout,
 };
-use utoipa::IntoParams;
+use sluice_ingest::FileHint;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     body::UploadBody,
@@ -23,7 +24,7 @@ const FLATTEN_SEPARATOR: &str = "_";
 const MAX_SEPARATOR_BYTES: usize = 8;
 
 /// The parameters of an upload.
-#[derive(Debug, Default, Deserialize, IntoParams)]
+#[derive(Debug, Default, Deserialize, IntoParams, ToSchema)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct UploadParams {
@@ -291,6 +292,20 @@ impl UploadParams {
             row_group_bytes: within("row_group_bytes", self.row_group_bytes, BYTES)?,
         })
     }
+}
+
+/// How an upload with these parameters would read a file of which this much is known.
+///
+/// # Errors
+/// The problem of an upload with parameters that make no sense.
+pub fn upload_options(
+    parameters: &serde_json::Map<String, serde_json::Value>,
+    hint: &FileHint<'_>,
+) -> Result<ReadOptions, StoredFailure> {
+    let params = UploadParams::deserialize(parameters)
+        .map_err(|error| Problem::bad_request("bad-parameter", error.to_string()).into_refusal())?;
+    let body = UploadBody::announced(hint.media_type.map(str::to_owned), hint.file_name.map(str::to_owned), None);
+    params.options(&body).map_err(Problem::into_refusal)
 }
 
 /// The only byte of an option's text: ASCII, and not one that ends a line.
