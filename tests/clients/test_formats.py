@@ -183,7 +183,7 @@ def test_a_faulty_archive_names_its_member_and_leaves_no_table(lake, table):
         "c.xyz": (good, 400, "does not tell its format"),
     }
     for name, (content, status, reason) in faulty.items():
-        response = lake.send(table, zip_bytes({"good.csv": good, name: content}), file_name="x.zip")
+        response = lake.send(table, zip_bytes({"good.csv": good, name: content}), file_name="x.zip", max_bad_rows=0)
         check_problem(response, status, name, reason)
     lake.describe(table, 404)
 
@@ -250,7 +250,7 @@ def test_what_nobody_reads_is_refused_by_name(lake, table):
 
 
 def test_bad_json_is_refused_with_its_file_and_place(lake, table):
-    response = lake.send(table, b'[{"a": 1},\n {"a": }]', file_name="people.json")
+    response = lake.send(table, b'[{"a": 1},\n {"a": }]', file_name="people.json", max_bad_rows=0)
     problem = check_problem(response, 400, "line 2", "byte 7")
     assert problem["file_name"] == "people.json"
 

@@ -65,7 +65,10 @@ def test_rows_are_what_they_say_or_refused_with_their_place(lake):
     sent = {"id": 1, "text": "ü\n\"x\"", "at": "2026-01-31T10:00:00.123456Z", "list": [1, 2], "object": {"a": None, "b": 1.5}}
     response = lake.request("POST", path, json=sent)
     assert response.status_code == 201, response.text
-    check_problem(lake.request("POST", path, json=[{"id": 2}, {"id": "two"}]), 422, "row 2", '"id"', "two")
+    mixed = [{"id": 2}, {"id": "two"}]
+    check_problem(lake.request("POST", path, params={"max_bad_rows": 0}, json=mixed), 422, "row 2", '"id"', "two")
+    receipt = lake.request("POST", path, json=mixed).json()
+    assert (receipt["rows_committed"], receipt["rows_quarantined"]) == (1, 1)
     check_problem(lake.request("POST", path, data=b"x" * (2 << 20)), 413, "/uploads")
     check_problem(lake.request("POST", path, data="a,b", headers={"Content-Type": "text/csv"}), 415, "text/csv")
 

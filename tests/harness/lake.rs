@@ -174,6 +174,13 @@ impl ClosedLake {
         &self.settings.data_dir
     }
 
+    /// With other settings.
+    #[must_use]
+    pub fn changed(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+        change(&mut self.settings);
+        self
+    }
+
     /// Open the lake again.
     pub async fn open(self) -> TestLake {
         TestLake::start(self.folder, self.settings).await

@@ -3,6 +3,7 @@
 //! Invariant: an operation of the document without a row here is a failure.
 
 mod pieces;
+mod sources;
 mod tables;
 
 use std::collections::BTreeSet;
@@ -11,6 +12,7 @@ use axum::http::Method;
 use serde_json::{Value, json};
 use sluice_domain::Action;
 use sluice_tests::{Answer, Call, TestLake, assert_problem};
+use tempfile::TempDir;
 
 /// Who may call an operation, and what it is to a caller who does not see the namespace `nyc`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -203,13 +205,14 @@ fn writes() -> Vec<Row> {
 }
 
 fn rows() -> Vec<Row> {
-    let reads = reads().into_iter().chain(pieces::reads());
+    let reads = reads().into_iter().chain(pieces::reads()).chain(sources::reads());
     reads
         .chain(writes())
         .chain(tables::quarantine())
         .chain(tables::schemas())
         .chain(tables::small_writes())
         .chain(pieces::writes())
+        .chain(sources::writes())
         .collect()
 }
 
@@ -219,6 +222,9 @@ struct Covered {
     upload_id: String,
     /// An upload of the owner's into `nyc.flights` whose bytes are still to come.
     partial_id: String,
+    /// The folder of the sources into `nyc.flights`, and a run of theirs.
+    drop: TempDir,
+    run_id: String,
 }
 
 impl Covered {
@@ -226,7 +232,9 @@ impl Covered {
         let all = [Action::Read, Action::Append, Action::Manage];
         let builder = TestLake::builder().key("owner", &all, None).key("stranger", &all, Some(&["elsewhere"]));
         let builder = builder.key("reader", &[Action::Read], None).key("loader", &[Action::Append], None);
-        let lake = builder.open().await;
+        let drop = tempfile::tempdir().unwrap();
+        let folder = drop.path().to_owned();
+        let lake = builder.set(|settings| settings.sources.folders = vec![folder]).open().await;
         let mut upload_id = String::new();
         for table in ["doomed", "gone", "flights"] {
             let path = format!("/api/v1/tables/nyc/{table}/uploads");
@@ -240,11 +248,15 @@ impl Covered {
         let delete = lake.call(Method::DELETE, "/api/v1/tables/nyc/gone").key("owner");
         delete.send().await.expect_status(204);
         let partial_id = pieces::announce(&lake, "owner").await;
-        Self { lake, upload_id, partial_id }
+        let run_id = sources::define(&lake, &drop, "owner").await;
+        Self { lake, upload_id, partial_id, drop, run_id }
     }
 
     fn call(&self, method: &Method, path: &str, content: Content) -> Call {
-        let named = |text: &str| text.replace("{upload_id}", &self.upload_id).replace("{partial_id}", &self.partial_id);
+        let drop = self.drop.path().to_string_lossy();
+        let ids = [("{upload_id}", &self.upload_id), ("{partial_id}", &self.partial_id), ("{run_id}", &self.run_id)];
+        let named =
+            |text: &str| ids.iter().fold(text.replace("{drop}", &drop), |text, (name, id)| text.replace(name, id));
         let call = self.lake.call(method.clone(), &named(path));
         match content {
             Content::Json(text) => call.header("content-type", "application/json").body(named(text)),
@@ -365,7 +377,7 @@ async fn what_was_refused_changed_nothing() {
         Value::from(vec![table, tables])
     };
     let before = seen().await;
-    for row in writes().into_iter().chain(tables::schemas()).chain(pieces::writes()) {
+    for row in writes().into_iter().chain(tables::schemas()).chain(pieces::writes()).chain(sources::writes()) {
         covered.good(&row).send().await.expect_status(401);
         covered.good_by(&row, "stranger").await.expect_status(404);
         covered.call(&row.bad.method, row.bad.call, row.bad.content).key("owner").send().await;

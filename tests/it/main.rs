@@ -17,6 +17,7 @@ mod recovery;
 mod resumable;
 mod rows;
 mod schemas;
+mod sources;
 mod tables;
 mod two_servers;
 mod upkeep;

@@ -6,7 +6,7 @@ use axum::extract::FromRef;
 use prometheus_client::registry::Registry;
 use sluice_catalog::Catalog;
 use sluice_domain::TableEntry;
-use sluice_ingest::Ingest;
+use sluice_ingest::{Ingest, Sources};
 use sluice_query::QueryService;
 use sluice_storage::Zones;
 use sluice_table::Shelf;
@@ -25,6 +25,8 @@ pub struct App {
     pub shelf: Arc<Shelf>,
     /// Uploads.
     pub ingest: Ingest,
+    /// Places that data is pulled from.
+    pub sources: Sources,
     /// SQL.
     pub queries: Arc<QueryService>,
     /// Who may do what.

@@ -10,7 +10,7 @@ use axum::{
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
-use sluice_domain::{ChannelName, NamespaceName, PageRequest, TableRef, UploadId};
+use sluice_domain::{ChannelName, NamespaceName, PageRequest, RunId, SourceName, TableRef, UploadId};
 use utoipa::IntoParams;
 
 use crate::problem::Problem;
@@ -70,6 +70,57 @@ impl<S: Send + Sync> FromRequestParts<S> for ChannelPath {
         let channel = channel.parse().map_err(|error: sluice_domain::ChannelNameError| bad(error))?;
         Ok(Self(TableRef::parse(&namespace, &table).map_err(bad_name)?, channel))
     }
+}
+
+/// The source named in the path.
+pub(crate) struct SourcePath(pub(crate) SourceName);
+
+/// How the document describes [`SourcePath`].
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "the fields are read by the document only")]
+pub(crate) struct SourceParams {
+    /// The source.
+    #[param(pattern = "^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$", example = "orders")]
+    source: String,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for SourcePath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Path(source) = Path::<String>::from_request_parts(parts, state).await.map_err(bad_path)?;
+        source.parse().map(Self).map_err(bad_source)
+    }
+}
+
+/// The source and the run named in the path.
+pub(crate) struct RunPath(pub(crate) SourceName, pub(crate) RunId);
+
+/// How the document describes [`RunPath`].
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "the fields are read by the document only")]
+pub(crate) struct RunParams {
+    /// The source.
+    #[param(pattern = "^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$", example = "orders")]
+    source: String,
+    /// The run.
+    run_id: uuid::Uuid,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for RunPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Path((source, run)) = Path::<(String, String)>::from_request_parts(parts, state).await.map_err(bad_path)?;
+        let bad = |_| Problem::bad_request("illegal-id", "the id of a run is a UUID");
+        Ok(Self(source.parse().map_err(bad_source)?, run.parse().map_err(bad)?))
+    }
+}
+
+fn bad_source(error: sluice_domain::SourceNameError) -> Problem {
+    Problem::bad_request("illegal-name", error.to_string())
 }
 
 /// The namespace named in the path.

@@ -27,4 +27,5 @@ mod routes;
 
 pub use app::{App, Readiness};
 pub use auth::{AuthMode, AuthSettings, AuthSettingsError, Authenticator, KeySettings};
+pub use read_options::upload_options;
 pub use routes::{document, refusals, router};

@@ -18,6 +18,7 @@ use crate::problem::Problem;
     ),
     tags(
         (name = "ingest", description = "Files into tables, and what became of them"),
+        (name = "sources", description = "Places that data is pulled from, and their runs"),
         (name = "catalog", description = "Namespaces, tables, schemas, versions"),
         (name = "query", description = "Read-only SQL"),
         (name = "operations", description = "Health and metrics")

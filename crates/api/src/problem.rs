@@ -10,13 +10,15 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
-use sluice_domain::{ErrorKind, Failure, UploadId};
+use sluice_domain::{ErrorKind, Failure, StoredFailure, UploadId};
 use sluice_ingest::UploadFailure;
 use utoipa::{
     IntoResponses, ToSchema,
     openapi::{ContentBuilder, HeaderBuilder, ObjectBuilder, Ref, RefOr, ResponseBuilder, Type, response},
 };
 
+/// What the `type` of every problem begins with.
+const PREFIX: &str = "urn:sluice:problem:";
 /// The media type of problems.
 const MEDIA_TYPE: &str = "application/problem+json";
 /// How long a client that is asked to come again should wait where nothing tells better, in seconds.
@@ -87,6 +89,12 @@ impl Problem {
             tracing::error!(error = %failure, cause = %causes(failure), code = failure.code(), "a request failed");
         }
         Self::new(status, failure.code(), detail).with_retry_after(failure.retry_after_seconds())
+    }
+
+    /// The failure that it tells of, as it is kept; whatever its status, it is the request that is at fault.
+    pub(crate) fn into_refusal(self) -> StoredFailure {
+        let code = self.kind.strip_prefix(PREFIX).unwrap_or(&self.kind).to_owned();
+        StoredFailure { kind: ErrorKind::Invalid, code, detail: self.detail }
     }
 
     /// Tell when to come again, in seconds; none leaves what was said before.
@@ -164,7 +172,7 @@ fn status_of(kind: ErrorKind) -> StatusCode {
 
 /// The `type` of the problems with this code.
 pub(crate) fn type_of(code: &str) -> String {
-    format!("urn:sluice:problem:{code}")
+    format!("{PREFIX}{code}")
 }
 
 /// `type-mismatch` in words.

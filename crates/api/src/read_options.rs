@@ -3,9 +3,10 @@
 use serde::Deserialize;
 use sluice_domain::{
     BadRowLimits, Charset, Compression, CsvOptions, DerivedColumn, Format, FormatError, JsonOptions, OpenDialect,
-    ReadOptions, TableLayout,
+    ReadOptions, StoredFailure, TableLayout,
 };
-use utoipa::IntoParams;
+use sluice_ingest::FileHint;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     body::UploadBody,
@@ -23,7 +24,7 @@ const FLATTEN_SEPARATOR: &str = "_";
 const MAX_SEPARATOR_BYTES: usize = 8;
 
 /// The parameters of an upload.
-#[derive(Debug, Default, Deserialize, IntoParams)]
+#[derive(Debug, Default, Deserialize, IntoParams, ToSchema)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct UploadParams {
@@ -74,6 +75,7 @@ pub(crate) struct UploadParams {
     partition_by: Option<String>,
     /// How many rows may be bad: with more, the upload is refused as a whole, with 0 at the first one. Default: any
     /// number, as long as one row is good. Bad rows go to the table's quarantine.
+    #[param(format = "uint64", minimum = 0)]
     max_bad_rows: Option<u64>,
     /// What part of the rows may be bad, from 0 to 1.
     #[param(example = 0.1, minimum = 0, maximum = 1)]
@@ -290,6 +292,20 @@ impl UploadParams {
             row_group_bytes: within("row_group_bytes", self.row_group_bytes, BYTES)?,
         })
     }
+}
+
+/// How an upload with these parameters would read a file of which this much is known.
+///
+/// # Errors
+/// The problem of an upload with parameters that make no sense.
+pub fn upload_options(
+    parameters: &serde_json::Map<String, serde_json::Value>,
+    hint: &FileHint<'_>,
+) -> Result<ReadOptions, StoredFailure> {
+    let params = UploadParams::deserialize(parameters)
+        .map_err(|error| Problem::bad_request("bad-parameter", error.to_string()).into_refusal())?;
+    let body = UploadBody::announced(hint.media_type.map(str::to_owned), hint.file_name.map(str::to_owned), None);
+    params.options(&body).map_err(Problem::into_refusal)
 }
 
 /// The only byte of an option's text: ASCII, and not one that ends a line.

@@ -5,7 +5,8 @@ use std::{path::Path, sync::Arc};
 use sluice_domain::UploadEntry;
 
 use crate::{
-    CatalogError, Channels, Contracts, Inventory, Partials, Replays, RowGroups, Schemas, Tables, Uploads,
+    CatalogError, Channels, Contracts, Inventory, Partials, Pulls, Replays, RowGroups, Schemas, SourceRuns, Sources,
+    Tables, Uploads,
     backends::{self, Backend},
     nodes::{self, Node},
 };
@@ -78,6 +79,21 @@ impl Catalog {
         self.backend.replays()
     }
 
+    /// The places that data is pulled from.
+    pub fn sources(&self) -> &dyn Sources {
+        self.backend.sources()
+    }
+
+    /// The runs of sources.
+    pub fn source_runs(&self) -> &dyn SourceRuns {
+        self.backend.source_runs()
+    }
+
+    /// What the runs of sources pulled.
+    pub fn pulls(&self) -> &dyn Pulls {
+        self.backend.pulls()
+    }
+
     /// The name under which this server commits: no other server of this or another lake has it.
     pub fn writer(&self) -> &str {
         self.backend.writer()
@@ -93,7 +109,7 @@ impl Catalog {
         entry.node != self.node.number
     }
 
-    /// Take over the unfinished uploads of servers that have ended; gives how many there were.
+    /// Take over the unfinished uploads and runs of servers that have ended; gives how many there were.
     ///
     /// # Errors
     /// The database's, or the operating system's.

@@ -20,12 +20,14 @@ mod replays;
 mod row_groups;
 mod schemas;
 mod sequences;
+mod sources;
 mod tables;
 mod uploads;
 
 mod backends;
 mod columns;
 mod rows;
+mod source_rows;
 
 pub use catalog::Catalog;
 pub use channels::Channels;
@@ -39,5 +41,6 @@ pub use replays::Replays;
 pub use row_groups::{Entered, KnownRequest, NewGroup, Obstacle, RowGroups, RowRequest};
 pub use schemas::{NewSchemaVersion, Schemas};
 pub use sequences::{CommitTry, Sequences};
+pub use sources::{Begun, Defined, NewSource, Pulls, SourceRuns, Sources};
 pub use tables::{NewTable, TableChange, Tables};
 pub use uploads::{CommittedUpload, CommittedUploads, NewUpload, Uploads};

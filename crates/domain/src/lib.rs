@@ -21,6 +21,7 @@ mod plain;
 mod progress;
 mod quarantine;
 mod read_options;
+mod source;
 mod table;
 mod type_name;
 mod upload;
@@ -42,6 +43,11 @@ pub use plain::{PlainFile, PlainSnapshot};
 pub use progress::{Phase, Progress};
 pub use quarantine::{BadRowLimits, Fraction, Prepared, Replay};
 pub use read_options::{Charset, CsvOptions, JsonOptions, OpenDialect, ReadOptions, RecordPath};
+pub use source::{
+    ChangedFiles, FolderSource, HttpSource, PagePaging, Paging, Pull, PullEntry, PullState, RunCause, RunCounts, RunId,
+    RunOutcome, RunState, Source, SourceDefinition, SourceId, SourceKind, SourceName, SourceNameError, SourceRun,
+    SourceSettingsError, TokenRef, UploadedPull, WatermarkRule,
+};
 pub use table::{Namespace, SchemaVersion, TableEntry, TableFormat, TableId, TableState, ZoneName};
 pub use type_name::{TypeNameError, parse_type, type_name};
 pub use upload::{

@@ -1,4 +1,4 @@
-//! The idempotency keys, uploads and channels that this process is working on.
+//! The idempotency keys, uploads, channels and runs that this process is working on.
 //!
 //! Invariant: each has one holder at a time, and is free again when the holder is gone, however it went.
 
@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use sluice_domain::{ChannelId, IdempotencyKey, UploadId};
+use sluice_domain::{ChannelId, IdempotencyKey, RunId, UploadId};
 
 /// What can be held.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -18,6 +18,8 @@ pub(crate) enum Subject {
     Upload(UploadId),
     /// The right to add rows of a channel.
     Channel(ChannelId),
+    /// The right to work on a run of a source.
+    Run(RunId),
 }
 
 /// The subjects that are held.

@@ -46,6 +46,7 @@ mod replay;
 mod resumable;
 mod road;
 mod rows;
+mod sources;
 mod sweep;
 mod upkeep;
 mod upload;
@@ -69,6 +70,7 @@ pub use resumable::{
 };
 pub use rows::{ChannelPlace, ChannelStatus, RowsError, RowsOutcome, RowsReceipt, RowsRequest, RowsSettings};
 pub use settings::{IngestSettings, PlainTableSettings};
+pub use sources::{FileHint, HttpSourcesSettings, OptionsOf, SourceError, Sources, SourcesSettings};
 pub use upkeep::UpkeepSettings;
 pub use upload::{Ingest, Lake, Outcome, UploadRequest};
 pub use worker::{

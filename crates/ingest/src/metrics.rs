@@ -7,7 +7,7 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, histogram::Histogram},
     registry::Registry,
 };
-use sluice_domain::{Format, TableRef};
+use sluice_domain::{Format, RunState, TableRef};
 
 /// Upper bounds of the latency histogram, in seconds.
 const LATENCY_BUCKETS: [f64; 5] = [0.1, 0.5, 1.0, 2.0, 5.0];
@@ -26,6 +26,12 @@ pub struct IngestMetrics {
     group_requests: Histogram,
     group_rows: Histogram,
     answer: Histogram,
+    source_runs: Family<RunLabels, Counter>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RunLabels {
+    state: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -44,6 +50,7 @@ impl IngestMetrics {
             group_requests: Histogram::new(GROUP_BUCKETS),
             group_rows: Histogram::new(GROUP_BUCKETS.map(|count| count * 10.0)),
             answer: Histogram::new(ANSWER_BUCKETS),
+            source_runs: Family::default(),
         };
         registry.register(
             "data_lake_ingest_latency_seconds",
@@ -59,7 +66,12 @@ impl IngestMetrics {
         registry.register("data_lake_rows_group_rows", help, metrics.group_rows.clone());
         let help = "Time from a request with a few rows to its answer after their durable commit";
         registry.register("data_lake_rows_answer_seconds", help, metrics.answer.clone());
+        registry.register("data_lake_source_runs", "Runs of sources that ended", metrics.source_runs.clone());
         metrics
+    }
+
+    pub(crate) fn ended_run(&self, state: RunState) {
+        self.source_runs.get_or_create(&RunLabels { state: state.as_str().to_owned() }).inc();
     }
 
     pub(crate) fn committed_group(&self, requests: usize, rows: u64) {

@@ -7,7 +7,7 @@ use axum::Router;
 use prometheus_client::registry::Registry;
 use sluice_api::{App, Authenticator, Readiness};
 use sluice_catalog::Catalog;
-use sluice_ingest::{Ingest, IngestMetrics};
+use sluice_ingest::{Ingest, IngestMetrics, Sources};
 use sluice_query::{Isolation, QueryService, QuerySettings};
 use sluice_storage::{StorageSettings, Zones};
 use sluice_table::Shelf;
@@ -87,11 +87,15 @@ impl Server {
         if resumed > 0 {
             tracing::info!(uploads = resumed, "resuming uploads that were cut off");
         }
+        let sources =
+            Sources::new(ingest.clone(), settings.sources, settings.storage.clone(), sluice_api::upload_options);
+        sources.start();
         let app = App {
             zones,
             catalog,
             shelf,
             ingest,
+            sources,
             queries,
             authenticator: Arc::new(authenticator),
             metrics: Arc::new(metrics),

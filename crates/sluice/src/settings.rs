@@ -11,7 +11,7 @@ use figment::{
 };
 use serde::{Deserialize, Serialize};
 use sluice_api::AuthSettings;
-use sluice_ingest::IngestSettings;
+use sluice_ingest::{IngestSettings, SourcesSettings};
 use sluice_query::QuerySettings;
 use sluice_storage::StorageSettings;
 
@@ -38,6 +38,8 @@ pub struct Settings {
     pub storage: StorageSettings,
     /// Uploads.
     pub ingest: IngestSettings,
+    /// Sources that pull.
+    pub sources: SourcesSettings,
     /// SQL.
     pub query: QuerySettings,
     /// Who may use the server.
@@ -54,6 +56,7 @@ impl Default for Settings {
             log: LogSettings::default(),
             storage: StorageSettings::default(),
             ingest: IngestSettings::default(),
+            sources: SourcesSettings::default(),
             query: QuerySettings::default(),
             auth: AuthSettings::default(),
         }
@@ -112,7 +115,8 @@ const SECRETS: [&str; 3] = ["storage.s3.access_key_id", "storage.s3.secret_acces
 /// The variables that are settings. Others that begin with `SLUICE_` belong to somebody else, such as those that
 /// Kubernetes makes for a service of this name.
 fn environment() -> Env {
-    let known = ["data_dir", "listen", "grace_seconds", "connections", "log", "storage", "ingest", "query", "auth"];
+    let known =
+        ["data_dir", "listen", "grace_seconds", "connections", "log", "storage", "ingest", "sources", "query", "auth"];
     Env::prefixed("SLUICE_").split("__").filter(move |key| {
         let name = key.as_str().to_ascii_lowercase();
         let section = name.split('.').next().unwrap_or_default();

@@ -15,6 +15,7 @@ mod stores;
 mod zone;
 mod zones;
 
+mod drop_folder;
 mod lease;
 mod probe;
 mod read;
@@ -22,6 +23,7 @@ mod space;
 mod write;
 
 pub use breaker::{Breaker, BreakerState, Guarded, is_outage};
+pub use drop_folder::{DropFolder, DroppedFile, describe_dropped};
 pub use error::{StorageError, is_full};
 pub use fence::Fenced;
 pub use lease::{CLOCK_MARGIN, Clock, Lease, LeaseError, LeaseTerms, MAX_TTL};

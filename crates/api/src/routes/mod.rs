@@ -8,6 +8,7 @@ mod quarantine;
 mod queries;
 mod rows;
 mod schemas;
+mod sources;
 mod tables;
 mod tus;
 mod uploads;
@@ -48,6 +49,11 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(direct::complete_upload))
         .routes(routes!(tus::describe_tus, tus::create_tus_upload))
         .routes(routes!(tus::get_tus_upload, tus::append_tus_piece, tus::terminate_tus_upload))
+        .routes(routes!(sources::list_sources))
+        .routes(routes!(sources::get_source, sources::define_source, sources::delete_source))
+        .routes(routes!(sources::list_runs, sources::run_source))
+        .routes(routes!(sources::get_run))
+        .routes(routes!(sources::list_pulls))
         .routes(routes!(queries::run_query))
         .routes(routes!(operations::check_health))
         .routes(routes!(operations::check_readiness))

@@ -34,7 +34,7 @@ pub(super) struct RowsParams {
     /// With `channel`: the epoch in which it was opened; refused once somebody else has opened it.
     epoch: Option<i64>,
     /// With more bad rows than this, the request is refused as a whole; unlimited where one row at least is good.
-    #[param(minimum = 0)]
+    #[param(format = "uint64", minimum = 0)]
     max_bad_rows: Option<u64>,
     /// With a larger share of bad rows than this, the request is refused as a whole.
     #[param(example = 0.1, minimum = 0, maximum = 1)]

@@ -209,7 +209,7 @@ pub(crate) struct ContractView {
     /// What becomes of an upload with columns of other types than the table's. Default: `evolve`.
     types: Option<ChangePolicyView>,
     /// With more bad rows than this, an upload is refused as a whole.
-    #[schema(minimum = 0)]
+    #[schema(format = "uint64", minimum = 0)]
     max_bad_rows: Option<u64>,
     /// With a larger share of bad rows than this, an upload is refused as a whole.
     #[schema(minimum = 0, maximum = 1)]

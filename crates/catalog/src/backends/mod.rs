@@ -6,7 +6,10 @@ use std::{fmt, path::Path, sync::Arc};
 
 use async_trait::async_trait;
 
-use crate::{CatalogError, Channels, Contracts, Inventory, Partials, Replays, RowGroups, Schemas, Tables, Uploads};
+use crate::{
+    CatalogError, Channels, Contracts, Inventory, Partials, Pulls, Replays, RowGroups, Schemas, SourceRuns, Sources,
+    Tables, Uploads,
+};
 
 /// A database that holds a catalog.
 #[async_trait]
@@ -20,11 +23,15 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync {
     fn partials(&self) -> &dyn Partials;
     fn inventory(&self) -> &dyn Inventory;
     fn replays(&self) -> &dyn Replays;
+    fn sources(&self) -> &dyn Sources;
+    fn source_runs(&self) -> &dyn SourceRuns;
+    fn pulls(&self) -> &dyn Pulls;
     /// The name under which this server commits.
     fn writer(&self) -> &str;
-    /// The places of the servers that have unfinished uploads.
+    /// The places of the servers that have unfinished uploads or runs.
     async fn unfinished_nodes(&self) -> Result<Vec<u32>, CatalogError>;
-    /// Make the unfinished uploads of the server that had this place those of this one; gives how many they are.
+    /// Make the unfinished uploads and runs of the server that had this place those of this one; gives how many they
+    /// are.
     async fn adopt(&self, node: u32) -> Result<u64, CatalogError>;
     async fn ping(&self) -> Result<(), CatalogError>;
     async fn close(&self);

@@ -22,6 +22,8 @@ mod schemas;
 #[cfg(test)]
 mod sequences;
 #[cfg(test)]
+mod sources;
+#[cfg(test)]
 mod tables;
 #[cfg(test)]
 mod upload_commits;

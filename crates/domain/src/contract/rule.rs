@@ -121,6 +121,7 @@ impl RowCheck {
     fn check(&self) -> Result<(), String> {
         let long = |value: &RuleValue| matches!(value, RuleValue::Text(text) if text.len() > MAX_TEXT_BYTES);
         match self {
+            Self::MaxLength(most) if i64::try_from(*most).is_err() => Err("no text is so long".to_owned()),
             Self::NotNull | Self::MaxLength(_) => Ok(()),
             Self::Minimum(value) | Self::Maximum(value) if long(value) => Err(too_long("a value")),
             Self::Minimum(_) | Self::Maximum(_) => Ok(()),

@@ -12,6 +12,9 @@ mod replays;
 mod row_groups;
 mod schemas;
 mod sequences;
+mod source_pulls;
+mod source_runs;
+mod sources;
 mod tables;
 mod uploads;
 
@@ -30,8 +33,8 @@ use sqlx::{
 use uuid::Uuid;
 
 use crate::{
-    CatalogError, Channels, Contracts, Inventory, Partials, Replays, RowGroups, Schemas, Tables, Uploads,
-    backends::Backend,
+    CatalogError, Channels, Contracts, Inventory, Partials, Pulls, Replays, RowGroups, Schemas, SourceRuns, Sources,
+    Tables, Uploads, backends::Backend,
 };
 
 /// How many reads run at a time; further ones wait.
@@ -137,28 +140,45 @@ impl Backend for SqliteBackend {
         self
     }
 
+    fn sources(&self) -> &dyn Sources {
+        self
+    }
+
+    fn source_runs(&self) -> &dyn SourceRuns {
+        self
+    }
+
+    fn pulls(&self) -> &dyn Pulls {
+        self
+    }
+
     fn writer(&self) -> &str {
         &self.writer_name
     }
 
     async fn unfinished_nodes(&self) -> Result<Vec<u32>, CatalogError> {
-        let nodes: Vec<i64> =
-            sqlx::query_scalar("SELECT DISTINCT node FROM uploads WHERE state IN ('landed', 'committing')")
-                .fetch_all(&self.readers)
-                .await?;
+        let nodes: Vec<i64> = sqlx::query_scalar(
+            "SELECT node FROM uploads WHERE state IN ('landed', 'committing') \
+             UNION SELECT node FROM source_runs WHERE state = 'running'",
+        )
+        .fetch_all(&self.readers)
+        .await?;
         let read = |node| u32::try_from(node).map_err(|error| CatalogError::corrupt("upload's server", error));
         nodes.into_iter().map(read).collect()
     }
 
     async fn adopt(&self, node: u32) -> Result<u64, CatalogError> {
         let mut write = self.write().await?;
-        let done = sqlx::query("UPDATE uploads SET node = $1 WHERE node = $2 AND state IN ('landed', 'committing')")
-            .bind(i64::from(self.node))
-            .bind(i64::from(node))
-            .execute(&mut *write)
-            .await?;
+        let mut adopted = 0;
+        for statement in [
+            "UPDATE uploads SET node = $1 WHERE node = $2 AND state IN ('landed', 'committing')",
+            "UPDATE source_runs SET node = $1 WHERE node = $2 AND state = 'running'",
+        ] {
+            let done = sqlx::query(statement).bind(i64::from(self.node)).bind(i64::from(node));
+            adopted += done.execute(&mut *write).await?.rows_affected();
+        }
         write.commit().await?;
-        Ok(done.rows_affected())
+        Ok(adopted)
     }
 
     async fn ping(&self) -> Result<(), CatalogError> {
