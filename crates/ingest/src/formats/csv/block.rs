@@ -51,9 +51,7 @@ impl Plan {
         if rows.saturating_mul(row_bytes) > MAX_ROWS_BYTES {
             return None;
         }
-        let most = self.limits.batch_rows.min(BATCH_BYTES / row_bytes).max(1);
-        // As many each: a few rows that are left over would be copied to those of the next block.
-        let step = rows.div_ceil(rows.div_ceil(most).max(1)).max(1);
+        let step = self.limits.batch_rows.min(BATCH_BYTES / row_bytes).max(1);
         let parts = (0..rows).step_by(step).map(|start| start..rows.min(start + step));
         parts.map(|rows| self.batch(&fields, rows, &mut built)).collect()
     }
