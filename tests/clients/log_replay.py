@@ -34,6 +34,8 @@ def arrow_type(delta_type) -> pa.DataType:
         return pa.struct([(field["name"], arrow_type(field["type"])) for field in delta_type["fields"]])
     if isinstance(delta_type, dict) and delta_type["type"] == "array":
         return pa.list_(arrow_type(delta_type["elementType"]))
+    if isinstance(delta_type, dict) and delta_type["type"] == "map":
+        return pa.map_(arrow_type(delta_type["keyType"]), arrow_type(delta_type["valueType"]))
     if delta_type.startswith("decimal("):
         return pa.decimal128(*map(int, delta_type[8:-1].split(",")))
     return TYPES[delta_type]

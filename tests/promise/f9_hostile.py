@@ -162,7 +162,7 @@ class Hostility:
                     verdict = oracle.judge_counts(location, aside, receipt)
                     set_aside += verdict == oracle.COUNTED
                 else:
-                    verdict = pool.submit(oracle.judge, location, case.format, case.plain()).result(60)
+                    verdict = pool.submit(oracle.judge, location, case.format, case.plain(), receipt).result(60)
             except concurrent.futures.process.BrokenProcessPool:
                 pool, verdict = concurrent.futures.ProcessPoolExecutor(1, context), oracle.UNJUDGED
             except Exception as failure:  # noqa: BLE001: the replay of a table that came out of a hostile file

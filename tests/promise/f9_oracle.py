@@ -3,6 +3,7 @@
 A judgement is "equal", "unjudged" (the other readers refuse the file, or do not agree about it), or what is wrong.
 """
 
+import codecs
 import csv
 import io
 import json
@@ -16,7 +17,6 @@ import pyarrow.parquet as pq
 from log_replay import read_with_replay
 
 EQUAL, UNJUDGED, COUNTED = "equal", "unjudged", "counted"
-MARK = b"\xef\xbb\xbf"
 
 
 def judge_counts(location, aside, receipt):
@@ -28,11 +28,12 @@ def judge_counts(location, aside, receipt):
     return COUNTED if found == expected and received else f"{found} rows are there, and the receipt says {expected}"
 
 
-def judge(location, form, plain):
+def judge(location, form, plain, receipt):
     """The judgement over the table at this place, which one file alone was put into."""
     stored = read_with_replay(location)
     try:
-        expected = READERS[form](plain)
+        # How a file of delimited text is to be read nobody knows better than who took it.
+        expected = read_csv(plain, receipt["dialect"]) if form == "csv" else READERS[form](plain)
     except Exception as refusal:  # noqa: BLE001: readers of hostile files fail in every way there is
         strict = form in ("json", "ndjson")
         return f"taken, though Python's json refuses it: {refusal}" if strict else UNJUDGED
@@ -69,14 +70,25 @@ def _same_row(row, other, order, types, same):
     return len(values) == len(row) and all(same(value, kind, text) for value, kind, text in zip(row, types, values))
 
 
-def read_csv(plain):
+def text_of(plain):
+    """The text, by the marks at its beginning; more than one of them says no more than one."""
+    if plain.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return plain.decode("utf-16")
+    return plain.decode().lstrip("\ufeff")
+
+
+def read_csv(plain, dialect):
     """The records as texts, if two readers agree about every one of them."""
-    first = [row for row in csv.reader(io.StringIO(plain.removeprefix(MARK).decode(), newline=""), strict=True) if row]
+    text, delimiter, quote = text_of(plain), dialect["delimiter"], dialect.get("quote")
+    if not dialect["header"] or quote is None:
+        return None
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quotechar=quote, strict=True)
+    first = [row for row in reader if row]
     width = len(first[0])
     second = pa.csv.read_csv(
-        io.BytesIO(plain),
+        io.BytesIO(text.encode()),
         pa.csv.ReadOptions(autogenerate_column_names=True, block_size=max(len(plain) + 1, 1 << 16)),
-        pa.csv.ParseOptions(newlines_in_values=True),
+        pa.csv.ParseOptions(newlines_in_values=True, delimiter=delimiter, quote_char=quote),
         pa.csv.ConvertOptions(column_types={f"f{at}": pa.string() for at in range(width)}, strings_can_be_null=False),
     )
     if [list(row.values()) for row in second.to_pylist()] != first:
@@ -138,7 +150,7 @@ def _loads(text):
 
 
 def read_json(plain):
-    document = _loads(plain.removeprefix(MARK).decode())
+    document = _loads(text_of(plain))
     rows = document if isinstance(document, list) else [document]
     if not all(isinstance(row, dict) for row in rows):
         raise ValueError("not an array of objects")
@@ -146,7 +158,7 @@ def read_json(plain):
 
 
 def read_ndjson(plain):
-    lines = plain.removeprefix(MARK).decode().split("\n")
+    lines = text_of(plain).split("\n")
     rows = [_loads(line) for line in lines if line.strip(" \t\r")]
     if not all(isinstance(row, dict) for row in rows):
         raise ValueError("not an object a line")
@@ -194,4 +206,4 @@ def _same_value(value, kind, original):
     return value == original
 
 
-READERS = {"csv": read_csv, "json": read_json, "ndjson": read_ndjson, "parquet": read_parquet}
+READERS = {"json": read_json, "ndjson": read_ndjson, "parquet": read_parquet}

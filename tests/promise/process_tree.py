@@ -4,6 +4,7 @@ Pages that several of them share (the program's own text above all) are counted 
 sizes is what the machine would get back if all of them ended.
 """
 
+import contextlib
 import os
 import threading
 from pathlib import Path
@@ -18,11 +19,11 @@ def members(root_pid):
     while open_pids:
         pid = open_pids.pop()
         found.append(pid)
-        for thread in Path(f"/proc/{pid}/task").glob("*/children"):
-            try:
-                open_pids.extend(map(int, thread.read_text().split()))
-            except OSError:
-                continue
+        # It may end while it is looked at.
+        with contextlib.suppress(OSError):
+            for thread in list(Path(f"/proc/{pid}/task").glob("*/children")):
+                with contextlib.suppress(OSError):
+                    open_pids.extend(map(int, thread.read_text().split()))
     return found
 
 
