@@ -76,7 +76,7 @@ impl Pipeline {
     pub(crate) fn new(settings: IngestSettings, zones: Arc<Zones>, scratch_dir: PathBuf) -> io::Result<Self> {
         let places = || Semaphore::new(settings.concurrent_decodes.max(1));
         let (slots, merges) = (Arc::new(places()), places());
-        let ahead = Ahead::new(settings.concurrent_decodes.max(1));
+        let ahead = Ahead::new(settings.concurrent_decodes.div_ceil(2).max(1));
         let wall = Arc::new(Wall::open(&settings)?);
         Ok(Self { settings, zones, scratch_dir, progress: ProgressBoard::default(), wall, slots, merges, ahead })
     }

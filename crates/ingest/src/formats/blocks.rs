@@ -8,7 +8,7 @@ use std::io::{Cursor, Read};
 use crate::decode_error::DecodeError;
 
 /// The least size of a block, but for the last. Small in tests, so that every file of theirs has many.
-pub(super) const BLOCK_BYTES: usize = if cfg!(test) { 256 } else { 1 << 20 };
+pub(super) const BLOCK_BYTES: usize = if cfg!(test) { 256 } else { 1 << 19 };
 
 /// How many blocks that are done with are kept for others.
 const MAX_SPARE_BLOCKS: usize = 4;

@@ -35,7 +35,8 @@ const PIECES_AHEAD: usize = 16;
 /// The rows of uploads that are in scratch files before anybody asked for them.
 pub(crate) struct Ahead {
     uploads: Mutex<HashMap<UploadId, ReadAhead>>,
-    /// For bodies that come in, beside those of what has landed, which one that drips in would keep waiting.
+    /// For bodies that come in, beside those of what has landed, which one that drips in would keep waiting: half as
+    /// many, because their memory comes on top.
     slots: Arc<Semaphore>,
 }
 
