@@ -222,3 +222,21 @@ async fn files_that_a_contract_had_a_say_in_are_made_anew_under_that_contract() 
     let rows = lake.rows("SELECT count(*) AS n, sum(id) AS total FROM a.t").await;
     assert_eq!(rows, [serde_json::json!({"n": 5, "total": 15})]);
 }
+
+#[tokio::test]
+async fn files_of_small_writes_whose_texts_were_taken_for_numbers_are_made_anew() {
+    let lake = TestLake::open().await;
+    let declared = serde_json::json!({"columns": [{"name": "id", "type": "long"}], "coerce": true});
+    lake.call(axum::http::Method::PUT, "/api/v1/tables/a/t/schema").json(&declared).send().await.expect_status(201);
+    let rows = "{\"id\": \"7\"}\n{\"id\": 8}\n";
+    lake.post("/api/v1/tables/a/t/rows", &[("content-type", "application/x-ndjson")], rows).await.expect_status(201);
+    let lake = lake.close().await;
+    for file in table_files(&lake, ".parquet") {
+        std::fs::remove_file(file).unwrap();
+    }
+    let repairs = repairs(lake.data_dir()).await;
+    assert!(!repairs.is_empty() && repairs.iter().all(|repair| repair.repaired), "{repairs:?}");
+    let lake = lake.open().await;
+    let rows = lake.rows("SELECT count(*) AS n, sum(id) AS total FROM a.t").await;
+    assert_eq!(rows, [serde_json::json!({"n": 2, "total": 15})]);
+}

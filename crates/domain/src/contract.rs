@@ -45,15 +45,6 @@ pub struct Contract {
     pub rules: Vec<RowRule>,
 }
 
-impl Contract {
-    /// Whether an upload with so many bad rows among those that it has is refused as a whole.
-    pub fn refuses(&self, bad_rows: u64, rows: u64) -> bool {
-        let share = bad_rows as f64 / rows.max(1) as f64;
-        self.max_bad_rows.is_some_and(|limit| bad_rows > limit)
-            || self.max_bad_fraction.is_some_and(|limit| share > limit)
-    }
-}
-
 /// What a table asks of its uploads, as the catalog keeps it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Terms {
@@ -184,24 +175,5 @@ mod tests {
         let rules = |count: usize| format!(r#"{{"rules": [{}]}}"#, (0..count).map(rule).collect::<Vec<_>>().join(","));
         assert_eq!(parse(&rules(MAX_RULES)).unwrap().rules.len(), MAX_RULES);
         assert!(parse(&rules(MAX_RULES + 1)).is_err());
-    }
-
-    #[rstest]
-    #[case(None, None, 10, 10, false)]
-    #[case(Some(3), None, 3, 10, false)]
-    #[case(Some(3), None, 4, 10, true)]
-    #[case(None, Some(0.5), 5, 10, false)]
-    #[case(None, Some(0.5), 6, 10, true)]
-    #[case(Some(0), None, 0, 0, false)]
-    #[case(None, Some(0.0), 1, 1_000_000, true)]
-    fn an_upload_with_too_many_bad_rows_is_refused(
-        #[case] max_bad_rows: Option<u64>,
-        #[case] max_bad_fraction: Option<f64>,
-        #[case] bad: u64,
-        #[case] rows: u64,
-        #[case] refused: bool,
-    ) {
-        let contract = Contract { max_bad_rows, max_bad_fraction, ..Contract::default() };
-        assert_eq!(contract.refuses(bad, rows), refused);
     }
 }

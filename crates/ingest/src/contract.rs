@@ -12,4 +12,3 @@ pub(crate) use gate::{Gate, Passed};
 
 pub use declare::{Declaration, DeclaredColumn};
 pub use error::{ContractBreach, SchemaError};
-pub use reconcile::{FileColumns, Reconciled, TableColumns, reconcile};

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use sluice_domain::{Prepared, RowCounts, UploadEntry};
 use sluice_storage::Folder;
-use sluice_table::{RowChanges, Source, SourceWriter, StagedFiles, TableWriter, Workspace};
+use sluice_table::{RowChanges, Source, SourceWriter, StagedFiles, Workspace};
 use tokio::{sync::mpsc, task::spawn_blocking};
 
 use crate::{
-    DecodeError, IngestError,
+    IngestError,
     contract::Admission,
-    pipeline::{BATCHES_AHEAD, Pipeline, Written, cause, joined},
+    pipeline::{BATCHES_AHEAD, Pipeline, Written, both, joined},
     quarantine::Spool,
     write_mode::{counts_of, rule},
 };
@@ -35,19 +35,9 @@ impl Pipeline {
             }
             writer.finish()
         });
-        let decoded = joined(decoding, "decoder").await?;
-        let written = joined(writing, "writer").await?;
-        match decoded {
-            // The decoder stops when the writer does, and the writer knows why.
-            Err(DecodeError::Stopped) => {
-                Err(written.err().map_or_else(|| IngestError::lost_task("writer"), Into::into))
-            }
-            other => {
-                let (source, bad_rows) = (written?, other.map_err(cause)?);
-                let bad_rows = bad_rows.finish(source.rows())?;
-                Ok(StagedSource { source, bad_rows })
-            }
-        }
+        let (source, bad_rows) = both(decoding, writing).await?;
+        let bad_rows = bad_rows.finish(source.rows())?;
+        Ok(StagedSource { source, bad_rows })
     }
 
     /// Write the rows that stand for their keys within the upload, as files below a folder.
@@ -71,15 +61,8 @@ impl Pipeline {
         admission: &Admission,
     ) -> Result<(StagedFiles, RowChanges, Option<(u64, Spool)>), IngestError> {
         let StagedSource { source, bad_rows } = self.stage_source(entry, admission).await?;
-        let shape = &admission.shape;
-        let writer = TableWriter::open(
-            self.settings.writer.for_table(&shape.layout),
-            &shape.schema,
-            &shape.partition_by,
-            entry.id.to_string(),
-            self.scratch_dir.clone(),
-        )?;
-        let table = shape.schema.clone();
+        let writer = self.table_writer(entry.id, &admission.shape)?;
+        let table = admission.shape.schema.clone();
         let writing = spawn_blocking(move || source.write_first(&table, writer));
         let (staged, rows) = joined(writing, "writer").await??;
         Ok((staged, rows, bad_rows))

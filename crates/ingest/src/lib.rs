@@ -52,9 +52,7 @@ mod upkeep;
 mod upload;
 mod write_mode;
 
-pub use contract::{
-    ContractBreach, Declaration, DeclaredColumn, FileColumns, Reconciled, SchemaError, TableColumns, reconcile,
-};
+pub use contract::{ContractBreach, Declaration, DeclaredColumn, SchemaError};
 pub use decode_error::DecodeError;
 pub use error::{IngestError, UploadFailure};
 pub use integrity::{Damage, Finding, Integrity, Repair, TailCheck};
@@ -62,7 +60,6 @@ pub use land::{Body, BodyError};
 pub use limits::DecodeLimits;
 pub use metrics::IngestMetrics;
 pub use progress::ProgressBoard;
-pub use quality::{BrokenRule, Rules};
 pub use replay::{ReplayFormat, ReplayRequest};
 pub use resumable::{
     Announced, Announcement, Checksum, ChecksumAlgorithm, DIRECT_MAX_BYTES, Direct, Piece, ResumableError,

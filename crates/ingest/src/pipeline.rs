@@ -9,7 +9,9 @@ use sluice_domain::{
     Format, Landed, Phase, Prepared, ReadOptions, RowCounts, TableLayout, UploadEntry, UploadId, ZoneName,
 };
 use sluice_storage::{Folder, StorageError, Zones, free_bytes, is_full};
-use sluice_table::{DataFile, Derivations, StagedFiles, TableError, TableWriter, check_layout, derivations_of};
+use sluice_table::{
+    DataFile, Derivations, StagedFiles, TableError, TableWriter, check_layout, derivations_of, spelled,
+};
 use tokio::{
     sync::{Semaphore, SemaphorePermit, mpsc},
     task::{JoinHandle, spawn_blocking},
@@ -183,28 +185,16 @@ impl Pipeline {
     pub(crate) async fn stage(&self, entry: &UploadEntry, admission: &Admission) -> Result<Staged, IngestError> {
         let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
         let decoding = self.decode(entry, admission, sender)?;
-        let shape = &admission.shape;
-        let writer = TableWriter::open(
-            self.settings.writer.for_table(&shape.layout),
-            &shape.schema,
-            &shape.partition_by,
-            entry.id.to_string(),
-            self.scratch_dir.clone(),
-        )?;
-        let writing = writer.feed(receiver);
-        let decoded = joined(decoding, "decoder").await?;
-        let written = joined(writing, "writer").await?;
-        match decoded {
-            // The decoder stops when the writer does, and the writer knows why.
-            Err(DecodeError::Stopped) => {
-                Err(written.err().map_or_else(|| IngestError::lost_task("writer"), Into::into))
-            }
-            other => {
-                let (files, bad_rows) = (written?, other.map_err(cause)?);
-                let bad_rows = bad_rows.finish(files.rows())?;
-                Ok(Staged { files, bad_rows })
-            }
-        }
+        let writing = self.table_writer(entry.id, &admission.shape)?.feed(receiver);
+        let (files, bad_rows) = both(decoding, writing).await?;
+        let bad_rows = bad_rows.finish(files.rows())?;
+        Ok(Staged { files, bad_rows })
+    }
+
+    /// A writer of scratch files for an upload's rows in a table of this shape.
+    pub(crate) fn table_writer(&self, id: UploadId, shape: &Shape) -> Result<TableWriter, TableError> {
+        let settings = self.settings.writer.for_table(&shape.layout);
+        TableWriter::open(settings, &shape.schema, &shape.partition_by, id.to_string(), self.scratch_dir.clone())
     }
 
     pub(crate) fn decode(
@@ -267,6 +257,20 @@ impl RowSink for ToWriter {
     }
 }
 
+/// What came of a decoder, and of the writer that it hands its rows to.
+pub(crate) async fn both<T>(
+    decoding: JoinHandle<Result<BadRows, DecodeError>>,
+    writing: JoinHandle<Result<T, TableError>>,
+) -> Result<(T, BadRows), IngestError> {
+    let decoded = joined(decoding, "decoder").await?;
+    let written = joined(writing, "writer").await?;
+    match decoded {
+        // The decoder stops when the writer does, and the writer knows why.
+        Err(DecodeError::Stopped) => Err(written.err().map_or_else(|| IngestError::lost_task("writer"), Into::into)),
+        decoded => Ok((written?, decoded.map_err(cause)?)),
+    }
+}
+
 pub(crate) async fn joined<T>(task: JoinHandle<T>, name: &'static str) -> Result<T, IngestError> {
     task.await.map_err(|error| {
         tracing::error!(%error, task = name, "a task of an upload ended without an answer");
@@ -305,11 +309,5 @@ fn laid_out(file: &SchemaRef, options: &ReadOptions) -> Result<Shape, IngestErro
 
 /// The partition columns as the schema spells them.
 fn partition_columns(schema: &SchemaRef, asked: &[String]) -> Vec<String> {
-    let spelled = |name: &String| {
-        let same = |field: &&Arc<arrow::datatypes::Field>| field.name().eq_ignore_ascii_case(name);
-        let exact = schema.field_with_name(name).is_ok();
-        let found = if exact { None } else { schema.fields().iter().find(same) };
-        found.map_or_else(|| name.clone(), |field| field.name().clone())
-    };
-    asked.iter().map(spelled).collect()
+    asked.iter().map(|name| spelled(schema, name).map_or(name, |field| field.name()).clone()).collect()
 }

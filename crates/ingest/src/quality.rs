@@ -22,7 +22,7 @@ use check::Check;
 
 /// The rules of a contract, ready for the rows of a table.
 #[derive(Debug)]
-pub struct Rules {
+pub(crate) struct Rules {
     rules: Vec<Ready>,
 }
 
@@ -36,21 +36,21 @@ struct Ready {
 
 /// A row that breaks a rule.
 #[derive(Debug, Clone, PartialEq)]
-pub struct BrokenRule {
+pub(crate) struct BrokenRule {
     /// The place of the row in its batch.
-    pub row: usize,
+    pub(crate) row: usize,
     /// The rule.
-    pub rule: Arc<RowRule>,
+    pub(crate) rule: Arc<RowRule>,
 }
 
 impl BrokenRule {
     /// What the row is told.
-    pub fn message(&self) -> String {
+    pub(crate) fn message(&self) -> String {
         self.rule.told()
     }
 
     /// What becomes of it.
-    pub fn action(&self) -> RuleAction {
+    pub(crate) fn action(&self) -> RuleAction {
         self.rule.action
     }
 }
@@ -61,7 +61,7 @@ impl Rules {
     ///
     /// # Errors
     /// [`ContractError::BadRule`] naming the rule that cannot be asked of its column's type.
-    pub fn new(rules: &[RowRule], schema: &Schema) -> Result<Self, ContractError> {
+    pub(crate) fn new(rules: &[RowRule], schema: &Schema) -> Result<Self, ContractError> {
         let index = FieldIndex::of(schema.fields().iter().map(|field| field.name()));
         let mut ready = Vec::new();
         for rule in rules {
@@ -78,7 +78,7 @@ impl Rules {
     }
 
     /// Whether there is nothing to look for.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.rules.is_empty()
     }
 
@@ -86,7 +86,7 @@ impl Rules {
     ///
     /// # Errors
     /// A batch with columns of other types.
-    pub fn broken(&self, batch: &RecordBatch) -> Result<Vec<BrokenRule>, ArrowError> {
+    pub(crate) fn broken(&self, batch: &RecordBatch) -> Result<Vec<BrokenRule>, ArrowError> {
         let mut first: Vec<Option<usize>> = Vec::new();
         for (at, ready) in self.rules.iter().enumerate() {
             let broken = match ready.column {

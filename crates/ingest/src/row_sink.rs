@@ -80,6 +80,23 @@ impl RowSink for Lenient {
     }
 }
 
+/// A sink that keeps good rows, and takes no bad ones.
+#[cfg(test)]
+#[derive(Default)]
+pub(crate) struct Good(pub(crate) Vec<RecordBatch>);
+
+#[cfg(test)]
+impl RowSink for Good {
+    fn rows(&mut self, batch: RecordBatch) -> Result<(), DecodeError> {
+        self.0.push(batch);
+        Ok(())
+    }
+
+    fn bad_row(&mut self, row: BadRow) -> Result<(), DecodeError> {
+        Err(row.error)
+    }
+}
+
 /// A sink that takes good rows alone.
 #[cfg(test)]
 pub(crate) struct Strict<F>(pub(crate) F);

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::datatypes::{Schema, SchemaRef};
 use sluice_domain::{
     DedupScope, ErrorKind, Failure, KeepRows, MergedRows, RowCounts, TableFormat, TableRef, UploadEntry, WriteMode,
     WriteOptions,
 };
-use sluice_table::{DeleteMarker, Keep, Matched, MergeRule, Refusal, RowChanges, TableError};
+use sluice_table::{DeleteMarker, Keep, Matched, MergeRule, Refusal, RowChanges, TableError, spelled};
 
 use crate::pipeline::Shape;
 
@@ -78,7 +78,9 @@ pub(crate) fn check_mode(entry: &UploadEntry, target: &TargetFacts) -> Result<()
 
 /// The columns of the table that an upload makes: those that it has, without a marker that only says what to delete.
 pub(crate) fn made_columns(found: SchemaRef, write: &WriteOptions) -> SchemaRef {
-    let Some(marker) = write.merge.delete_when.as_deref().and_then(|marker| find(&found, marker)) else { return found };
+    let Some(marker) = write.merge.delete_when.as_deref().and_then(|marker| spelled(&found, marker)) else {
+        return found;
+    };
     let kept: Vec<_> = found.fields().iter().filter(|field| field.name() != marker.name()).cloned().collect();
     Arc::new(Schema::new(kept))
 }
@@ -90,11 +92,11 @@ pub(crate) fn read_columns(found: &Schema, shape: &Shape, write: &WriteOptions) 
     let mut fields: Vec<_> = table
         .fields()
         .iter()
-        .filter(|field| found.fields().is_empty() || find(found, field.name()).is_some() || is_derived(field.name()))
+        .filter(|field| found.fields().is_empty() || spelled(found, field.name()).is_some() || is_derived(field.name()))
         .cloned()
         .collect();
-    if let Some(marker) = write.merge.delete_when.as_deref().and_then(|marker| find(found, marker))
-        && find(table, marker.name()).is_none()
+    if let Some(marker) = write.merge.delete_when.as_deref().and_then(|marker| spelled(found, marker))
+        && spelled(table, marker.name()).is_none()
     {
         fields.push(Arc::new(marker.clone()));
     }
@@ -103,7 +105,7 @@ pub(crate) fn read_columns(found: &Schema, shape: &Shape, write: &WriteOptions) 
 
 /// How the rows of an upload that is read in these columns find those of the table.
 pub(crate) fn rule(write: &WriteOptions, columns: &Schema, table: &Schema) -> Result<MergeRule, TableError> {
-    let order_by = write.order_by.as_deref().map(|column| spelled(columns, column)).transpose()?;
+    let order_by = write.order_by.as_deref().map(|column| key(columns, column)).transpose()?;
     let keep = write.dedup.keep.map(|keep| match keep {
         KeepRows::First => Keep::First,
         KeepRows::Last => Keep::Last,
@@ -117,7 +119,7 @@ pub(crate) fn rule(write: &WriteOptions, columns: &Schema, table: &Schema) -> Re
         return Ok(MergeRule { keys, order_by, delete_when: None, keep, matched, insert, missing_is_value: true });
     }
     let marker = write.merge.delete_when.as_deref().map(|column| {
-        let column = spelled(columns, column)?;
+        let column = key(columns, column)?;
         let stored = table.column_with_name(&column).is_some();
         Ok::<_, Refusal>(DeleteMarker { column, stored })
     });
@@ -136,18 +138,13 @@ fn all_spelled(columns: &Schema, asked: &[String]) -> Result<Vec<String>, Refusa
     if asked.iter().any(|column| column == EVERY_COLUMN) {
         return Ok(columns.fields().iter().map(|field| field.name().clone()).collect());
     }
-    asked.iter().map(|column| spelled(columns, column)).collect()
+    asked.iter().map(|column| key(columns, column)).collect()
 }
 
 /// A column's name as the schema spells it.
-fn spelled(columns: &Schema, asked: &str) -> Result<String, Refusal> {
-    let found = find(columns, asked).map(|field| field.name().clone());
+fn key(columns: &Schema, asked: &str) -> Result<String, Refusal> {
+    let found = spelled(columns, asked).map(|field| field.name().clone());
     found.ok_or_else(|| Refusal::BadKey { column: asked.to_owned(), reason: "the upload has no such column" })
-}
-
-fn find<'s>(columns: &'s Schema, asked: &str) -> Option<&'s Field> {
-    let same = |field: &&Arc<Field>| field.name().eq_ignore_ascii_case(asked);
-    columns.field_with_name(asked).ok().or_else(|| columns.fields().iter().find(same).map(AsRef::as_ref))
 }
 
 /// What became of the rows of an upload that an operation brought in.
@@ -160,7 +157,7 @@ pub(crate) fn counts_of(rows: RowChanges, mode: WriteMode) -> RowCounts {
 
 #[cfg(test)]
 mod tests {
-    use arrow::datatypes::DataType;
+    use arrow::datatypes::{DataType, Field};
     use sluice_domain::{DedupOptions, MergeOptions};
 
     use super::*;

@@ -128,7 +128,7 @@ fn named(
 }
 
 /// The field of this name, or of the same in other cases.
-pub(crate) fn spelled<'s>(schema: &'s Schema, name: &str) -> Option<&'s arrow::datatypes::Field> {
+pub fn spelled<'s>(schema: &'s Schema, name: &str) -> Option<&'s arrow::datatypes::Field> {
     let same = |field: &&std::sync::Arc<arrow::datatypes::Field>| field.name().eq_ignore_ascii_case(name);
     schema.field_with_name(name).ok().or_else(|| schema.fields().iter().find(same).map(AsRef::as_ref))
 }

@@ -38,7 +38,7 @@ pub use derive::{Derivations, DerivedMismatch, derivations_of};
 pub use describe::{Column, Description, VersionEntry};
 pub use error::TableError;
 pub use inspect::{EntryFacts, LiveFile, object_path, read_facts};
-pub use layout::{check_layout, layout_of, layout_properties};
+pub use layout::{check_layout, layout_of, layout_properties, spelled};
 pub use live::Scope;
 pub use log::change::{COMMIT_ID_TAG, CommittedEntry, EPOCH_TAG, Provenance, UPLOADS_TAG, UploadPart};
 pub use maintenance::{

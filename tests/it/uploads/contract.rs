@@ -170,6 +170,18 @@ async fn columns_are_left_out_where_the_contract_discards_them() {
 }
 
 #[tokio::test]
+async fn values_that_are_left_out_are_those_of_the_column_whatever_its_case() {
+    let lake = TestLake::open().await;
+    lake.upload("a.t", "?format=ndjson", r#"{"id": 1, "MÜLL": 1, "o": {"k": 1}, "o.x": 1}"#).await.expect_status(201);
+    contract(&lake, "a.t", json!({"columns": "discard_columns", "types": "discard_columns"})).await;
+    let body = r#"{"id": 2, "müll": "viel", "o": {"k": 2, "x": "a"}, "o.x": 2}"#;
+    let receipt = lake.upload("a.t", "?format=ndjson", body).await.expect(201);
+    assert_eq!(receipt["schema"]["discarded_columns"], json!(["müll", "o.x"]));
+    let expected = json!({"id": 2, "MÜLL": null, "o": {"k": 2}, "o.x": 2});
+    assert_eq!(lake.rows("SELECT * FROM a.t WHERE id = 2").await, [expected]);
+}
+
+#[tokio::test]
 async fn rows_with_unknown_columns_go_to_quarantine_where_the_contract_says_so() {
     let lake = lake_with("id,name", "1,a").await;
     contract(&lake, "a.t", json!({"columns": "quarantine_rows", "types": "quarantine_rows"})).await;

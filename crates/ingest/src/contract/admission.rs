@@ -4,7 +4,7 @@
 //! Invariant: of a file and the terms follow the columns that it is read in and what becomes of each, so that reading
 //! it again gives the same rows.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
 use sluice_domain::{
@@ -12,7 +12,11 @@ use sluice_domain::{
     WriteMode, WriteOptions,
 };
 
-use super::{ContractBreach, FileColumns, Reconciled, TableColumns, brought::brought, reconcile};
+use super::{
+    ContractBreach,
+    brought::brought,
+    reconcile::{FileColumns, Reconciled, TableColumns, reconcile},
+};
 use crate::{
     DecodeError, IngestError,
     columns::FieldIndex,
@@ -77,13 +81,11 @@ impl Admission {
         // The same with every column and field that the file brings, whatever becomes of it.
         let contract = Contract { columns: ChangePolicy::Evolve, ..terms.contract.clone() };
         let whole = held_against(&Terms { contract, coerce: terms.coerce }, true)?.schema;
-        let index = FieldIndex::of(shape.schema.fields().iter().map(|field| field.name()));
         let file = Schema::new(file.fields().iter().map(as_column).collect::<Vec<_>>());
-        let emptied: Vec<String> = found.discarded.iter().filter(|name| index.find(name).is_some()).cloned().collect();
         let shape = Shape { schema: Arc::clone(&found.schema), ..shape.clone() };
-        let (decoded, wanted) = read_in(&shape, &whole, &file, &emptied, write);
+        let (decoded, wanted) = read_in(&shape, &whole, &file, &found.emptied, write);
         let effect = Some(effect_of(&found));
-        Ok(Self { shape, decoded, wanted, emptied, terms, effect, is_first_try: false })
+        Ok(Self { shape, decoded, wanted, emptied: found.emptied, terms, effect, is_first_try: false })
     }
 
     /// Whether the table has to change before it can take the rows.
@@ -192,7 +194,7 @@ fn read_in(
 ) -> (SchemaRef, SchemaRef) {
     let index = FieldIndex::of(file.fields().iter().map(|field| field.name()));
     // What is left out is read as the file has it, so that nothing of it is found wrong.
-    let is_emptied = |field: &FieldRef| emptied.iter().any(|name| name.eq_ignore_ascii_case(field.name()));
+    let is_emptied = |field: &FieldRef| emptied.contains(field.name());
     let as_found = |field: &FieldRef| match index.find(field.name()).filter(|_| is_emptied(field)) {
         Some(at) => {
             Arc::new(field.as_ref().clone().with_data_type(file.field(at).data_type().clone()).with_nullable(true))
@@ -204,7 +206,9 @@ fn read_in(
         return (Arc::new(decoded), Arc::clone(&shape.schema));
     }
     // A merge leaves the values alone of columns that it does not bring.
-    let found = Schema::new(file.fields().iter().filter(|field| !is_emptied(field)).cloned().collect::<Vec<_>>());
+    let left_out: HashSet<usize> = emptied.iter().filter_map(|name| index.find(name)).collect();
+    let found = (0..file.fields().len()).filter(|at| !left_out.contains(at)).map(|at| Arc::clone(&file.fields()[at]));
+    let found = Schema::new(found.collect::<Vec<_>>());
     let wanted = read_columns(&found, shape, write);
     let whole = Shape { schema: Arc::clone(whole), ..shape.clone() };
     let mut decoded = read_columns(&found, &whole, write).fields().to_vec();

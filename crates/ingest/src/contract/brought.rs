@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef, Fields};
 
-use crate::formats::table_type;
+use crate::{columns::FieldIndex, formats::table_type};
 
 /// The columns of a file. Those that are new and have no value are there as text, or not at all: they wait for their
 /// first value. Of columns without a value that the table has, that is what their type says.
 pub(super) fn brought(found: &Fields, table: Option<&Fields>, with_valueless: bool) -> Fields {
+    let table = table.map(|table| (table, FieldIndex::of(table.iter().map(|field| field.name()))));
     let column = |field: &FieldRef| {
-        let known = table.and_then(|table| find(table, field.name())).map(|known| known.data_type());
+        let known = table.as_ref().and_then(|(table, index)| Some(table[index.find(field.name())?].data_type()));
         let is_new = known.is_none();
         if is_new && !with_valueless && *field.data_type() == DataType::Null {
             return None;
@@ -43,10 +44,4 @@ fn brought_type(found: &DataType, known: Option<&DataType>, with_valueless: bool
 
 fn with_type(field: &Field, data_type: DataType) -> Field {
     field.clone().with_data_type(data_type)
-}
-
-/// The field of this name, whatever its case.
-fn find<'f>(fields: &'f Fields, name: &str) -> Option<&'f FieldRef> {
-    let exact = fields.iter().find(|field| field.name() == name);
-    exact.or_else(|| fields.iter().find(|field| field.name().to_lowercase() == name.to_lowercase()))
 }

@@ -51,7 +51,7 @@ impl Gate {
     pub(crate) fn with_rules(admission: &Admission, rules: Arc<Rules>) -> Self {
         let Admission { shape, decoded, wanted, emptied, .. } = admission;
         let place = |field: &FieldRef| {
-            let is_emptied = emptied.iter().any(|name| name.eq_ignore_ascii_case(field.name()));
+            let is_emptied = emptied.contains(field.name());
             decoded.index_of(field.name()).ok().filter(|_| !is_emptied)
         };
         Self {

@@ -19,37 +19,39 @@ use join::{Fit, Scope, fit};
 
 /// What a table is.
 #[derive(Debug, Clone, Copy)]
-pub struct TableColumns<'t> {
+pub(super) struct TableColumns<'t> {
     /// Its columns.
-    pub schema: &'t Schema,
+    pub(super) schema: &'t Schema,
     /// Those that it is partitioned by: their types stay.
-    pub partition_by: &'t [String],
+    pub(super) partition_by: &'t [String],
 }
 
 /// What an upload brings.
 #[derive(Debug, Clone, Copy)]
-pub struct FileColumns<'f> {
+pub(super) struct FileColumns<'f> {
     /// Its columns; [`DataType::Null`] where no row has a value.
-    pub schema: &'f Schema,
+    pub(super) schema: &'f Schema,
     /// Whether the types were guessed from texts: a guess is as wide as its kind, whatever the values.
-    pub guessed: bool,
+    pub(super) guessed: bool,
 }
 
 /// What the table is to have, and what becomes of the upload's columns.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reconciled {
+pub(super) struct Reconciled {
     /// The table's columns, with what is added at the end and what is widened.
-    pub schema: SchemaRef,
+    pub(super) schema: SchemaRef,
     /// What is new and wider, fields within others too.
-    pub changes: Vec<ColumnChange>,
+    pub(super) changes: Vec<ColumnChange>,
     /// Columns of the upload that are left out.
-    pub discarded: Vec<String>,
+    pub(super) discarded: Vec<String>,
+    /// Those of them that the table has, as it spells them: they stay, without the upload's values.
+    pub(super) emptied: Vec<String>,
     /// Columns of the upload that the table does not get: rows with a value in one of them go to quarantine.
-    pub quarantined: Vec<String>,
+    pub(super) quarantined: Vec<String>,
     /// Columns of the table that the upload lacks.
-    pub missing: Vec<String>,
+    pub(super) missing: Vec<String>,
     /// A missing column of the table and a new one of the upload, of like types: perhaps one column by two names.
-    pub possible_renames: Vec<(String, String)>,
+    pub(super) possible_renames: Vec<(String, String)>,
 }
 
 /// What a table with these terms is to have once it takes in an upload.
@@ -60,16 +62,20 @@ pub struct Reconciled {
 /// # Errors
 /// [`ContractBreach::NewColumn`] and [`ContractBreach::OtherType`] where the contract freezes what would change,
 /// [`ContractBreach::ColumnTwice`].
-pub fn reconcile(table: &TableColumns, file: &FileColumns, terms: &Terms) -> Result<Reconciled, ContractBreach> {
+pub(super) fn reconcile(table: &TableColumns, file: &FileColumns, terms: &Terms) -> Result<Reconciled, ContractBreach> {
     let rules = Rules { guessed: file.guessed, terms };
     let mut sides = Sides::pair(table.schema.fields(), file.schema.fields())?;
-    let (mut columns, mut discarded, mut quarantined) = (table.schema.fields().to_vec(), Vec::new(), Vec::new());
+    let mut columns = table.schema.fields().to_vec();
+    let (mut discarded, mut emptied, mut quarantined) = (Vec::new(), Vec::new(), Vec::new());
     for (at, found) in &sides.shared {
         let stays = table.partition_by.contains(columns[*at].name());
         let (column, unplaced) = rules.column(&columns[*at], found, stays)?;
         match column {
             Some(column) => columns[*at] = column,
-            None => discarded.push(found.name().clone()),
+            None => {
+                discarded.push(found.name().clone());
+                emptied.push(columns[*at].name().clone());
+            }
         }
         match terms.contract.columns {
             ChangePolicy::DiscardColumns => discarded.extend(unplaced),
@@ -92,7 +98,7 @@ pub fn reconcile(table: &TableColumns, file: &FileColumns, terms: &Terms) -> Res
     }
     let schema = Arc::new(Schema::new_with_metadata(columns, table.schema.metadata().clone()));
     let changes = column_changes(table.schema, &schema);
-    Ok(Reconciled { schema, changes, discarded, quarantined, missing, possible_renames })
+    Ok(Reconciled { schema, changes, discarded, emptied, quarantined, missing, possible_renames })
 }
 
 /// The type of a column that a table gets: the one that holds the values of the upload's.

@@ -16,7 +16,7 @@ use self::{
     records::{Next, Record, Records},
     text::{Text, TextBlocks},
 };
-use super::{Decoder, OnePass, Reading, Source, parts::Part};
+use super::{Decoder, OnePass, Reading, Source};
 use crate::{
     columns::{Batches, Counts, FieldIndex, Refused},
     decode_error::DecodeError,
@@ -84,25 +84,14 @@ fn plan(reading: &Reading, names: &[String], schema: &SchemaRef, guess: Vec<Kind
 /// Read a file by blocks, and what that does not do for by records; none where it is not what was guessed.
 fn decode_blocks(plan: &Arc<Plan>, blocks: TextBlocks, sink: &mut dyn RowSink) -> Result<Option<Counts>, DecodeError> {
     let TextBlocks { names, parts } = blocks;
-    let (mut counts, mut is_as_guessed) = (Counts::default(), true);
     let plan_of_jobs = Arc::clone(plan);
-    let outcome = parts.each(
+    parts.rows(
         move |block| plan_of_jobs.decode(block),
-        |part| match part {
-            Part::Done(batches) => counts.hand_on(batches, &mut *sink),
-            Part::Undone(source, before) => {
-                let records = Records::resume(&plan.options, source, &plan.limits, (&names, before));
-                let read = decode_records(plan, records, counts, &mut *sink)?;
-                is_as_guessed = read.is_some();
-                counts = read.ok_or(DecodeError::Stopped)?;
-                Ok(())
-            }
+        |(source, before), counts, sink| {
+            decode_records(plan, Records::resume(&plan.options, source, &plan.limits, (&names, before)), counts, sink)
         },
-    );
-    match outcome {
-        Err(DecodeError::Stopped) if !is_as_guessed => Ok(None),
-        outcome => outcome.map(|()| Some(counts)),
-    }
+        sink,
+    )
 }
 
 /// Read records one by one, after as many; how many of the file there are then. None where they are not what was

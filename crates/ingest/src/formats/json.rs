@@ -12,7 +12,7 @@ use self::{block::Plan, records::Records, shape::Shapes};
 use super::{
     Decoder, Inferred, OnePass, Reading, Source,
     blocks::{Before, Blocks},
-    parts::{Part, Parts},
+    parts::Parts,
 };
 use crate::{
     columns::{Batches, Counts, FieldIndex, Value},
@@ -129,25 +129,17 @@ fn decode_lines(
     lines: Parts<EndOfLines>,
     sink: &mut dyn RowSink,
 ) -> Result<Option<Counts>, DecodeError> {
-    let (mut counts, mut is_as_guessed) = (Counts::default(), true);
     let plan_of_jobs = Arc::clone(plan);
-    let outcome = lines.each(
+    let read = lines.rows(
         move |block| plan_of_jobs.decode(block),
-        |part| match part {
-            Part::Done(batches) => counts.hand_on(batches, &mut *sink),
-            Part::Undone(source, before) => {
-                let records = Records::resume(&plan.reading(), source, before);
-                let read = decode_records(plan, records, counts, &mut *sink)?;
-                is_as_guessed = read.is_some();
-                counts = read.ok_or(DecodeError::Stopped)?;
-                Ok(())
-            }
+        |(source, before), counts, sink| {
+            decode_records(plan, Records::resume(&plan.reading(), source, before), counts, sink)
         },
-    );
-    match outcome {
-        Err(DecodeError::Stopped) if !is_as_guessed => Ok(None),
-        Ok(()) if counts.records == 0 => Err(DecodeError::Empty),
-        outcome => outcome.map(|()| Some(counts)),
+        sink,
+    )?;
+    match read {
+        Some(counts) if counts.records == 0 => Err(DecodeError::Empty),
+        read => Ok(read),
     }
 }
 

@@ -4,8 +4,10 @@
 
 use std::io::Read;
 
+use arrow::array::RecordBatch;
+
 use super::blocks::{Before, Blocks, Next, line_ends};
-use crate::{decode_error::DecodeError, in_order::InOrder};
+use crate::{columns::Counts, decode_error::DecodeError, in_order::InOrder, row_sink::RowSink};
 
 /// A text of which the first block was cut.
 pub(super) struct Parts<F> {
@@ -25,6 +27,9 @@ pub(super) enum Part<T> {
     Undone(Box<dyn Read + Send>, Before),
 }
 
+/// A text, and what is before it.
+type Text = (Box<dyn Read + Send>, Before);
+
 /// What came of a block.
 struct Finished<T> {
     block: Vec<u8>,
@@ -33,6 +38,30 @@ struct Finished<T> {
 }
 
 impl<F: Fn(&[u8]) -> Option<usize>> Parts<F> {
+    /// Hand on the rows that `job` makes of each block, and those that `records` reads, after as many, of a text that it
+    /// makes nothing of; how many there were. None where that is not what was guessed.
+    pub(super) fn rows(
+        self,
+        job: impl Fn(&[u8]) -> Option<Vec<RecordBatch>> + Clone + Send + 'static,
+        mut records: impl FnMut(Text, Counts, &mut dyn RowSink) -> Result<Option<Counts>, DecodeError>,
+        sink: &mut dyn RowSink,
+    ) -> Result<Option<Counts>, DecodeError> {
+        let (mut counts, mut is_as_guessed) = (Counts::default(), true);
+        let outcome = self.each(job, |part| match part {
+            Part::Done(batches) => counts.hand_on(batches, &mut *sink),
+            Part::Undone(source, before) => {
+                let read = records((source, before), counts, &mut *sink)?;
+                is_as_guessed = read.is_some();
+                counts = read.ok_or(DecodeError::Stopped)?;
+                Ok(())
+            }
+        });
+        match outcome {
+            Err(DecodeError::Stopped) if !is_as_guessed => Ok(None),
+            outcome => outcome.map(|()| Some(counts)),
+        }
+    }
+
     /// The parts of a text from its start.
     pub(super) fn begin(mut blocks: Blocks<F>) -> Result<Self, DecodeError> {
         let (first, blocks) = match blocks.next()? {

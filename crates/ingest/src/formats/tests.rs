@@ -117,18 +117,9 @@ fn read(options: &ReadOptions, bytes: &[u8]) -> Result<RecordBatch, DecodeError>
     let head = decompressed(options.compression, Cursor::new(bytes.to_vec()), &DecodeLimits::default());
     let (options, limits) = (resolved(options, head)?, DecodeLimits::default());
     let schema = infer(&options, source(&options, bytes), &limits)?.table_columns();
-    let mut batches = Vec::new();
-    decode(
-        &options,
-        source(&options, bytes),
-        &schema,
-        &limits,
-        &mut crate::row_sink::Strict(|batch| {
-            batches.push(batch);
-            Ok(())
-        }),
-    )?;
-    Ok(concat_batches(&schema, &batches).unwrap())
+    let mut batches = crate::row_sink::Good::default();
+    decode(&options, source(&options, bytes), &schema, &limits, &mut batches)?;
+    Ok(concat_batches(&schema, &batches.0).unwrap())
 }
 
 #[rstest]

@@ -2,6 +2,8 @@
 //!
 //! Invariant: both are durable when the writing returns, and nothing names them yet.
 
+use std::sync::Arc;
+
 use arrow::{array::RecordBatch, compute::concat_batches, datatypes::SchemaRef};
 use object_store::{ObjectStoreExt as _, path::Path};
 use sluice_domain::{Prepared, RowCounts, ZoneName};
@@ -10,7 +12,7 @@ use sluice_table::{StagedFiles, TableError, TableWriter};
 use tokio::task::spawn_blocking;
 
 use super::{GroupWriter, group::Group, request::Waiting};
-use crate::{IngestError, pipeline::Written, road::Target};
+use crate::{IngestError, contract::Admission, pipeline::Written, road::Target};
 
 impl GroupWriter {
     /// Make the bytes of a group durable.
@@ -28,18 +30,13 @@ impl GroupWriter {
         requests: &[Waiting],
     ) -> Result<Written, IngestError> {
         let pipeline = &self.road.pipeline;
-        let writer = TableWriter::open(
-            pipeline.settings.writer.for_table(&target.shape.layout),
-            &target.shape.schema,
-            &target.shape.partition_by,
-            group.entered.upload.id.to_string(),
-            pipeline.scratch_dir.clone(),
-        )?;
+        let writer = pipeline.table_writer(group.entered.upload.id, &target.shape)?;
         let batches = requests.iter().filter_map(|request| request.batch.clone()).collect();
         let schema = target.shape.schema.clone();
         let staged = spawn_blocking(move || stage(writer, &schema, batches)).await;
         let staged = staged.map_err(|_| IngestError::lost_task("writer"))??;
         let prepared = Prepared { rows: RowCounts::all_committed(staged.rows()), ..Prepared::default() };
+        let prepared = Admission::fixed(&target.shape, Arc::clone(&target.terms)).noted(prepared);
         Ok(Written { files: staged.upload(target.table.folder()).await?, prepared, is_of_upload: true })
     }
 

@@ -56,6 +56,18 @@ fn new_columns_are_what_the_contract_says(
     assert_eq!((found.discarded, found.quarantined.as_slice()), (owned(discarded), owned(quarantined).as_slice()));
 }
 
+#[test]
+fn columns_of_the_table_whose_values_are_left_out_are_named_as_it_spells_them() {
+    let within = |fields: &[(&str, DataType)]| DataType::Struct(schema(fields).fields);
+    let k = ("k", DataType::Int64);
+    let table = schema(&[("MÜLL", DataType::Int64), ("o", within(std::slice::from_ref(&k))), ("o.x", DataType::Int64)]);
+    let file =
+        schema(&[("müll", DataType::Utf8), ("o", within(&[k, ("x", DataType::Utf8)])), ("o.x", DataType::Int64)]);
+    let discards = terms(ChangePolicy::DiscardColumns, ChangePolicy::DiscardColumns);
+    let found = declared(&table, &file, &discards).unwrap();
+    assert_eq!((found.discarded, found.emptied), (owned(&["müll", "o.x"]), owned(&["MÜLL"])));
+}
+
 fn owned(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }

@@ -36,19 +36,10 @@ fn inferred(bytes: &[u8]) -> Result<Inferred, DecodeError> {
 }
 
 fn decoded(bytes: &[u8], schema: &SchemaRef, limits: &DecodeLimits) -> Result<Vec<RecordBatch>, DecodeError> {
-    let mut batches = Vec::new();
-    let rows = decode(
-        &options(),
-        source(bytes),
-        schema,
-        limits,
-        &mut crate::row_sink::Strict(|batch| {
-            batches.push(batch);
-            Ok(())
-        }),
-    )?;
-    assert_eq!(rows, batches.iter().map(|batch| batch.num_rows() as u64).sum::<u64>());
-    Ok(batches)
+    let mut batches = crate::row_sink::Good::default();
+    let rows = decode(&options(), source(bytes), schema, limits, &mut batches)?;
+    assert_eq!(rows, batches.0.iter().map(|batch| batch.num_rows() as u64).sum::<u64>());
+    Ok(batches.0)
 }
 
 /// The type of the only column, and its values as text.

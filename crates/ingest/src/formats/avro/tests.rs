@@ -24,20 +24,11 @@ fn inferred(bytes: &[u8]) -> Result<Inferred, DecodeError> {
 }
 
 fn decoded(bytes: &[u8], schema: &SchemaRef) -> Result<Vec<RecordBatch>, DecodeError> {
-    let mut batches = Vec::new();
+    let mut batches = crate::row_sink::Good::default();
     let limits = DecodeLimits { batch_rows: 2, ..DecodeLimits::default() };
-    let rows = decode(
-        &options(),
-        source(bytes),
-        schema,
-        &limits,
-        &mut crate::row_sink::Strict(|batch| {
-            batches.push(batch);
-            Ok(())
-        }),
-    )?;
-    assert_eq!(rows, batches.iter().map(|batch| batch.num_rows() as u64).sum::<u64>());
-    Ok(batches)
+    let rows = decode(&options(), source(bytes), schema, &limits, &mut batches)?;
+    assert_eq!(rows, batches.0.iter().map(|batch| batch.num_rows() as u64).sum::<u64>());
+    Ok(batches.0)
 }
 
 /// The types of the columns, and every row's values as text.

@@ -13,7 +13,7 @@ use super::super::{Inferred, Source, decode, infer};
 use crate::{
     decode_error::DecodeError,
     limits::DecodeLimits,
-    row_sink::{Lenient, Strict},
+    row_sink::{Good, Lenient, Strict},
 };
 
 mod ways;
@@ -31,20 +31,11 @@ fn inferred(csv: &CsvOptions, bytes: &[u8]) -> Result<Inferred, DecodeError> {
 }
 
 fn decoded(csv: &CsvOptions, bytes: &[u8], schema: &SchemaRef) -> Result<Vec<RecordBatch>, DecodeError> {
-    let mut batches = Vec::new();
+    let mut batches = Good::default();
     let limits = DecodeLimits { batch_rows: 3, ..DecodeLimits::default() };
-    let rows = decode(
-        &options(csv.clone()),
-        source(bytes),
-        schema,
-        &limits,
-        &mut Strict(|batch| {
-            batches.push(batch);
-            Ok(())
-        }),
-    )?;
-    assert_eq!(rows, batches.iter().map(|batch| batch.num_rows() as u64).sum::<u64>());
-    Ok(batches)
+    let rows = decode(&options(csv.clone()), source(bytes), schema, &limits, &mut batches)?;
+    assert_eq!(rows, batches.0.iter().map(|batch| batch.num_rows() as u64).sum::<u64>());
+    Ok(batches.0)
 }
 
 /// Both passes; the rows as text, `∅` where a value is missing.

@@ -190,12 +190,8 @@ impl Records {
     /// An element that is no row, up to what ends it.
     fn read_scalar(&mut self) -> Result<bool, DecodeError> {
         let (mut in_string, mut escaped) = (false, false);
-        loop {
-            let buffer = self.source.fill_buf()?;
-            if buffer.is_empty() {
-                return Err(self.malformed("the file ends within the record"));
-            }
-            let end = buffer.iter().position(|byte| {
+        self.read_value(|part| {
+            part.iter().position(|byte| {
                 match byte {
                     _ if escaped => escaped = false,
                     b'\\' if in_string => escaped = true,
@@ -204,26 +200,23 @@ impl Records {
                     _ => {}
                 }
                 false
-            });
-            let length = end.unwrap_or(buffer.len());
-            self.line_now += line_ends(&buffer[..length]);
-            self.record.extend_from_slice(&buffer[..length]);
-            self.source.consume(length);
-            self.check_length()?;
-            if end.is_some() {
-                return Ok(true);
-            }
-        }
+            })
+        })
     }
 
     fn read_object(&mut self) -> Result<bool, DecodeError> {
         let mut scanner = Scanner::default();
+        self.read_value(|part| scanner.end_in(part))
+    }
+
+    /// A value up to its end, which may be in any of the parts that it comes in.
+    fn read_value(&mut self, mut end_in: impl FnMut(&[u8]) -> Option<usize>) -> Result<bool, DecodeError> {
         loop {
             let buffer = self.source.fill_buf()?;
             if buffer.is_empty() {
                 return Err(self.malformed("the file ends within the record"));
             }
-            let end = scanner.end_in(buffer);
+            let end = end_in(buffer);
             let length = end.unwrap_or(buffer.len());
             self.line_now += line_ends(&buffer[..length]);
             self.record.extend_from_slice(&buffer[..length]);

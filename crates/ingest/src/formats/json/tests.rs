@@ -13,7 +13,7 @@ use super::super::{Inferred, Source, decode, infer};
 use crate::{
     decode_error::DecodeError,
     limits::DecodeLimits,
-    row_sink::{Lenient, Strict},
+    row_sink::{Good, Lenient},
 };
 
 fn options(format: Format) -> ReadOptions {
@@ -32,19 +32,10 @@ fn inferred(format: Format, bytes: &[u8]) -> Result<Inferred, DecodeError> {
 }
 
 fn decoded(format: Format, bytes: &[u8], schema: &SchemaRef) -> Result<Vec<RecordBatch>, DecodeError> {
-    let mut batches = Vec::new();
+    let mut batches = Good::default();
     let limits = DecodeLimits { batch_rows: 3, ..DecodeLimits::default() };
-    decode(
-        &options(format),
-        source(bytes),
-        schema,
-        &limits,
-        &mut Strict(|batch| {
-            batches.push(batch);
-            Ok(())
-        }),
-    )?;
-    Ok(batches)
+    decode(&options(format), source(bytes), schema, &limits, &mut batches)?;
+    Ok(batches.0)
 }
 
 /// Both passes; the columns as `name:type`, the rows as text with `∅` where a value is missing.

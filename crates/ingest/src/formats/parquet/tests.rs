@@ -32,7 +32,7 @@ use super::{
 use crate::{
     decode_error::DecodeError,
     limits::DecodeLimits,
-    row_sink::{Lenient, Strict},
+    row_sink::{Good, Lenient, Strict},
 };
 
 fn options() -> ReadOptions {
@@ -50,19 +50,10 @@ fn inferred(bytes: &[u8]) -> Result<Inferred, DecodeError> {
 }
 
 fn decoded(bytes: &[u8], schema: &SchemaRef) -> Result<Vec<RecordBatch>, DecodeError> {
-    let mut batches = Vec::new();
+    let mut batches = Good::default();
     let limits = DecodeLimits { batch_rows: 2, ..DecodeLimits::default() };
-    decode(
-        &options(),
-        source(bytes),
-        schema,
-        &limits,
-        &mut Strict(|batch| {
-            batches.push(batch);
-            Ok(())
-        }),
-    )?;
-    Ok(batches)
+    decode(&options(), source(bytes), schema, &limits, &mut batches)?;
+    Ok(batches.0)
 }
 
 fn file_of(columns: Vec<(&str, ArrayRef)>) -> Vec<u8> {
