@@ -5,11 +5,11 @@
 
 use std::{fmt, mem, sync::Arc};
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 use object_store::{Attributes, Error, MultipartUpload, ObjectStore, PutMultipartOptions, PutOptions, path::Path};
 use tokio::{runtime::Handle, task::JoinSet};
 
-use crate::StorageError;
+use crate::{StorageError, stores::BLOCK_BYTES};
 
 /// The size of the first parts; an object that is not larger is put at once.
 const PART_BYTES: usize = 8 * 1024 * 1024;
@@ -91,9 +91,9 @@ impl ObjectWriter {
                 self.send_part().await?;
                 continue;
             }
-            if self.parts > 0 {
+            if self.parts > 0 && self.buffer.is_empty() {
                 // It will be full: growing step by step would copy it over and over.
-                self.buffer.reserve(room);
+                self.buffer = part_of(mem::take(&mut self.buffer), room);
             }
             // Copied: a small slice would keep the large buffer alive that it was cut from.
             let taken = bytes.split_to(room.min(bytes.len()));
@@ -201,6 +201,18 @@ async fn give_up(mut upload: Box<dyn MultipartUpload>, path: &Path) {
     }
 }
 
+/// Memory for a part, which begins where a disk takes it as it is: the given one, if it does.
+fn part_of(memory: BytesMut, size_bytes: usize) -> BytesMut {
+    if memory.capacity() >= size_bytes && memory.as_ptr().align_offset(BLOCK_BYTES) == 0 {
+        return memory;
+    }
+    let mut memory = BytesMut::with_capacity(size_bytes + BLOCK_BYTES);
+    let before = memory.as_ptr().align_offset(BLOCK_BYTES);
+    memory.resize(before, 0);
+    memory.advance(before);
+    memory
+}
+
 /// The size of the part of this number, counted from 0.
 fn part_bytes(number: usize) -> usize {
     PART_BYTES * (1 + number / PARTS_OF_ONE_SIZE)
@@ -256,6 +268,7 @@ mod tests {
         let bytes: Vec<u8> = (0..6 * PART_BYTES + 5).map(|at| (at / 1000 % 251) as u8).collect();
         for piece in bytes.chunks(700_001) {
             writer.write(Bytes::copy_from_slice(piece)).await.unwrap();
+            assert!(writer.parts == 0 || writer.buffer.as_ptr().align_offset(BLOCK_BYTES) == 0);
         }
         assert!(writer.spare.capacity() > 0 || writer.in_flight.len() == MAX_PARTS_IN_FLIGHT);
         writer.finish().await.unwrap();

@@ -7,6 +7,7 @@
 
 mod disk;
 mod disk_error;
+mod past_cache;
 mod staging;
 mod stale;
 mod upload;
@@ -37,13 +38,13 @@ use object_store::{
 use tokio::task::spawn_blocking;
 use url::Url;
 
-pub(crate) use self::stale::remove_stale_staging;
 use self::{
     disk::Disk,
     disk_error::{failed, failed_or_missing},
     staging::Staging,
     upload::Upload,
 };
+pub(crate) use self::{past_cache::BLOCK_BYTES, stale::remove_stale_staging};
 use super::{Opened, bad_location};
 use crate::StorageError;
 

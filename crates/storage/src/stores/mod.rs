@@ -17,7 +17,7 @@ use url::Url;
 use crate::{Breaker, Guarded, StorageError, StorageSettings};
 
 pub use local::DurableLocal;
-pub(crate) use local::remove_stale_staging;
+pub(crate) use local::{BLOCK_BYTES, remove_stale_staging};
 pub use presign::{PresignedPut, Presigner};
 
 /// A place that was opened.

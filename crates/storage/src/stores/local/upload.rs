@@ -1,8 +1,6 @@
 //! An object that is written in parts.
 
 use std::{
-    fs::File,
-    os::unix::fs::FileExt,
     path::{Path as FilePath, PathBuf},
     sync::{
         Arc,
@@ -14,7 +12,7 @@ use async_trait::async_trait;
 use futures::FutureExt;
 use object_store::{CopyMode, Error, MultipartUpload, PutPayload, PutResult, Result, UploadPart};
 
-use super::{blocking, disk::Disk, disk_error::failed, staging::Staging};
+use super::{blocking, disk::Disk, disk_error::failed, past_cache::PastCache, staging::Staging};
 
 /// Parts go straight into the staging file, each at its own offset.
 #[derive(Debug)]
@@ -22,7 +20,7 @@ pub(super) struct Upload {
     disk: Arc<Disk>,
     /// None once the upload is over.
     staging: Option<Staging>,
-    file: Arc<File>,
+    file: Arc<PastCache>,
     /// Where the next part begins.
     offset: u64,
     /// How many bytes of the parts are in the file.
@@ -33,7 +31,8 @@ impl Upload {
     /// Begin the object `target`.
     pub(super) fn open(disk: Arc<Disk>, target: PathBuf) -> Result<Self> {
         let (file, staging) = Staging::create(&disk, target)?;
-        Ok(Self { disk, staging: Some(staging), file: Arc::new(file), offset: 0, written: Arc::default() })
+        let file = Arc::new(PastCache::new(file, staging.path()));
+        Ok(Self { disk, staging: Some(staging), file, offset: 0, written: Arc::default() })
     }
 
     fn take_staging(&mut self) -> Result<Staging> {
@@ -45,7 +44,7 @@ fn over(reason: &'static str) -> Error {
     Error::Generic { store: "DurableLocal", source: reason.into() }
 }
 
-fn write_at(file: &File, path: &FilePath, payload: &PutPayload, mut offset: u64) -> Result<()> {
+fn write_at(file: &PastCache, path: &FilePath, payload: &PutPayload, mut offset: u64) -> Result<()> {
     for piece in payload {
         file.write_all_at(piece, offset).map_err(failed("write", path))?;
         offset += piece.len() as u64;
@@ -75,7 +74,7 @@ impl MultipartUpload for Upload {
             return Err(over("a part of the upload was not written"));
         }
         let (disk, file) = (Arc::clone(&self.disk), Arc::clone(&self.file));
-        blocking(move || staging.publish_synced(&disk, &file, CopyMode::Overwrite)).await
+        blocking(move || staging.publish_synced(&disk, file.file(), CopyMode::Overwrite)).await
     }
 
     async fn abort(&mut self) -> Result<()> {
