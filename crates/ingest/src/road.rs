@@ -145,6 +145,7 @@ impl Road {
         if let Some((table, found)) = self.find_committed(&entry).await? {
             return self.settle(&entry, &table, found).await;
         }
+        let mut turn = None;
         for _ in 0..MAX_ROUNDS {
             let target = self.find_target(&entry).await?;
             if target.exists {
@@ -164,7 +165,9 @@ impl Road {
                 Outcome::Committed(entry) => {
                     return self.receipt(&entry).ok_or_else(|| IngestError::lost_task("receipt"));
                 }
-                // Another upload made the table first, or it was changed or deleted meanwhile.
+                // Another upload made the table first, or it was changed or deleted meanwhile. Of those that give it
+                // columns one at a time does so from now on: the others would find it changed again.
+                Outcome::StartOver if turn.is_none() => turn = Some(target.table.take_columns_turn().await),
                 Outcome::StartOver => {}
                 // Only groups are stopped, before they are entered; this one was.
                 Outcome::Stopped { .. } => return Err(IngestError::lost_task("commit")),

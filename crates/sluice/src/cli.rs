@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
 use crate::{
+    allocator,
     client::{Connection, QueryCommand, UploadCommand},
     decode_worker::{self, DecodeWorkerCommand},
     demo, integrity,
@@ -68,7 +69,10 @@ impl Cli {
         match &self.command {
             // Threads of a runtime would take of the little that it may have.
             Command::DecodeWorker(command) => decode_worker::run(command).map(|()| ExitCode::SUCCESS),
-            _ => {
+            command => {
+                if matches!(command, Command::Serve(_) | Command::Demo(_)) {
+                    allocator::set_options();
+                }
                 // What this process was given open is not for those that it starts.
                 close_fds::set_fds_cloexec(FIRST_AFTER_STANDARD, &[]);
                 tokio::runtime::Runtime::new().context("cannot start")?.block_on(self.run())

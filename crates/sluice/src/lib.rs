@@ -3,6 +3,7 @@
 //! Owns which parts there are and how they are put together; alone reads the environment. A library so that the tests
 //! can start the same server in their own process.
 
+mod allocator;
 mod cli;
 mod client;
 mod connections;

@@ -53,6 +53,6 @@ pub use plain::{describe_plain, scan_plain};
 pub use refusal::{CommitFailure, Refusal};
 pub use schema::{check_partition_columns, columns_of, storable_type};
 pub use shelf::Shelf;
-pub use table::{CommitTurn, Scan, Table};
+pub use table::{ColumnsTurn, CommitTurn, Scan, Table};
 pub use widening::{TypeStep, type_step, widens};
 pub use writer::{DataFile, NamedFiles, PlainNames, StagedFiles, TableWriter, WriterSettings};

@@ -3,7 +3,10 @@
 //! Invariant: what a batch holds is what the table holds: columns that a file lacks are missing, partition columns
 //! have the values of the log.
 
-use std::sync::Arc;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use arrow::{
     array::{ArrayRef, RecordBatch, RecordBatchOptions, StringArray, UInt32Array, new_null_array},
@@ -24,8 +27,10 @@ mod object;
 pub(crate) use convert::convert;
 use object::ParquetObject;
 
-/// How many rows are decoded at a time.
+/// How many rows are decoded at a time, if they do not have many columns.
 const BATCH_ROWS: usize = 4096;
+/// How many values are decoded at a time, all columns together.
+const BATCH_CELLS: usize = 256 << 10;
 
 /// Reads the files of one version.
 #[derive(Debug, Clone)]
@@ -66,9 +71,8 @@ impl FileReader {
         file: &LiveFile,
         wanted: Option<&[usize]>,
     ) -> Result<impl Stream<Item = Result<RecordBatch, TableError>> + Send + use<>, TableError> {
-        let path = deltalake::Path::parse(&file.path).map_err(|error| TableError::Encode(Box::new(error)))?;
-        let reader = ParquetObject { store: self.folder.store.clone(), path, size_bytes: file.size_bytes };
-        let builder = ParquetRecordBatchStreamBuilder::new(reader).await?.with_batch_size(BATCH_ROWS);
+        let builder = self.open(file).await?;
+        let batch_rows = BATCH_ROWS.min(BATCH_CELLS / self.schema.fields().len().max(1)).max(1);
         let is_wanted = |name: &String| {
             let at = self.schema.index_of(name).ok();
             at.is_some_and(|at| wanted.is_none_or(|wanted| wanted.contains(&at)))
@@ -76,42 +80,65 @@ impl FileReader {
         let roots = builder.schema().fields().iter().enumerate();
         let roots: Vec<usize> = roots.filter(|(_, field)| is_wanted(field.name())).map(|(at, _)| at).collect();
         let mask = ProjectionMask::roots(builder.parquet_schema(), roots);
-        let rows = builder.with_projection(mask).build()?;
-        let values = self.partition_values(file)?;
-        let schema = self.schema.clone();
-        Ok(rows.map_err(TableError::from).map(move |batch| shape(&batch?, &schema, &values)))
+        let rows = builder.with_batch_size(batch_rows).with_projection(mask).build()?;
+        let (schema, origins) = (self.schema.clone(), self.origins(rows.schema(), file)?);
+        Ok(rows.map_err(TableError::from).map(move |batch| shape(&batch?, &schema, &origins)))
+    }
+
+    /// The places of the columns that a file has values of: its own, and those that it is partitioned by.
+    pub(crate) async fn columns_in(&self, file: &LiveFile) -> Result<Vec<usize>, TableError> {
+        let builder = self.open(file).await?;
+        let own: HashSet<&String> =
+            builder.schema().fields().iter().map(|field| field.name()).chain(&self.partition_by).collect();
+        Ok((0..self.schema.fields().len()).filter(|at| own.contains(self.schema.field(*at).name())).collect())
+    }
+
+    async fn open(&self, file: &LiveFile) -> Result<ParquetRecordBatchStreamBuilder<ParquetObject>, TableError> {
+        let path = deltalake::Path::parse(&file.path).map_err(|error| TableError::Encode(Box::new(error)))?;
+        let reader = ParquetObject { store: self.folder.store.clone(), path, size_bytes: file.size_bytes };
+        Ok(ParquetRecordBatchStreamBuilder::new(reader).await?)
     }
 
     /// One row with the values of a file's partition, and no others.
     pub(crate) fn one_row(&self, file: &LiveFile) -> Result<RecordBatch, TableError> {
         let options = RecordBatchOptions::new().with_row_count(Some(1));
         let nothing = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &options)?;
-        shape(&nothing, &self.schema, &self.partition_values(file)?)
+        shape(&nothing, &self.schema, &self.origins(nothing.schema_ref(), file)?)
     }
 
-    /// The value of each partition column as an array of one.
-    fn partition_values(&self, file: &LiveFile) -> Result<Vec<(String, ArrayRef)>, TableError> {
-        let columns = self.partition_by.iter().map(|name| {
-            let text = file.values.get(name).cloned().flatten().filter(|text| !text.is_empty());
-            let text: ArrayRef = Arc::new(StringArray::from(vec![text]));
-            Ok((name.clone(), convert(&text, self.schema.field_with_name(name)?.data_type())?))
-        });
-        columns.collect()
+    /// Where the values of each column come from, for rows that are decoded with these columns.
+    fn origins(&self, decoded: &SchemaRef, file: &LiveFile) -> Result<Vec<Origin>, TableError> {
+        let places: HashMap<&str, usize> =
+            decoded.fields().iter().enumerate().map(|(at, field)| (field.name().as_str(), at)).collect();
+        let origin = |field: &Arc<Field>| {
+            if self.partition_by.contains(field.name()) {
+                let text = file.values.get(field.name()).cloned().flatten().filter(|text| !text.is_empty());
+                let text: ArrayRef = Arc::new(StringArray::from(vec![text]));
+                return convert(&text, field.data_type()).map(Origin::Partition);
+            }
+            Ok(places.get(field.name().as_str()).map_or(Origin::Missing, |at| Origin::Decoded(*at)))
+        };
+        self.schema.fields().iter().map(origin).collect()
     }
 }
 
+/// Where the values of a column come from.
+enum Origin {
+    /// The value of the file's partition, as an array of one.
+    Partition(ArrayRef),
+    /// The place among the decoded columns.
+    Decoded(usize),
+    Missing,
+}
+
 /// Bring a file's rows into the shape of the table.
-fn shape(rows: &RecordBatch, schema: &SchemaRef, values: &[(String, ArrayRef)]) -> Result<RecordBatch, TableError> {
-    let column = |field: &Arc<Field>| {
-        if let Some((_, value)) = values.iter().find(|(name, _)| name == field.name()) {
-            return Ok(take(value, &UInt32Array::from(vec![0; rows.num_rows()]), None)?);
-        }
-        match rows.column_by_name(field.name()) {
-            Some(column) => convert(column, field.data_type()),
-            None => Ok(new_null_array(field.data_type(), rows.num_rows())),
-        }
+fn shape(rows: &RecordBatch, schema: &SchemaRef, origins: &[Origin]) -> Result<RecordBatch, TableError> {
+    let column = |(field, origin): (&Arc<Field>, &Origin)| match origin {
+        Origin::Partition(value) => Ok(take(value, &UInt32Array::from(vec![0; rows.num_rows()]), None)?),
+        Origin::Decoded(at) => convert(rows.column(*at), field.data_type()),
+        Origin::Missing => Ok(new_null_array(field.data_type(), rows.num_rows())),
     };
-    let columns = schema.fields().iter().map(column).collect::<Result<Vec<_>, TableError>>()?;
+    let columns = schema.fields().iter().zip(origins).map(column).collect::<Result<Vec<_>, TableError>>()?;
     batch_of(schema, columns, rows.num_rows())
 }
 

@@ -8,7 +8,7 @@ use deltalake::{
     logstore::{LogStoreRef, StorageConfig, default_logstore},
 };
 use sluice_storage::Folder;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, MutexGuard, OwnedMutexGuard};
 
 use crate::{
     TableError,
@@ -21,10 +21,15 @@ pub struct Table {
     pub(crate) log_store: LogStoreRef,
     pub(crate) state: Mutex<Option<LogState>>,
     turn: Mutex<()>,
+    columns_turn: Arc<Mutex<()>>,
 }
 
 /// The right to commit: one holder at a time in a process, so that transactions go into the log in their order.
 pub struct CommitTurn<'a>(#[expect(dead_code, reason = "held, not read")] MutexGuard<'a, ()>);
+
+/// The right to be the next one of those who have to look at a table's columns again, because they changed: one holder
+/// at a time in a process.
+pub struct ColumnsTurn(#[expect(dead_code, reason = "held, not read")] OwnedMutexGuard<()>);
 
 /// What a query needs to read one version of a table.
 pub struct Scan {
@@ -39,7 +44,7 @@ impl Table {
     pub fn open(folder: Folder) -> Self {
         let log_store =
             default_logstore(folder.store.clone(), folder.root.clone(), &folder.url, &StorageConfig::default());
-        Self { folder, log_store, state: Mutex::new(None), turn: Mutex::new(()) }
+        Self { folder, log_store, state: Mutex::new(None), turn: Mutex::default(), columns_turn: Arc::default() }
     }
 
     /// Where the table lies.
@@ -50,6 +55,11 @@ impl Table {
     /// Wait for the right to commit.
     pub async fn take_turn(&self) -> CommitTurn<'_> {
         CommitTurn(self.turn.lock().await)
+    }
+
+    /// Wait for the right to look at the columns again, to commit for those that are there then.
+    pub async fn take_columns_turn(&self) -> ColumnsTurn {
+        ColumnsTurn(Arc::clone(&self.columns_turn).lock_owned().await)
     }
 
     /// Read the log anew when it is needed next.

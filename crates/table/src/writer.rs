@@ -2,7 +2,8 @@
 //!
 //! Invariant: beyond one part of a batch, rows that are in no file take no more memory than the settings say, however
 //! many partitions there are; the file that holds the most ends its row group when the bound is reached.
-//! Invariant: what encoders take without any row is bounded too: few have dictionaries, and few are open at all.
+//! Invariant: what encoders take without any row is bounded too: few have dictionaries, none where there are few rows
+//! or very many columns, and few are open at all.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -258,7 +259,8 @@ impl TableWriter {
         let filters = self.settings.layout.bloom_filter.len();
         let affordable_filters = self.settings.memory_bytes / 2 / EMPTY_FILTER_BYTES;
         let (columns, filters) = ((self.begun + 1) * self.file_columns, (self.begun + 1) * filters);
-        self.begun == 0 || columns <= affordable && filters <= affordable_filters
+        let is_first = self.begun == 0 && columns <= MAX_DICTIONARY_COLUMNS;
+        is_first || columns <= affordable && filters <= affordable_filters
     }
 
     fn keep_memory_bounded(&mut self) -> Result<(), TableError> {
@@ -289,7 +291,7 @@ impl TableWriter {
         // Those that hold memory the longest go first: a file that only now begins has room for its encoders then.
         let (begun, waiting): (Vec<_>, Vec<_>) = open.into_values().partition(OpenFile::has_begun);
         for mut file in begun.into_iter().chain(waiting) {
-            file.encode(&self.scratch_dir, &self.properties.roomy)?;
+            file.encode(&self.scratch_dir, &self.properties.sparse)?;
             self.closed.extend(file.close()?);
         }
         self.closed.sort_by(|a, b| a.path.cmp(&b.path));

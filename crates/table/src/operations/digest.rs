@@ -1,16 +1,19 @@
 //! What rows a set of files holds, whatever their order: a count and a hash, to compare what went in with what came
 //! out.
 
-use std::hash::{DefaultHasher, Hasher as _};
-
 use arrow::{
     array::RecordBatch,
     datatypes::SchemaRef,
     row::{RowConverter, SortField},
 };
 use futures::TryStreamExt as _;
+use sha2::{Digest as _, Sha256};
+use tokio::task::spawn_blocking;
 
 use crate::{DataFile, TableError, live::LiveFile, reader::FileReader};
+
+/// Rows in fewer cells are hashed where they are.
+const FEW_CELLS: usize = 16 << 10;
 
 /// A count and a hash of rows that does not depend on their order.
 #[derive(Debug)]
@@ -26,16 +29,24 @@ impl Digest {
         Ok(Self { converter: RowConverter::new(fields.collect())?, rows: 0, sum: 0 })
     }
 
-    pub(super) fn add(&mut self, batch: &RecordBatch) -> Result<(), TableError> {
+    /// The same with the rows of a batch.
+    pub(super) async fn with(mut self, batch: &RecordBatch) -> Result<Self, TableError> {
+        if batch.num_rows() * batch.num_columns() < FEW_CELLS {
+            self.add(batch)?;
+            return Ok(self);
+        }
+        let batch = batch.clone();
+        let adding = spawn_blocking(move || self.add(&batch).map(|()| self));
+        adding.await.map_err(TableError::encode)?
+    }
+
+    fn add(&mut self, batch: &RecordBatch) -> Result<(), TableError> {
         for row in &self.converter.convert_columns(batch.columns())? {
-            let half = |seed: u64| {
-                let mut hasher = DefaultHasher::new();
-                hasher.write_u64(seed);
-                hasher.write(row.as_ref());
-                u128::from(hasher.finish())
-            };
+            let hash = Sha256::digest(row.as_ref());
+            let (half, _) =
+                hash.split_first_chunk().ok_or_else(|| TableError::encode(std::io::Error::other("no hash")))?;
             // A sum counts rows that are there twice; an exclusive or would not.
-            self.sum = self.sum.wrapping_add(half(1) << 64 | half(2));
+            self.sum = self.sum.wrapping_add(u128::from_le_bytes(*half));
             self.rows += 1;
         }
         Ok(())
@@ -47,7 +58,7 @@ impl Digest {
         for file in files {
             let mut batches = reader.read(&LiveFile::written(file)).await?;
             while let Some(batch) = batches.try_next().await? {
-                found.add(&batch)?;
+                found = found.with(&batch).await?;
             }
         }
         if (found.rows, found.sum) == (self.rows, self.sum) {

@@ -1,13 +1,13 @@
 //! Evolution: columns are added and types widened, in the commit that brings the first rows that need it.
 //!
 //! Columns and fields that are new cost nothing: files that lack them read as missing. For wider types the files that
-//! are there are written anew, in the same commit and as a rearrangement. The protocol has a feature for leaving
+//! have the column are written anew, in the same commit and as a rearrangement. The protocol has a feature for leaving
 //! them (`typeWidening`), but `deltalake`, in Rust and in Python, refuses tables that use it, while DuckDB reads them; a
 //! table without the feature whose files have several types is one that the protocol does not know.
 //!
 //! Invariant: every value that was in the table is in it afterwards, in the same column.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use deltalake::{
@@ -63,31 +63,44 @@ impl Table {
             return Ok(Rewrite { change: Change::append(evolve.files.clone()), rows });
         }
         let widened = check_steps(evolve, &reader.partition_by)?;
-        let mut change = plan(evolve, newest, widened.is_some())?;
-        if let Some(column) = widened {
+        let mut change = plan(evolve, newest, !widened.is_empty())?;
+        if !widened.is_empty() {
             let reader = reader.with_schema(Arc::clone(&evolve.schema));
-            self.widen_files(&reader, workspace, live_files(newest)?, (&column, &mut change)).await?;
+            self.widen_files(&reader, workspace, live_files(newest)?, (&widened, &mut change)).await?;
         }
         Ok(Rewrite { change, rows })
     }
 
-    /// Put files with the reader's types into the places of those that are there.
+    /// Put files with the reader's types into the places of those that have these columns. They get no columns that
+    /// they did not have.
     async fn widen_files(
         &self,
         reader: &FileReader,
         workspace: &Workspace,
         live: Vec<LiveFile>,
-        (column, change): (&str, &mut Change),
+        (widened, change): (&[usize], &mut Change),
     ) -> Result<(), TableError> {
-        let size_bytes: u64 = live.iter().map(|file| file.size_bytes).sum();
+        let mut alike: BTreeMap<Vec<usize>, Vec<LiveFile>> = BTreeMap::new();
+        for file in live {
+            let columns = reader.columns_in(&file).await?;
+            if widened.iter().any(|at| columns.contains(at)) {
+                alike.entry(columns).or_default().push(file);
+            }
+        }
+        let size_bytes: u64 = alike.values().flatten().map(|file| file.size_bytes).sum();
         if size_bytes > workspace.max_rewrite_bytes {
             let limit = workspace.max_rewrite_bytes;
             let reason = format!("the table has {size_bytes} bytes, and no more than {limit} are written anew for it");
+            let column = widened.first().map_or("", |at| reader.schema.field(*at).name());
             return Err(Refusal::unchangeable(column, reason).into());
         }
-        let (copies, _) = self.copy_rows(reader, workspace, &live).await?;
-        change.removes = Removes::Files(live.into_iter().map(LiveFile::into_rearranged).collect());
-        change.files.extend(copies.into_iter().map(DataFile::into_rearranged));
+        for (columns, files) in &alike {
+            let narrow = reader.clone().with_schema(Arc::new(reader.schema.project(columns)?));
+            let (copies, _) = self.copy_rows(&narrow, workspace, files).await?;
+            change.files.extend(copies.into_iter().map(DataFile::into_rearranged));
+        }
+        let removed = alike.into_values().flatten();
+        change.removes = Removes::Files(removed.map(LiveFile::into_rearranged).collect());
         Ok(())
     }
 }
@@ -117,11 +130,12 @@ fn check_done(evolve: &Evolve, newest: &DeltaTable, reader: &FileReader) -> Resu
     }
 }
 
-/// Check that every column can become what is wanted; gives one whose values have to be written anew for it.
-fn check_steps(evolve: &Evolve, partition_by: &[String]) -> Result<Option<String>, TableError> {
+/// Check that every column can become what is wanted; gives the places of those whose values have to be written anew
+/// for it.
+fn check_steps(evolve: &Evolve, partition_by: &[String]) -> Result<Vec<usize>, TableError> {
     let refused = |column: &Field, reason: &'static str| TableError::from(Refusal::unchangeable(column.name(), reason));
     let (old, new) = (evolve.base.fields(), evolve.schema.fields());
-    let mut widened = None;
+    let mut widened = Vec::new();
     for (at, before) in old.iter().enumerate() {
         let after = new.get(at).filter(|after| after.name() == before.name());
         let after = after.ok_or_else(|| refused(before, "it would lose its place or name"))?;
@@ -133,7 +147,7 @@ fn check_steps(evolve: &Evolve, partition_by: &[String]) -> Result<Option<String
             Some(TypeStep::Widened) if partition_by.contains(before.name()) => {
                 return Err(refused(before, "the table is partitioned by it"));
             }
-            Some(TypeStep::Widened) => widened = Some(before.name().clone()),
+            Some(TypeStep::Widened) => widened.push(at),
             None => return Err(refused(before, "its values are not ones of the new type")),
         }
     }

@@ -73,7 +73,7 @@ impl Table {
             for file in &partition {
                 let mut batches = reader.read(file).await?;
                 while let Some(batch) = batches.try_next().await? {
-                    digest.add(&batch)?;
+                    digest = digest.with(&batch).await?;
                 }
             }
             let curve = Curve::sample(&columns, &partition, &reader).await?;
