@@ -291,6 +291,33 @@ async fn columns_that_come_from_many_at_once_all_come() {
     assert_eq!(row(&lake, with_value).await["n"], 12);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn as_many_columns_come_at_once_as_there_are_uploads() {
+    let lake = lake_with("id", "0").await;
+    let bodies = (1..=16).map(|id| format!("id,c{id}\n{id},x\n"));
+    let answers = futures::future::join_all(bodies.map(|body| lake.upload("a.t", "?format=csv", body))).await;
+    for answer in &answers {
+        answer.expect_status(201);
+    }
+    assert_eq!((names(&lake, "a.t").await.len(), lake.count("a.t").await), (17, 17));
+}
+
+#[tokio::test]
+async fn a_wider_column_leaves_files_alone_that_do_not_have_it() {
+    let lake = lake_with("id,a", "1,1").await;
+    lake.upload("a.t", "?format=csv", "id,b\n2,2\n").await.expect_status(201);
+    let huge = "123456789012345678901234567890";
+    lake.upload("a.t", "?format=csv", format!("id,b\n3,{huge}\n")).await.expect_status(201);
+    assert_eq!(lake.rows("SELECT id, b FROM a.t ORDER BY id").await.len(), 3);
+    let sums = row(&lake, "SELECT sum(a) AS a, min(b)::VARCHAR AS least, max(b)::VARCHAR AS most FROM a.t").await;
+    assert_eq!(sums, json!({"a": 1, "least": "2", "most": huge}));
+    let folder = std::fs::read_dir(lake.data_dir().join("raw/tables/a/t")).unwrap().next().unwrap().unwrap().path();
+    let entry = std::fs::read_to_string(folder.join("_delta_log/00000000000000000002.json")).unwrap();
+    let actions = |kind: &str| entry.lines().filter(|line| line.starts_with(&format!("{{\"{kind}\""))).count();
+    // Of the first two files the one with the column, written anew.
+    assert_eq!((actions("remove"), actions("add")), (1, 1), "{entry}");
+}
+
 #[tokio::test]
 async fn rows_that_broke_a_rule_are_replayed_once_the_rule_is_another() {
     let lake = lake_with("id,at", "1,2024-01-31T10:00:00Z").await;

@@ -28,6 +28,9 @@ const LONG_BLOCK_BYTES: usize = 2 * BLOCK_BYTES;
 /// How much the rows of one block may take; few bytes can be many missing values.
 const MAX_ROWS_BYTES: usize = 4 * BATCH_BYTES;
 
+/// How many rows go into the columns at a time: what they are read from stays in the cache for all columns.
+const ROWS_IN_CACHE: usize = 512;
+
 /// How the blocks of one file are read.
 pub(super) struct Plan {
     pub(super) options: CsvOptions,
@@ -57,6 +60,17 @@ impl Plan {
     }
 
     fn batch(&self, fields: &Fields, rows: Range<usize>, built: &mut columns::Fields) -> Option<RecordBatch> {
+        for start in rows.clone().step_by(ROWS_IN_CACHE) {
+            self.append(fields, start..rows.end.min(start + ROWS_IN_CACHE), built)?;
+        }
+        for &at in &self.missing {
+            built.columns.get_mut(at)?.append_nulls(rows.len()).ok()?;
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
+        RecordBatch::try_new_with_options(SchemaRef::clone(&self.schema), built.finish().ok()?, &options).ok()
+    }
+
+    fn append(&self, fields: &Fields, rows: Range<usize>, built: &mut columns::Fields) -> Option<()> {
         for (from, &to) in self.targets.iter().enumerate() {
             let texts =
                 || fields.column(from, rows.clone()).map(|text| (!is_null(&self.options, text)).then_some(text));
@@ -65,11 +79,7 @@ impl Plan {
             }
             built.columns.get_mut(to)?.append_texts(texts()).ok()?;
         }
-        for &at in &self.missing {
-            built.columns.get_mut(at)?.append_nulls(rows.len()).ok()?;
-        }
-        let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
-        RecordBatch::try_new_with_options(SchemaRef::clone(&self.schema), built.finish().ok()?, &options).ok()
+        Some(())
     }
 
     /// Whether the values are of the kind that was guessed, as far as storing them does not tell.

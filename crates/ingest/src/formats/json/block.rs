@@ -24,6 +24,9 @@ use crate::{
 /// How much the rows of one block may take; few bytes can be many missing values.
 const MAX_ROWS_BYTES: usize = 4 * BATCH_BYTES;
 
+/// How many rows go into the columns at a time: what they are read from stays in the cache for all columns.
+const ROWS_IN_CACHE: usize = 256;
+
 /// How the blocks of one file are read.
 pub(super) struct Plan {
     pub(super) options: ReadOptions,
@@ -120,6 +123,9 @@ impl Rows<'_> {
         };
         if !is_read {
             self.unlike(record)?;
+        }
+        if self.waiting() >= ROWS_IN_CACHE {
+            self.take_spans()?;
         }
         let width = CELL_BYTES * self.fields.width().max(1);
         self.bytes += record.len() + width;
