@@ -43,7 +43,7 @@ pub struct IngestSettings {
     pub isolation: Isolation,
     /// How the processes that decode are run.
     pub worker: WorkerSettings,
-    /// How large a table may be whose files are written anew for a wider type of a column, in bytes.
+    /// How much the files of a table may hold that are written anew for a wider type of a column, in bytes.
     pub max_rewrite_bytes: u64,
     /// How data files are written.
     pub writer: WriterSettings,

@@ -44,7 +44,7 @@ pub struct Workspace {
     pub writer: WriterSettings,
     /// Where scratch files lie.
     pub scratch_dir: PathBuf,
-    /// How large a table may be whose types are widened, in bytes: its files are written anew for it.
+    /// How much the files may hold that are written anew for a wider type of a column, in bytes.
     pub max_rewrite_bytes: u64,
     /// The upload that it is done for, which the names of the files tell.
     pub upload_id: Option<Uuid>,

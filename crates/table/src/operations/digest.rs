@@ -43,10 +43,9 @@ impl Digest {
     fn add(&mut self, batch: &RecordBatch) -> Result<(), TableError> {
         for row in &self.converter.convert_columns(batch.columns())? {
             let hash = Sha256::digest(row.as_ref());
-            let (half, _) =
-                hash.split_first_chunk().ok_or_else(|| TableError::encode(std::io::Error::other("no hash")))?;
+            let half = hash.iter().take(16).fold(0, |half, byte| half << 8 | u128::from(*byte));
             // A sum counts rows that are there twice; an exclusive or would not.
-            self.sum = self.sum.wrapping_add(u128::from_le_bytes(*half));
+            self.sum = self.sum.wrapping_add(half);
             self.rows += 1;
         }
         Ok(())

@@ -81,18 +81,16 @@ impl Table {
         (widened, change): (&[usize], &mut Change),
     ) -> Result<(), TableError> {
         let mut alike: BTreeMap<Vec<usize>, Vec<LiveFile>> = BTreeMap::new();
+        let (mut size_bytes, limit) = (0, workspace.max_rewrite_bytes);
         for file in live {
             let columns = reader.columns_in(&file).await?;
-            if widened.iter().any(|at| columns.contains(at)) {
-                alike.entry(columns).or_default().push(file);
+            let Some(at) = widened.iter().find(|at| columns.contains(at)) else { continue };
+            size_bytes += file.size_bytes;
+            if size_bytes > limit {
+                let reason = format!("files that have it hold more than {limit} bytes, the most that is written anew");
+                return Err(Refusal::unchangeable(reader.schema.field(*at).name(), reason).into());
             }
-        }
-        let size_bytes: u64 = alike.values().flatten().map(|file| file.size_bytes).sum();
-        if size_bytes > workspace.max_rewrite_bytes {
-            let limit = workspace.max_rewrite_bytes;
-            let reason = format!("the table has {size_bytes} bytes, and no more than {limit} are written anew for it");
-            let column = widened.first().map_or("", |at| reader.schema.field(*at).name());
-            return Err(Refusal::unchangeable(column, reason).into());
+            alike.entry(columns).or_default().push(file);
         }
         for (columns, files) in &alike {
             let narrow = reader.clone().with_schema(Arc::new(reader.schema.project(columns)?));
