@@ -1,7 +1,8 @@
 /* Ends the process right before or right after its n-th durability step, as a crash would.
  *
  * A step is a call that makes, names, renames, removes, syncs or writes a file below CRASH_ROOT. Steps are counted over
- * all threads of the one process that was started with the shim; its children are left alone. CRASH_AT is the number of
+ * all threads of the one process that was started with the shim, which may execute its program anew; its children are left
+ * alone. CRASH_AT is the number of
  * the step (0: none, only count), CRASH_WHEN is `before` or `after`, CRASH_LOG gets one line a step: number, call, path.
  * Writes of bytes are steps only where CRASH_WRITES is set: none of them alone makes anything durable.
  */
@@ -27,8 +28,11 @@ static size_t root_length;
 __attribute__((constructor)) static void begin(void) {
   const char *folder = getenv("CRASH_ROOT"), *log = getenv("CRASH_LOG");
   const char *at = getenv("CRASH_AT"), *when = getenv("CRASH_WHEN");
-  if (!folder || !at || !when || getenv("CRASH_PROCESS") || !realpath(folder, root)) return;
-  setenv("CRASH_PROCESS", "taken", 1);
+  const char *taken = getenv("CRASH_PROCESS");
+  char self[32];
+  snprintf(self, sizeof self, "%ld", (long)getpid());
+  if (!folder || !at || !when || (taken && strcmp(taken, self)) || !realpath(folder, root)) return;
+  setenv("CRASH_PROCESS", self, 1);
   root_length = strlen(root);
   crash_at = atol(at);
   crash_before = strcmp(when, "before") == 0;
