@@ -1,9 +1,9 @@
 /* Ends the process right before or right after its n-th durability step, as a crash would.
  *
  * A step is a call that makes, names, renames, removes, syncs or writes a file below CRASH_ROOT. Steps are counted over
- * all threads of the one process that was started with the shim, which may execute its program anew; its children are left
- * alone. CRASH_AT is the number of
- * the step (0: none, only count), CRASH_WHEN is `before` or `after`, CRASH_LOG gets one line a step: number, call, path.
+ * all threads of the one process that was started with the shim, even where it begins its program anew; its children are
+ * left alone. CRASH_AT is the number of the step (0: none, only count), CRASH_WHEN is `before` or `after`, CRASH_LOG gets
+ * one line a step: number, call, path.
  * Writes of bytes are steps only where CRASH_WRITES is set: none of them alone makes anything durable.
  */
 #define _GNU_SOURCE
