@@ -3,6 +3,7 @@
 //! Invariant: a staging file is gone when its `Staging` is, published or not; a file of a killed process stays unseen.
 
 use std::{
+    ffi::OsString,
     fs::{self, File, OpenOptions},
     io,
     path::{Path as FilePath, PathBuf},
@@ -92,10 +93,12 @@ impl Drop for Staging {
     }
 }
 
-/// `{name}#{number}`: the names that `LocalFileSystem` hides from lists and refuses as objects.
+/// `.{name}#{number}`: the number makes it a name that `LocalFileSystem` hides from lists and refuses as an object, the
+/// point one that others who list the folder leave out.
 fn staging_path(target: &FilePath) -> PathBuf {
     let (number, _) = Uuid::new_v4().as_u64_pair();
-    let mut path = target.as_os_str().to_owned();
-    path.push(format!("#{number}"));
-    path.into()
+    let mut name = OsString::from(".");
+    name.push(target.file_name().unwrap_or_default());
+    name.push(format!("#{number}"));
+    target.with_file_name(name)
 }

@@ -17,7 +17,8 @@ fn record(_: &File, path: &FilePath) -> io::Result<()> {
     let lake = path.ancestors().find(|above| above.ends_with("lake"));
     let named = lake.map(|lake| files(lake).into_iter().filter(|name| !name.contains('#')).collect());
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let name = name.split_once('#').map_or(name.to_string(), |(name, _)| format!("{name} staged"));
+    let name =
+        name.split_once('#').map_or(name.to_string(), |(name, _)| format!("{} staged", name.trim_start_matches('.')));
     SYNCED.with_borrow_mut(|synced| synced.push((name, named.unwrap_or_default())));
     Ok(())
 }
@@ -140,7 +141,7 @@ async fn staging_files_are_not_listed_and_cannot_be_objects() {
     let mut upload = store.put_multipart(&target).await.unwrap();
     upload.put_part("x".into()).await.unwrap();
     let staged = files(&lake);
-    assert!(staged.len() == 1 && staged[0].starts_with("a#"), "{staged:?}");
+    assert!(staged.len() == 1 && staged[0].starts_with(".a#"), "{staged:?}");
     let folder = location(&lake);
     assert_eq!(store.list(Some(&folder)).count().await, 0);
     assert!(store.list_with_delimiter(Some(&folder)).await.unwrap().objects.is_empty());
