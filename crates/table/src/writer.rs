@@ -35,6 +35,7 @@ use crate::{
 
 mod encoder;
 mod feed;
+mod flat;
 mod open_file;
 mod plain;
 mod properties;

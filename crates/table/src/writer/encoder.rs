@@ -2,22 +2,27 @@
 //!
 //! Invariant: the same batches make the same bytes, whatever the number of cores and whoever is done first.
 
-use std::fs::File;
+use std::{cmp::Reverse, fs::File, io, sync::Arc};
 
 use arrow::{
     array::{ArrayRef, RecordBatch},
-    datatypes::{DataType, FieldRef, SchemaRef},
+    datatypes::{DataType, FieldRef, Fields, Schema, SchemaRef},
 };
 use parquet::{
     arrow::{
         ArrowWriter,
-        arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves},
+        arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves},
     },
     errors::ParquetError,
-    file::{metadata::ParquetMetaData, properties::WriterProperties, writer::SerializedFileWriter},
+    file::{
+        metadata::ParquetMetaData,
+        properties::WriterProperties,
+        writer::{SerializedFileWriter, SerializedRowGroupWriter},
+    },
 };
 use rayon::prelude::*;
 
+use super::flat::{self, FlatChunk, FlatColumn};
 use crate::TableError;
 
 /// Rows in fewer cells are encoded where they are: others would be asked for longer than that takes.
@@ -26,10 +31,12 @@ const FEW_CELLS: usize = 16 << 10;
 /// A file whose rows go through encoders.
 pub(super) struct Encoder {
     file: SerializedFileWriter<File>,
-    factory: ArrowRowGroupWriterFactory,
+    /// For each field, what makes its encoder; none where the library does.
+    makers: Vec<Option<flat::Maker>>,
+    library: ArrowRowGroupWriterFactory,
     schema: SchemaRef,
     /// Of the row group under construction, those of each field.
-    columns: Vec<Vec<ArrowColumnWriter>>,
+    columns: Vec<FieldEncoder>,
     rows: usize,
     max_rows: usize,
     max_bytes: usize,
@@ -39,9 +46,14 @@ impl Encoder {
     pub(super) fn open(file: File, schema: SchemaRef, properties: WriterProperties) -> Result<Self, ParquetError> {
         let max_rows = properties.max_row_group_row_count().unwrap_or(usize::MAX).max(1);
         let max_bytes = properties.max_row_group_bytes().unwrap_or(usize::MAX).max(1);
+        let makers: Vec<_> = schema.fields().iter().map(|field| flat::maker(field, &properties)).collect();
+        let of_library = schema.fields().iter().zip(&makers).filter(|(_, maker)| maker.is_none());
+        let of_library = Arc::new(Schema::new(of_library.map(|(field, _)| Arc::clone(field)).collect::<Fields>()));
+        let library = ArrowWriter::try_new(io::sink(), of_library, Some(properties.clone()))?;
+        let (_, library) = library.into_serialized_writer()?;
         let writer = ArrowWriter::try_new(file, SchemaRef::clone(&schema), Some(properties))?;
-        let (file, factory) = writer.into_serialized_writer()?;
-        Ok(Self { file, factory, schema, columns: Vec::new(), rows: 0, max_rows, max_bytes })
+        let (file, _) = writer.into_serialized_writer()?;
+        Ok(Self { file, makers, library, schema, columns: Vec::new(), rows: 0, max_rows, max_bytes })
     }
 
     /// Add rows; those that are more than a row group takes go into the next one.
@@ -71,26 +83,39 @@ impl Encoder {
 
     /// How large the row group would be if it ended here.
     fn row_group_bytes(&self) -> usize {
-        self.columns.iter().flatten().map(ArrowColumnWriter::get_estimated_total_bytes).sum()
+        self.columns.iter().map(FieldEncoder::estimated_bytes).sum()
+    }
+
+    /// Encoders for a row group.
+    fn field_encoders(&self) -> Result<Vec<FieldEncoder>, ParquetError> {
+        let mut library = self.library.create_column_writers(self.file.flushed_row_groups().len())?.into_iter();
+        let mut columns = self.file.schema_descr().columns().iter();
+        let of_field = |(field, maker): (&FieldRef, &Option<flat::Maker>)| {
+            let count = leaves(field.data_type());
+            let columns: Vec<_> = columns.by_ref().take(count).cloned().collect();
+            match (maker, columns.into_iter().next()) {
+                (Some(make), Some(column)) => FieldEncoder::Flat(make(column, self.file.properties())),
+                _ => FieldEncoder::Library(library.by_ref().take(count).collect()),
+            }
+        };
+        Ok(self.schema.fields().iter().zip(&self.makers).map(of_field).collect())
     }
 
     fn write_part(&mut self, batch: &RecordBatch) -> Result<(), ParquetError> {
         if self.columns.is_empty() {
-            let number = self.file.flushed_row_groups().len();
-            let mut columns = self.factory.create_column_writers(number)?.into_iter();
-            let of_field = |field: &FieldRef| columns.by_ref().take(leaves(field.data_type())).collect();
-            self.columns = self.schema.fields().iter().map(of_field).collect();
+            self.columns = self.field_encoders()?;
         }
         self.rows += batch.num_rows();
         let fields = self.schema.fields();
-        let write = |((columns, field), array): ((&mut Vec<ArrowColumnWriter>, &FieldRef), &ArrayRef)| {
-            let leaves = compute_leaves(field, array)?;
-            columns.iter_mut().zip(&leaves).try_for_each(|(column, leaf)| column.write(leaf))
-        };
+        let mut work: Vec<_> = self.columns.iter_mut().zip(fields).zip(batch.columns()).collect();
+        let write =
+            |((encoder, field), array): ((&mut FieldEncoder, &FieldRef), &ArrayRef)| encoder.write(field, array);
         if batch.num_rows() * fields.len() < FEW_CELLS {
-            return self.columns.iter_mut().zip(fields).zip(batch.columns()).try_for_each(write);
+            return work.into_iter().try_for_each(write);
         }
-        self.columns.par_iter_mut().zip(fields.par_iter()).zip(batch.columns()).with_max_len(1).try_for_each(write)
+        // Those that take the longest go first, so that nobody waits for them at the end.
+        work.sort_by_cached_key(|((encoder, _), _)| Reverse(encoder.estimated_bytes()));
+        work.into_par_iter().with_max_len(1).try_for_each(write)
     }
 
     /// End the row group, which empties the memory of the encoders.
@@ -98,11 +123,11 @@ impl Encoder {
         if std::mem::take(&mut self.rows) == 0 {
             return Ok(());
         }
-        let columns: Vec<_> = std::mem::take(&mut self.columns).into_iter().flatten().collect();
-        let chunks: Vec<_> = columns.into_par_iter().with_max_len(1).map(ArrowColumnWriter::close).collect();
+        let columns = std::mem::take(&mut self.columns);
+        let chunks: Vec<_> = columns.into_par_iter().with_max_len(1).map(FieldEncoder::close).collect();
         let mut row_group = self.file.next_row_group()?;
         for chunk in chunks {
-            chunk?.append_to_row_group(&mut row_group)?;
+            chunk?.append_to(&mut row_group)?;
         }
         row_group.close()?;
         Ok(())
@@ -110,7 +135,7 @@ impl Encoder {
 
     /// What the encoders hold in memory.
     pub(super) fn memory_bytes(&self) -> usize {
-        self.columns.iter().flatten().map(ArrowColumnWriter::memory_size).sum()
+        self.columns.iter().map(FieldEncoder::memory_bytes).sum()
     }
 
     /// How large the file would be if it ended here.
@@ -137,5 +162,61 @@ fn leaves(data_type: &DataType) -> usize {
         | DataType::FixedSizeList(item, _)
         | DataType::Map(item, _) => leaves(item.data_type()),
         _ => 1,
+    }
+}
+
+/// What encodes the columns of a field in a row group.
+enum FieldEncoder {
+    Flat(Box<dyn FlatColumn>),
+    Library(Vec<ArrowColumnWriter>),
+}
+
+impl FieldEncoder {
+    fn write(&mut self, field: &FieldRef, array: &ArrayRef) -> Result<(), ParquetError> {
+        match self {
+            Self::Flat(column) => column.write(array),
+            Self::Library(columns) => {
+                let leaves = compute_leaves(field, array)?;
+                columns.iter_mut().zip(&leaves).try_for_each(|(column, leaf)| column.write(leaf))
+            }
+        }
+    }
+
+    fn estimated_bytes(&self) -> usize {
+        match self {
+            Self::Flat(column) => column.estimated_bytes(),
+            Self::Library(columns) => columns.iter().map(ArrowColumnWriter::get_estimated_total_bytes).sum(),
+        }
+    }
+
+    fn memory_bytes(&self) -> usize {
+        match self {
+            Self::Flat(column) => column.memory_bytes(),
+            Self::Library(columns) => columns.iter().map(ArrowColumnWriter::memory_size).sum(),
+        }
+    }
+
+    fn close(self) -> Result<FieldChunks, ParquetError> {
+        match self {
+            Self::Flat(column) => Ok(FieldChunks::Flat(Box::new(column.close()?))),
+            Self::Library(columns) => {
+                columns.into_iter().map(ArrowColumnWriter::close).collect::<Result<_, _>>().map(FieldChunks::Library)
+            }
+        }
+    }
+}
+
+/// The columns of a field in a row group, encoded.
+enum FieldChunks {
+    Flat(Box<FlatChunk>),
+    Library(Vec<ArrowColumnChunk>),
+}
+
+impl FieldChunks {
+    fn append_to(self, row_group: &mut SerializedRowGroupWriter<'_, File>) -> Result<(), ParquetError> {
+        match self {
+            Self::Flat(chunk) => row_group.append_column(&chunk.bytes, chunk.close),
+            Self::Library(chunks) => chunks.into_iter().try_for_each(|chunk| chunk.append_to_row_group(row_group)),
+        }
     }
 }

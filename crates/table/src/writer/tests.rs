@@ -7,14 +7,15 @@ use sluice_domain::TableLayout;
 
 use super::*;
 
-/// Rows of 20 data columns, half of them text, that go to these partitions one after the other.
+/// Rows of 21 data columns, half of them text, that go to these partitions one after the other. The last has few values.
 fn batch(rows: std::ops::Range<i64>, partitions: i64) -> RecordBatch {
     let keys: ArrayRef = Arc::new(Int64Array::from_iter_values(rows.clone().map(|row| row % partitions)));
     let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(rows.clone()));
     let texts: ArrayRef = Arc::new(StringArray::from_iter_values(rows.map(|row| format!("row {row} of the test"))));
-    let mut columns = vec![("key".to_owned(), keys)];
+    let mut columns = vec![("key".to_owned(), Arc::clone(&keys))];
     columns.extend((0..10).map(|at| (format!("n{at}"), Arc::clone(&numbers))));
     columns.extend((0..10).map(|at| (format!("t{at}"), Arc::clone(&texts))));
+    columns.push(("few".to_owned(), keys));
     RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, array)| (name, array, true))).unwrap()
 }
 
@@ -79,7 +80,7 @@ fn files_beyond_what_memory_affords_have_no_dictionaries() {
         writer.write(&batch(at..at + 6000, 40)).unwrap();
     }
     let staged = writer.finish().unwrap();
-    let has_dictionary = |file: &&StagedFile| file.metadata.row_group(0).column(0).dictionary_page_offset().is_some();
+    let has_dictionary = |file: &&StagedFile| file.metadata.row_group(0).column(20).dictionary_page_offset().is_some();
     let with = staged.files.iter().filter(has_dictionary).count();
     assert!((1..=20).contains(&with), "{with}");
     assert!(most_row_groups(&staged) <= 4, "{}", most_row_groups(&staged));
