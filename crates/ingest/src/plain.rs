@@ -79,7 +79,7 @@ impl Road {
         let count = u32::try_from(staged.count().max(1)).unwrap_or(u32::MAX);
         let first = self.catalog.uploads().reserve_stamps(upload.id, count).await?;
         let table = target.entry.name.table.to_string();
-        Ok(staged.named(PlainNames { table, first }).await?)
+        Ok(staged.named(PlainNames { table, first })?)
     }
 
     /// Whether the table has the columns that the files were written for, or none yet.

@@ -7,8 +7,6 @@
 
 use std::{
     collections::{HashMap, hash_map::Entry},
-    fs::File,
-    io::{self, Read as _, Seek as _},
     path::PathBuf,
     sync::Arc,
 };
@@ -18,13 +16,10 @@ use arrow::{
     datatypes::{Schema, SchemaRef},
     row::OwnedRow,
 };
-use bytes::Bytes;
 use deltalake::kernel::Add;
 use parquet::file::metadata::ParquetMetaData;
-use sha2::{Digest as _, Sha256};
 use sluice_domain::{FileRecord, UploadId};
 use sluice_storage::{Folder, ObjectWriter};
-use tokio::{sync::mpsc, task::spawn_blocking};
 
 use crate::{
     Refusal, TableError,
@@ -39,19 +34,17 @@ mod flat;
 mod open_file;
 mod plain;
 mod properties;
+mod scratch;
 mod settings;
 
 use open_file::OpenFile;
 use properties::FileProperties;
+use scratch::Scratch;
 
 pub(crate) use feed::bounded_session;
 pub use plain::{NamedFiles, PlainNames};
 pub use settings::WriterSettings;
 
-/// How large a piece of a scratch file is sent to the store at once, in bytes.
-const SEND_CHUNK_BYTES: usize = 1024 * 1024;
-/// How many such pieces wait to be sent.
-const CHUNKS_AHEAD: usize = 2;
 /// How many columns may be open in all files together: each takes some memory even without a row.
 const MAX_OPEN_COLUMNS: usize = 100_000;
 /// How many columns may have a dictionary at a time.
@@ -86,7 +79,7 @@ pub struct TableWriter {
 }
 
 struct StagedFile {
-    scratch: File,
+    scratch: Scratch,
     metadata: ParquetMetaData,
     values: PartitionValues,
     path: String,
@@ -326,44 +319,22 @@ impl StagedFile {
 
     async fn upload(self, folder: &Folder, layout: &Arc<Layout>) -> Result<DataFile, TableError> {
         let path = deltalake::Path::parse(&self.path).map_err(|error| TableError::Encode(Box::new(error)))?;
-        let mut object = ObjectWriter::open(folder.store.clone(), path).await?;
-        let (sender, mut chunks) = mpsc::channel(CHUNKS_AHEAD);
-        let scratch = self.scratch.try_clone()?;
-        // Read and hashed while what was read before is sent.
-        let reading = spawn_blocking(move || read_hashed(scratch, &sender));
-        while let Some(chunk) = chunks.recv().await {
-            object.write(chunk).await?;
-        }
-        let sha256 = reading.await.map_err(TableError::encode)??;
-        let size_bytes = object.finish().await?;
-        let add = self.add(size_bytes, layout)?;
-        Ok(DataFile { add, layout: Arc::clone(layout), rows: self.rows(), sha256 })
+        let add = self.add(layout)?;
+        let (rows, sha256) = (self.rows(), self.scratch.sha256());
+        self.scratch.send(ObjectWriter::open(folder.store.clone(), path).await?).await?;
+        Ok(DataFile { add, layout: Arc::clone(layout), rows, sha256 })
     }
 
-    fn add(&self, size_bytes: u64, layout: &Layout) -> Result<Add, TableError> {
+    fn add(&self, layout: &Layout) -> Result<Add, TableError> {
         Ok(Add {
             path: self.path.clone(),
             partition_values: self.values.clone().into_map(),
-            size: size_bytes as i64,
+            size: self.scratch.size_bytes() as i64,
             modification_time: chrono::Utc::now().timestamp_millis(),
             data_change: true,
             stats: Some(file_stats(&self.metadata, &layout.stats)?),
             ..Add::default()
         })
-    }
-}
-
-/// Hand on a file from its start, as long as somebody takes it; gives the hash of all of it.
-fn read_hashed(mut file: File, chunks: &mpsc::Sender<Bytes>) -> io::Result<String> {
-    file.rewind()?;
-    let mut hash = Sha256::new();
-    loop {
-        let mut chunk = Vec::with_capacity(SEND_CHUNK_BYTES);
-        (&mut file).take(SEND_CHUNK_BYTES as u64).read_to_end(&mut chunk)?;
-        hash.update(&chunk);
-        if chunk.is_empty() || chunks.blocking_send(chunk.into()).is_err() {
-            return Ok(hex::encode(hash.finalize()));
-        }
     }
 }
 

@@ -195,7 +195,7 @@ impl Integrity {
         }
         let count = u32::try_from(staged.count().max(1)).unwrap_or(u32::MAX);
         let first = self.catalog.uploads().reserve_stamps(upload.id, count).await?;
-        let named = staged.named(PlainNames { table: entry.name.table.to_string(), first }).await?;
+        let named = staged.named(PlainNames { table: entry.name.table.to_string(), first })?;
         let made = named.records().into_iter().map(|record| (record.path, record.sha256)).collect();
         named.put(scratch).await?;
         Ok(made)

@@ -2,7 +2,7 @@
 //!
 //! Invariant: the same batches make the same bytes, whatever the number of cores and whoever is done first.
 
-use std::{cmp::Reverse, fs::File, io, sync::Arc};
+use std::{cmp::Reverse, io, path::Path, sync::Arc};
 
 use arrow::{
     array::{ArrayRef, RecordBatch},
@@ -22,7 +22,10 @@ use parquet::{
 };
 use rayon::prelude::*;
 
-use super::flat::{self, FlatChunk, FlatColumn};
+use super::{
+    flat::{self, FlatChunk, FlatColumn},
+    scratch::Scratch,
+};
 use crate::TableError;
 
 /// Rows in fewer cells are encoded where they are: others would be asked for longer than that takes.
@@ -30,7 +33,7 @@ const FEW_CELLS: usize = 16 << 10;
 
 /// A file whose rows go through encoders.
 pub(super) struct Encoder {
-    file: SerializedFileWriter<File>,
+    file: SerializedFileWriter<Scratch>,
     /// For each field, what makes its encoder; none where the library does.
     makers: Vec<Option<flat::Maker>>,
     library: ArrowRowGroupWriterFactory,
@@ -43,7 +46,11 @@ pub(super) struct Encoder {
 }
 
 impl Encoder {
-    pub(super) fn open(file: File, schema: SchemaRef, properties: WriterProperties) -> Result<Self, ParquetError> {
+    pub(super) fn open(
+        scratch: Scratch,
+        schema: SchemaRef,
+        properties: WriterProperties,
+    ) -> Result<Self, ParquetError> {
         let max_rows = properties.max_row_group_row_count().unwrap_or(usize::MAX).max(1);
         let max_bytes = properties.max_row_group_bytes().unwrap_or(usize::MAX).max(1);
         let makers: Vec<_> = schema.fields().iter().map(|field| flat::maker(field, &properties)).collect();
@@ -51,7 +58,7 @@ impl Encoder {
         let of_library = Arc::new(Schema::new(of_library.map(|(field, _)| Arc::clone(field)).collect::<Fields>()));
         let library = ArrowWriter::try_new(io::sink(), of_library, Some(properties.clone()))?;
         let (_, library) = library.into_serialized_writer()?;
-        let writer = ArrowWriter::try_new(file, SchemaRef::clone(&schema), Some(properties))?;
+        let writer = ArrowWriter::try_new(scratch, SchemaRef::clone(&schema), Some(properties))?;
         let (file, _) = writer.into_serialized_writer()?;
         Ok(Self { file, makers, library, schema, columns: Vec::new(), rows: 0, max_rows, max_bytes })
     }
@@ -144,10 +151,12 @@ impl Encoder {
     }
 
     /// The finished file.
-    pub(super) fn finish(mut self) -> Result<(File, ParquetMetaData), TableError> {
+    pub(super) fn finish(mut self) -> Result<(Scratch, ParquetMetaData), TableError> {
         self.flush()?;
         let metadata = self.file.finish()?;
-        Ok((self.file.inner().try_clone()?, metadata))
+        // It cannot be taken out of a writer that wrote its end.
+        let scratch = std::mem::replace(self.file.inner_mut(), Scratch::open(Path::new("")));
+        Ok((scratch, metadata))
     }
 }
 
@@ -213,9 +222,9 @@ enum FieldChunks {
 }
 
 impl FieldChunks {
-    fn append_to(self, row_group: &mut SerializedRowGroupWriter<'_, File>) -> Result<(), ParquetError> {
+    fn append_to(self, row_group: &mut SerializedRowGroupWriter<'_, Scratch>) -> Result<(), ParquetError> {
         match self {
-            Self::Flat(chunk) => row_group.append_column(&chunk.bytes, chunk.close),
+            Self::Flat(chunk) => row_group.append_column(&chunk.pages, chunk.close),
             Self::Library(chunks) => chunks.into_iter().try_for_each(|chunk| chunk.append_to_row_group(row_group)),
         }
     }

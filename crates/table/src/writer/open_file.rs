@@ -1,13 +1,13 @@
 //! One data file under construction: rows wait in memory until there are enough to begin the file with.
 //!
-//! Invariant: a file has no scratch file and no encoders before rows go to them, and one descriptor from then on.
+//! Invariant: a file has no scratch file and no encoders before rows go to them, and one descriptor at the most from then on.
 
 use std::path::Path;
 
 use arrow::{array::RecordBatch, compute::concat_batches};
 use parquet::file::properties::WriterProperties;
 
-use super::{StagedFile, encoder::Encoder};
+use super::{StagedFile, encoder::Encoder, scratch::Scratch};
 use crate::{TableError, partition::PartitionValues};
 
 /// How many rows wait before they are encoded together.
@@ -64,7 +64,7 @@ impl OpenFile {
         let encoder = match &mut self.encoder {
             Some(encoder) => encoder,
             none => {
-                let scratch = tempfile::tempfile_in(scratch_dir)?;
+                let scratch = Scratch::open(scratch_dir);
                 none.insert(Encoder::open(scratch, schema, properties.clone())?)
             }
         };

@@ -2,24 +2,13 @@
 //!
 //! Invariant: a name tells a microsecond that no other file of the lake has.
 
-use std::{
-    fs::File,
-    io::{self, Read as _, Seek as _},
-};
-
-use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use object_store::{Attribute, AttributeValue, Attributes};
-use sha2::{Digest as _, Sha256};
 use sluice_domain::FileRecord;
 use sluice_storage::{Folder, ObjectWriter};
-use tokio::{
-    io::{AsyncReadExt as _, AsyncSeekExt as _},
-    task::spawn_blocking,
-};
 
-use super::{SEND_CHUNK_BYTES, StagedFile, StagedFiles};
+use super::{StagedFile, StagedFiles, scratch::Scratch};
 use crate::TableError;
 
 /// How many files are put at once.
@@ -41,7 +30,7 @@ pub struct NamedFiles {
 }
 
 struct NamedFile {
-    scratch: File,
+    scratch: Scratch,
     record: FileRecord,
     folder: String,
     created_at: DateTime<Utc>,
@@ -53,45 +42,27 @@ impl StagedFiles {
         self.files.len()
     }
 
-    /// Name the files as those of a plain table, and hash them.
+    /// Name the files as those of a plain table.
     ///
     /// # Errors
-    /// [`crate::Refusal::BadPartitioning`] where a value does not go into a folder's name; a scratch file that cannot
-    /// be read.
-    pub async fn named(self, names: PlainNames) -> Result<NamedFiles, TableError> {
+    /// [`crate::Refusal::BadPartitioning`] where a value does not go into a folder's name.
+    pub fn named(self, names: PlainNames) -> Result<NamedFiles, TableError> {
         let PlainNames { table, first } = names;
-        let naming = spawn_blocking(move || {
-            let stamped = self.files.into_iter().zip(0_i64..);
-            let named = stamped.map(|(file, at)| file.named(first + TimeDelta::microseconds(at)));
-            named.collect::<Result<Vec<_>, TableError>>()
-        });
-        Ok(NamedFiles { files: naming.await.map_err(TableError::encode)??, table })
+        let stamped = self.files.into_iter().zip(0_i64..);
+        let named = stamped.map(|(file, at)| file.named(first + TimeDelta::microseconds(at)));
+        Ok(NamedFiles { files: named.collect::<Result<_, TableError>>()?, table })
     }
 }
 
 impl StagedFile {
-    fn named(mut self, created_at: DateTime<Utc>) -> Result<NamedFile, TableError> {
+    fn named(self, created_at: DateTime<Utc>) -> Result<NamedFile, TableError> {
         let folder = self.values.telling_folder()?;
         let path = format!("{folder}data_{}.parquet", created_at.format("%Y%m%d_%H%M%S_%6f"));
         let rows = self.rows();
-        let (size_bytes, sha256) = digest(&mut self.scratch)?;
+        let (size_bytes, sha256) = (self.scratch.size_bytes(), self.scratch.sha256());
         let record = FileRecord { path, size_bytes, sha256, rows, upload: None };
         let folder = folder.trim_end_matches('/').to_owned();
         Ok(NamedFile { scratch: self.scratch, record, folder, created_at })
-    }
-}
-
-fn digest(file: &mut File) -> io::Result<(u64, String)> {
-    file.rewind()?;
-    let (mut hash, mut size_bytes, mut chunk) = (Sha256::new(), 0, vec![0; SEND_CHUNK_BYTES]);
-    loop {
-        match file.read(&mut chunk)? {
-            0 => return Ok((size_bytes, hex::encode(hash.finalize()))),
-            count => {
-                hash.update(&chunk[..count]);
-                size_bytes += count as u64;
-            }
-        }
     }
 }
 
@@ -134,18 +105,7 @@ impl NamedFile {
 
     async fn put(self, folder: &Folder, attributes: Attributes) -> Result<(), TableError> {
         let path = deltalake::Path::parse(&self.record.path).map_err(TableError::encode)?;
-        let mut object = ObjectWriter::open(folder.store.clone(), path).await?.with_attributes(attributes);
-        let mut scratch = tokio::fs::File::from_std(self.scratch);
-        scratch.rewind().await?;
-        loop {
-            let mut chunk = Vec::with_capacity(SEND_CHUNK_BYTES);
-            (&mut scratch).take(SEND_CHUNK_BYTES as u64).read_to_end(&mut chunk).await?;
-            if chunk.is_empty() {
-                break;
-            }
-            object.write(Bytes::from(chunk)).await?;
-        }
-        object.finish().await?;
-        Ok(())
+        let object = ObjectWriter::open(folder.store.clone(), path).await?.with_attributes(attributes);
+        self.scratch.send(object).await
     }
 }

@@ -5,6 +5,8 @@ use arrow::{
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use sluice_domain::TableLayout;
 
+use sha2::{Digest as _, Sha256};
+
 use super::*;
 
 /// Rows of 21 data columns, half of them text, that go to these partitions one after the other. The last has few values.
@@ -24,14 +26,14 @@ fn writer(settings: WriterSettings, schema: &SchemaRef) -> TableWriter {
 }
 
 /// Every row number that a file holds.
-fn numbers(file: &StagedFile) -> Vec<i64> {
-    let reader = ParquetRecordBatchReaderBuilder::try_new(file.scratch.try_clone().unwrap()).unwrap().build().unwrap();
+fn numbers(file: &mut StagedFile) -> Vec<i64> {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file.scratch.all_bytes()).unwrap().build().unwrap();
     let batches = reader.map(Result::unwrap);
     batches.flat_map(|batch| batch.column(0).as_primitive::<Int64Type>().values().to_vec()).collect()
 }
 
-fn assert_all_there(staged: &StagedFiles, rows: i64) {
-    let mut found: Vec<i64> = staged.files.iter().flat_map(numbers).collect();
+fn assert_all_there(staged: &mut StagedFiles, rows: i64) {
+    let mut found: Vec<i64> = staged.files.iter_mut().flat_map(numbers).collect();
     found.sort_unstable();
     assert!(found.into_iter().eq(0..rows));
 }
@@ -49,10 +51,10 @@ fn many_partitions_in_no_order_make_few_row_groups_in_little_memory() {
     }
     let bound = WriterSettings::default().memory_bytes;
     assert!(writer.peak_bytes <= bound + (1 << 20), "{}", writer.peak_bytes);
-    let staged = writer.finish().unwrap();
+    let mut staged = writer.finish().unwrap();
     assert_eq!(staged.files.len(), 600);
     assert!(most_row_groups(&staged) <= 4, "{}", most_row_groups(&staged));
-    assert_all_there(&staged, 60_000);
+    assert_all_there(&mut staged, 60_000);
 }
 
 #[test]
@@ -67,9 +69,9 @@ fn memory_is_bounded_after_every_part_of_a_batch() {
         assert!(counted <= 2 << 20, "{counted}");
     }
     assert!(writer.peak_bytes <= 4 << 20, "{}", writer.peak_bytes);
-    let staged = writer.finish().unwrap();
+    let mut staged = writer.finish().unwrap();
     assert_eq!(staged.rows(), 40_000);
-    assert_all_there(&staged, 40_000);
+    assert_all_there(&mut staged, 40_000);
 }
 
 #[test]
@@ -94,10 +96,10 @@ fn a_full_file_is_closed_and_another_begun() {
     for at in (0..20_000).step_by(2000) {
         writer.write(&batch(at..at + 2000, 2)).unwrap();
     }
-    let staged = writer.finish().unwrap();
+    let mut staged = writer.finish().unwrap();
     let paths: std::collections::HashSet<_> = staged.files.iter().map(|file| &file.path).collect();
     assert!(staged.files.len() > 2 && paths.len() == staged.files.len(), "{paths:?}");
-    assert_all_there(&staged, 20_000);
+    assert_all_there(&mut staged, 20_000);
 }
 
 #[test]
@@ -129,22 +131,15 @@ async fn rows_are_sorted_in_little_memory_and_the_same_each_time() {
     let layout = TableLayout { sort_by: vec!["n3".into()], ..TableLayout::default() };
     let settings = WriterSettings { sort_memory_bytes: 8 << 20, ..WriterSettings::default() };
     let settings = settings.for_table(&layout);
-    let staged = fed(settings.clone(), 60_000).await;
+    let mut staged = fed(settings.clone(), 60_000).await;
     assert_eq!((staged.files.len(), staged.rows()), (3, 60_000));
-    for file in &staged.files {
+    for file in &mut staged.files {
         assert!(numbers(file).is_sorted());
         assert_eq!(file.metadata.row_group(0).sorting_columns().unwrap()[0].column_idx, 3);
     }
     let again = fed(settings, 60_000).await;
     let digests = |staged: StagedFiles| {
-        let all = staged.files.into_iter().map(|mut file| {
-            use std::io::{Read as _, Seek as _};
-            let mut bytes = Vec::new();
-            file.scratch.rewind().unwrap();
-            file.scratch.read_to_end(&mut bytes).unwrap();
-            Sha256::digest(bytes)
-        });
-        all.collect::<Vec<_>>()
+        staged.files.into_iter().map(|mut file| Sha256::digest(file.scratch.all_bytes())).collect::<Vec<_>>()
     };
     assert!(digests(staged) == digests(again));
 }
@@ -157,11 +152,11 @@ fn every_file_has_its_filters_however_many_are_open() {
     for at in (0..60_000).step_by(6000) {
         writer.write(&batch(at..at + 6000, 40)).unwrap();
     }
-    let staged = writer.finish().unwrap();
+    let mut staged = writer.finish().unwrap();
     for file in &staged.files {
         let columns = file.metadata.row_group(0).columns();
         let filtered: Vec<_> = (0..columns.len()).filter(|&at| columns[at].bloom_filter_length().is_some()).collect();
         assert_eq!(filtered, [10], "{}", file.path);
     }
-    assert_all_there(&staged, 60_000);
+    assert_all_there(&mut staged, 60_000);
 }

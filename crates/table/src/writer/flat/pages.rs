@@ -1,8 +1,12 @@
 //! The pages of a column in a row group, compressed as they come; its dictionary is the last to be known.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    collections::VecDeque,
+    io::{self, Read},
+    sync::{Mutex, PoisonError},
+};
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use parquet::{
     basic::{Compression, Encoding, EncodingMask, PageType},
     column::{
@@ -12,6 +16,7 @@ use parquet::{
     errors::ParquetError,
     file::{
         metadata::{ColumnChunkMetaData, OffsetIndexBuilder, PageEncodingStats},
+        reader::{ChunkReader, Length},
         statistics::Statistics,
         writer::{SerializedPageWriter, TrackedWrite},
     },
@@ -24,15 +29,54 @@ const HEADER_BYTES: usize = 64;
 
 /// A column of a row group, encoded.
 pub(in crate::writer) struct FlatChunk {
-    /// Its pages, the dictionary first.
-    pub(in crate::writer) bytes: Bytes,
+    pub(in crate::writer) pages: ChunkPages,
     pub(in crate::writer) close: ColumnCloseResult,
+}
+
+/// The pages of a column, the dictionary first, to be read once from the start.
+#[derive(Clone)]
+pub(in crate::writer) struct ChunkPages(VecDeque<Bytes>);
+
+impl Read for ChunkPages {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while let Some(page) = self.0.front_mut() {
+            if page.has_remaining() {
+                let count = page.len().min(buffer.len());
+                page.copy_to_slice(&mut buffer[..count]);
+                return Ok(count);
+            }
+            self.0.pop_front();
+        }
+        Ok(0)
+    }
+}
+
+impl Length for ChunkPages {
+    fn len(&self) -> u64 {
+        self.0.iter().map(|page| page.len() as u64).sum()
+    }
+}
+
+impl ChunkReader for ChunkPages {
+    type T = Self;
+
+    fn get_read(&self, start: u64) -> Result<Self, ParquetError> {
+        let mut pages = self.clone();
+        io::copy(&mut pages.by_ref().take(start), &mut io::sink())?;
+        Ok(pages)
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
+        let mut bytes = vec![0; length];
+        self.get_read(start)?.read_exact(&mut bytes)?;
+        Ok(bytes.into())
+    }
 }
 
 /// The data pages that a column has so far.
 pub(super) struct Pages {
     compression: Compression,
-    pages: Vec<Vec<u8>>,
+    pages: VecDeque<Bytes>,
     index: OffsetIndexBuilder,
     stats: Vec<PageEncodingStats>,
     rows: u64,
@@ -44,7 +88,7 @@ impl Pages {
     pub(super) fn new(compression: Compression) -> Self {
         Self {
             compression,
-            pages: Vec::new(),
+            pages: VecDeque::new(),
             index: OffsetIndexBuilder::new(),
             stats: Vec::new(),
             rows: 0,
@@ -81,7 +125,7 @@ impl Pages {
         self.index.append_row_count(rows as i64);
         self.count(PageType::DATA_PAGE, encoding, &spec);
         self.rows += rows as u64;
-        self.pages.push(bytes);
+        self.pages.push_back(bytes);
         Ok(())
     }
 
@@ -101,14 +145,15 @@ impl Pages {
         statistics: Statistics,
         dictionary: impl FnOnce() -> (Vec<u8>, u32),
     ) -> Result<FlatChunk, ParquetError> {
-        let mut first = Vec::new();
+        let mut dictionary_bytes = 0;
         if self.have_places() {
             let (body, count) = dictionary();
             let buf = compressed(&body, self.compression)?;
             let page = Page::DictionaryPage { buf, num_values: count, encoding: Encoding::PLAIN, is_sorted: false };
             let (bytes, spec) = serialized(page, body.len())?;
             self.count(PageType::DICTIONARY_PAGE, Encoding::PLAIN, &spec);
-            first = bytes;
+            dictionary_bytes = bytes.len();
+            self.pages.push_front(bytes);
         }
         let encodings: Vec<_> = self.stats.iter().map(|stats| stats.encoding).chain([Encoding::RLE]).collect();
         let metadata = ColumnChunkMetaData::builder(column)
@@ -129,20 +174,17 @@ impl Pages {
             column_index: None,
             offset_index: Some(self.index.build()),
         };
-        let close = close.update_dictionary_location(first.len())?;
-        first.reserve_exact(self.bytes - first.len());
-        // One page after the other is given back.
-        self.pages.into_iter().for_each(|page| first.extend_from_slice(&page));
-        Ok(FlatChunk { bytes: first.into(), close })
+        let close = close.update_dictionary_location(dictionary_bytes)?;
+        Ok(FlatChunk { pages: ChunkPages(self.pages), close })
     }
 }
 
 /// A page behind its header.
-fn serialized(page: Page, uncompressed_bytes: usize) -> Result<(Vec<u8>, PageWriteSpec), ParquetError> {
+fn serialized(page: Page, uncompressed_bytes: usize) -> Result<(Bytes, PageWriteSpec), ParquetError> {
     let page = CompressedPage::new(page, uncompressed_bytes);
     let mut sink = TrackedWrite::new(Vec::with_capacity(page.compressed_size() + HEADER_BYTES));
     let spec = SerializedPageWriter::new(&mut sink).write_page(page)?;
-    Ok((sink.into_inner()?, spec))
+    Ok((sink.into_inner()?.into(), spec))
 }
 
 /// Compressors that nobody uses now, each with room for what it made last: as many as ever worked at once.

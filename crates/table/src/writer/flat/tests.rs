@@ -1,6 +1,6 @@
 //! What is encoded here is read back by the library, and says of itself what the library would say.
 
-use std::{fs::File, sync::Arc};
+use std::sync::Arc;
 
 use arrow::{
     array::{
@@ -18,7 +18,7 @@ use parquet::{
 use proptest::prelude::*;
 use rstest::rstest;
 
-use super::super::encoder::Encoder;
+use super::super::{encoder::Encoder, scratch::Scratch};
 use super::{DICTIONARY_BYTES, PAGE_ROWS};
 
 const LONGEST_BOUND: usize = 8;
@@ -33,19 +33,15 @@ fn properties(has_dictionary: bool) -> WriterProperties {
 
 /// A file of these batches, as it is read back.
 fn written(batches: &[RecordBatch], properties: WriterProperties) -> (RecordBatch, ParquetMetaData) {
-    let mut encoder = Encoder::open(tempfile::tempfile().unwrap(), batches[0].schema(), properties).unwrap();
+    let mut encoder = Encoder::open(Scratch::open(&std::env::temp_dir()), batches[0].schema(), properties).unwrap();
     for batch in batches {
         encoder.write(batch).unwrap();
     }
-    let (file, metadata) = encoder.finish().unwrap();
-    (read(file), metadata)
-}
-
-fn read(file: File) -> RecordBatch {
-    let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
+    let (mut scratch, metadata) = encoder.finish().unwrap();
+    let reader = ParquetRecordBatchReaderBuilder::try_new(scratch.all_bytes()).unwrap();
     let schema = SchemaRef::clone(reader.schema());
     let batches: Vec<_> = reader.build().unwrap().map(Result::unwrap).collect();
-    concat_batches(&schema, &batches).unwrap()
+    (concat_batches(&schema, &batches).unwrap(), metadata)
 }
 
 /// What the library says of a file with the same rows.
