@@ -24,7 +24,7 @@ pub(crate) struct InOrder<T> {
 
 impl<T: Send + 'static> InOrder<T> {
     pub(crate) fn new() -> Self {
-        Self { under_way: VecDeque::new(), limit: (rayon::current_num_threads() + 2).min(MAX_UNDER_WAY) }
+        Self { under_way: VecDeque::new(), limit: (rayon::current_num_threads() + 1).min(MAX_UNDER_WAY) }
     }
 
     /// Whether a result must be taken before another job is given out.

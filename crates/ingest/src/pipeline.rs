@@ -34,7 +34,7 @@ use one_pass::Ahead;
 pub(crate) use one_pass::ReadAlong;
 
 /// How many batches wait for the writer.
-pub(crate) const BATCHES_AHEAD: usize = 4;
+pub(crate) const BATCHES_AHEAD: usize = 2;
 
 /// Decodes and writes; knows nothing of the catalog and commits nothing.
 pub(crate) struct Pipeline {

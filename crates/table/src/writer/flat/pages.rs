@@ -187,7 +187,12 @@ fn serialized(page: Page, uncompressed_bytes: usize) -> Result<(Bytes, PageWrite
     Ok((sink.into_inner()?.into(), spec))
 }
 
-/// Compressors that nobody uses now, each with room for what it made last: as many as ever worked at once.
+/// How many compressors wait for their next use; others are made and given back.
+const IDLE_COMPRESSORS: usize = 8;
+/// How much room a compressor keeps for what it makes, in bytes.
+const KEPT_BYTES: usize = 2 << 20;
+
+/// Compressors that nobody uses now, each with room for what it makes.
 static COMPRESSORS: Mutex<Vec<(Compressor<'static>, Vec<u8>)>> = Mutex::new(Vec::new());
 
 fn compressed(bytes: &[u8], compression: Compression) -> Result<Bytes, ParquetError> {
@@ -199,6 +204,12 @@ fn compressed(bytes: &[u8], compression: Compression) -> Result<Bytes, ParquetEr
     room.reserve(zstd::zstd_safe::compress_bound(bytes.len()));
     compressor.compress_to_buffer(bytes, &mut room)?;
     let packed = Bytes::copy_from_slice(&room);
-    COMPRESSORS.lock().unwrap_or_else(PoisonError::into_inner).push((compressor, room));
+    if room.capacity() > KEPT_BYTES {
+        room = Vec::new();
+    }
+    let mut idle = COMPRESSORS.lock().unwrap_or_else(PoisonError::into_inner);
+    if idle.len() < IDLE_COMPRESSORS {
+        idle.push((compressor, room));
+    }
     Ok(packed)
 }
