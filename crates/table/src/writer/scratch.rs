@@ -60,14 +60,17 @@ impl Scratch {
     /// Hand on the bytes from the start, as long as somebody takes them.
     fn read(mut self, chunks: &mpsc::Sender<Bytes>) -> io::Result<()> {
         self.bytes.rewind()?;
-        loop {
-            let mut chunk = vec![0; CHUNK_BYTES.min(self.size_bytes as usize)];
-            let count = self.bytes.read(&mut chunk)?;
-            chunk.truncate(count);
-            if count == 0 || chunks.blocking_send(chunk.into()).is_err() {
-                return Ok(());
+        let mut left = self.size_bytes;
+        while left > 0 {
+            // One that is shorter than what was written is not what was hashed.
+            let mut chunk = vec![0; left.min(CHUNK_BYTES as u64) as usize];
+            self.bytes.read_exact(&mut chunk)?;
+            left -= chunk.len() as u64;
+            if chunks.blocking_send(chunk.into()).is_err() {
+                break;
             }
         }
+        Ok(())
     }
 }
 

@@ -3,9 +3,8 @@ use arrow::{
     datatypes::Int64Type,
 };
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use sluice_domain::TableLayout;
-
 use sha2::{Digest as _, Sha256};
+use sluice_domain::TableLayout;
 
 use super::*;
 

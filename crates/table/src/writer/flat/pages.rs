@@ -196,7 +196,9 @@ const KEPT_BYTES: usize = 2 << 20;
 static COMPRESSORS: Mutex<Vec<(Compressor<'static>, Vec<u8>)>> = Mutex::new(Vec::new());
 
 fn compressed(bytes: &[u8], compression: Compression) -> Result<Bytes, ParquetError> {
-    let Compression::ZSTD(level) = compression else { return Ok(Bytes::copy_from_slice(bytes)) };
+    let Compression::ZSTD(level) = compression else {
+        return Err(ParquetError::NYI(format!("columns that are compressed by {compression}, not by Zstandard")));
+    };
     let free = COMPRESSORS.lock().unwrap_or_else(PoisonError::into_inner).pop();
     let (mut compressor, mut room) = free.unwrap_or_else(|| (Compressor::default(), Vec::new()));
     compressor.set_compression_level(level.compression_level())?;
