@@ -2,7 +2,7 @@
 
 use axum::{
     Router,
-    body::Body,
+    body::{Body, BodyDataStream},
     http::{Method, Request, request::Builder},
 };
 use http_body_util::BodyExt as _;
@@ -52,6 +52,14 @@ impl Call {
     #[must_use]
     pub fn json(self, body: &Value) -> Self {
         self.header("content-type", "application/json").body(body.to_string())
+    }
+
+    /// Send it, and give the answer's body piece by piece, as it comes.
+    pub async fn stream(self) -> BodyDataStream {
+        let request = self.request.body(self.body).expect("the request can be sent");
+        let response = self.router.oneshot(request).await.expect("a router always answers");
+        assert!(response.status().is_success(), "{}: {}", self.path, response.status());
+        response.into_body().into_data_stream()
     }
 
     /// Send it, and read the answer to its end.

@@ -11,6 +11,7 @@ use axum::{Router, body::Body, http::Method};
 use serde_json::{Value, json};
 use sluice::{Server, Settings};
 use sluice_api::KeySettings;
+use sluice_catalog::Catalog;
 use sluice_domain::{Action, TableRef};
 use sluice_query::Isolation;
 use tempfile::TempDir;
@@ -46,6 +47,7 @@ impl LakeBuilder {
     pub async fn open(mut self) -> TestLake {
         let folder = Arc::new(tempfile::tempdir().expect("a folder for the lake"));
         self.settings.data_dir = folder.path().join("lake");
+        self.settings.catalog.url = own_catalog();
         TestLake::start(folder, self.settings).await
     }
 
@@ -54,6 +56,16 @@ impl LakeBuilder {
         let lake = self.open().await;
         ServedLake::start(lake.folder, lake.server)
     }
+}
+
+/// A catalog in the PostgreSQL database that `SLUICE_TEST_POSTGRES` names, in a schema of its own; SQLite without it.
+fn own_catalog() -> Option<String> {
+    let url = std::env::var("SLUICE_TEST_POSTGRES").ok()?;
+    let schema = format!("test_{}", uuid::Uuid::new_v4().simple());
+    let made = std::process::Command::new("psql").args([&url, "-qc", &format!("CREATE SCHEMA {schema}")]).status();
+    assert!(made.expect("psql is there").success(), "{url} makes no schema");
+    let separator = if url.contains('?') { '&' } else { '?' };
+    Some(format!("{url}{separator}options=-csearch_path%3D{schema}"))
 }
 
 /// An open lake. Its requests do not go through a socket.
@@ -172,6 +184,11 @@ impl ClosedLake {
     /// The folder of the catalog and the zones.
     pub fn data_dir(&self) -> &Path {
         &self.settings.data_dir
+    }
+
+    /// The catalog, as a server of its own that has it open.
+    pub async fn catalog(&self) -> Catalog {
+        Catalog::start(&self.settings.catalog, self.data_dir()).await.expect("the catalog opens")
     }
 
     /// With other settings.

@@ -2,6 +2,11 @@
 //!
 //! Invariant: an operation of the document without a row here is a failure.
 
+mod basics;
+mod discovery;
+mod lifecycle;
+mod lineage;
+mod monitoring;
 mod pieces;
 mod sources;
 mod tables;
@@ -13,6 +18,8 @@ use serde_json::{Value, json};
 use sluice_domain::Action;
 use sluice_tests::{Answer, Call, TestLake, assert_problem};
 use tempfile::TempDir;
+
+use self::basics::{reads, writes};
 
 /// Who may call an operation, and what it is to a caller who does not see the namespace `nyc`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,142 +84,23 @@ fn open(path: &'static str) -> Row {
     Row { method: Method::GET, path, access: Access::Open, call: path, content, status: 200, bad }
 }
 
-fn reads() -> Vec<Row> {
-    let read = Access::Hidden(Action::Read);
-    vec![
-        open("/healthz"),
-        open("/readyz"),
-        Row { access: Access::Unconfined, ..open("/metrics") },
-        get(
-            "/api/v1/namespaces",
-            Access::Listing,
-            "/api/v1/namespaces",
-            "/api/v1/namespaces?page_size=0",
-            "bad-parameter",
-        ),
-        get("/api/v1/namespaces/{namespace}", read, "/api/v1/namespaces/nyc", "/api/v1/namespaces/1a", "illegal-name"),
-        get("/api/v1/tables", Access::Listing, "/api/v1/tables", "/api/v1/tables?page_token=zz", "bad-page-token"),
-        get(
-            "/api/v1/tables/{namespace}/{table}",
-            read,
-            "/api/v1/tables/nyc/flights",
-            "/api/v1/tables/nyc/%00",
-            "illegal-name",
-        ),
-        get(
-            "/api/v1/tables/{namespace}/{table}/preview",
-            read,
-            "/api/v1/tables/nyc/flights/preview",
-            "/api/v1/tables/nyc/flights/preview?limit=1001",
-            "bad-parameter",
-        ),
-        get(
-            "/api/v1/tables/{namespace}/{table}/schema/history",
-            read,
-            "/api/v1/tables/nyc/flights/schema/history",
-            "/api/v1/tables/nyc/flights/schema/history?page_size=x",
-            "bad-parameter",
-        ),
-        get(
-            "/api/v1/tables/{namespace}/{table}/versions",
-            read,
-            "/api/v1/tables/nyc/flights/versions",
-            "/api/v1/tables/nyc/flights/versions?page_token=7a",
-            "bad-page-token",
-        ),
-        get(
-            "/api/v1/tables/{namespace}/{table}/uploads",
-            read,
-            "/api/v1/tables/nyc/flights/uploads",
-            "/api/v1/tables/nyc/flights/uploads?page=2",
-            "bad-parameter",
-        ),
-        get(
-            "/api/v1/tables/{namespace}/{table}/quarantine",
-            read,
-            "/api/v1/tables/nyc/flights/quarantine",
-            "/api/v1/tables/nyc/flights/quarantine?page_token=7a",
-            "bad-page-token",
-        ),
-        get("/api/v1/uploads/{upload_id}", read, "/api/v1/uploads/{upload_id}", "/api/v1/uploads/7", "illegal-id"),
-        get(
-            "/api/v1/uploads/{upload_id}/content",
-            read,
-            "/api/v1/uploads/{upload_id}/content",
-            "/api/v1/uploads/7/content",
-            "illegal-id",
-        ),
-    ]
-}
-
-fn writes() -> Vec<Row> {
-    let manage = Access::Hidden(Action::Manage);
-    let (table, restore) = ("/api/v1/tables/{namespace}/{table}", "/api/v1/tables/{namespace}/{table}/restore");
-    let uploads = "/api/v1/tables/{namespace}/{table}/uploads";
-    vec![
-        Row {
-            method: Method::POST,
-            path: "/api/v1/queries",
-            access: Access::Hidden(Action::Read),
-            call: "/api/v1/queries",
-            content: SELECT,
-            status: 200,
-            bad: bad(Method::POST, "/api/v1/queries", Content::Json(r#"{"sql": "SELEC 1"}"#), 400, "invalid-sql"),
-        },
-        Row {
-            method: Method::POST,
-            path: uploads,
-            access: Access::Hidden(Action::Append),
-            call: "/api/v1/tables/nyc/flights/uploads",
-            content: Content::Csv("id\n2\n"),
-            status: 201,
-            bad: bad(Method::POST, "/api/v1/tables/nyc/flights/uploads", Content::Csv("id\nx\n"), 422, "type-mismatch"),
-        },
-        Row {
-            method: Method::PATCH,
-            path: table,
-            access: manage,
-            call: "/api/v1/tables/nyc/flights",
-            content: Content::Json(r#"{"description": "Departures"}"#),
-            status: 200,
-            bad: bad(
-                Method::PATCH,
-                "/api/v1/tables/nyc/flights",
-                Content::Json(r#"{"descriptoin": ""}"#),
-                422,
-                "bad-body",
-            ),
-        },
-        Row {
-            method: Method::DELETE,
-            path: table,
-            access: manage,
-            call: "/api/v1/tables/nyc/doomed",
-            content: Content::Nothing,
-            status: 204,
-            bad: bad(Method::DELETE, "/api/v1/tables/nyc/%2e%2e", Content::Nothing, 400, "illegal-name"),
-        },
-        Row {
-            method: Method::POST,
-            path: restore,
-            access: manage,
-            call: "/api/v1/tables/nyc/gone/restore",
-            content: Content::Nothing,
-            status: 200,
-            bad: bad(Method::POST, "/api/v1/tables/nyc/a%20b/restore", Content::Nothing, 400, "illegal-name"),
-        },
-    ]
-}
-
 fn rows() -> Vec<Row> {
     let reads = reads().into_iter().chain(pieces::reads()).chain(sources::reads());
+    let reads = reads.chain(lineage::reads()).chain(monitoring::reads()).chain(lifecycle::reads());
     reads
         .chain(writes())
+        .chain(discovery::finding())
+        .chain(discovery::describing())
         .chain(tables::quarantine())
         .chain(tables::schemas())
+        .chain(tables::quality())
         .chain(tables::small_writes())
         .chain(pieces::writes())
         .chain(sources::writes())
+        .chain(lineage::writes())
+        .chain(monitoring::writes())
+        .chain(monitoring::settings())
+        .chain(lifecycle::writes())
         .collect()
 }
 
@@ -225,6 +113,10 @@ struct Covered {
     /// The folder of the sources into `nyc.flights`, and a run of theirs.
     drop: TempDir,
     run_id: String,
+    /// A run into `nyc.flights` that was reported.
+    reported_run_id: String,
+    /// A lifecycle plan that nobody has applied.
+    plan_id: String,
 }
 
 impl Covered {
@@ -234,7 +126,8 @@ impl Covered {
         let builder = builder.key("reader", &[Action::Read], None).key("loader", &[Action::Append], None);
         let drop = tempfile::tempdir().unwrap();
         let folder = drop.path().to_owned();
-        let lake = builder.set(|settings| settings.sources.folders = vec![folder]).open().await;
+        let builder = builder.set(|settings| settings.sources.folders = vec![folder]);
+        let lake = builder.set(monitoring::add_channel).open().await;
         let mut upload_id = String::new();
         for table in ["doomed", "gone", "flights"] {
             let path = format!("/api/v1/tables/nyc/{table}/uploads");
@@ -249,12 +142,20 @@ impl Covered {
         delete.send().await.expect_status(204);
         let partial_id = pieces::announce(&lake, "owner").await;
         let run_id = sources::define(&lake, &drop, "owner").await;
-        Self { lake, upload_id, partial_id, drop, run_id }
+        let reported_run_id = monitoring::define(&lake, "owner").await;
+        let plan_id = lifecycle::plan(&lake, "owner").await;
+        Self { lake, upload_id, partial_id, drop, run_id, reported_run_id, plan_id }
     }
 
     fn call(&self, method: &Method, path: &str, content: Content) -> Call {
         let drop = self.drop.path().to_string_lossy();
-        let ids = [("{upload_id}", &self.upload_id), ("{partial_id}", &self.partial_id), ("{run_id}", &self.run_id)];
+        let ids = [
+            ("{upload_id}", &self.upload_id),
+            ("{partial_id}", &self.partial_id),
+            ("{run_id}", &self.run_id),
+            ("{reported_run_id}", &self.reported_run_id),
+            ("{plan_id}", &self.plan_id),
+        ];
         let named =
             |text: &str| ids.iter().fold(text.replace("{drop}", &drop), |text, (name, id)| text.replace(name, id));
         let call = self.lake.call(method.clone(), &named(path));
@@ -333,7 +234,7 @@ async fn nothing_exists_for_a_caller_who_does_not_see_the_namespace() {
             Access::Open => answer.expect_status(200),
             Access::Anyone => answer.expect_status(row.status),
             Access::Unconfined => drop(assert_problem(&answer, 403, "forbidden")),
-            Access::Listing => assert_eq!(answer.expect(200), json!({ "items": [] })),
+            Access::Listing => assert_eq!(answer.expect(200)["items"], json!([])),
             Access::Hidden(_) => assert_refused(&row, &answer, 404, "not-found"),
         }
     }
@@ -377,7 +278,15 @@ async fn what_was_refused_changed_nothing() {
         Value::from(vec![table, tables])
     };
     let before = seen().await;
-    for row in writes().into_iter().chain(tables::schemas()).chain(pieces::writes()).chain(sources::writes()) {
+    for row in writes()
+        .into_iter()
+        .chain(tables::schemas())
+        .chain(pieces::writes())
+        .chain(sources::writes())
+        .chain(lineage::writes())
+        .chain(monitoring::writes())
+        .chain(lifecycle::writes())
+    {
         covered.good(&row).send().await.expect_status(401);
         covered.good_by(&row, "stranger").await.expect_status(404);
         covered.call(&row.bad.method, row.bad.call, row.bad.content).key("owner").send().await;

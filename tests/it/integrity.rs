@@ -28,7 +28,7 @@ async fn integrity(data_dir: &Path) -> Integrity {
     Integrity::new(settings, Lake { zones, catalog, shelf }, &data_dir.join("scratch")).unwrap()
 }
 
-async fn findings(data_dir: &Path) -> Vec<Finding> {
+pub(crate) async fn findings(data_dir: &Path) -> Vec<Finding> {
     let mut found = Vec::new();
     integrity(data_dir).await.scrub(&mut |finding| found.push(finding)).await.unwrap();
     found
@@ -123,6 +123,29 @@ async fn files_that_are_gone_cut_or_empty_are_found_and_put_right() {
     }
     assert_eq!(findings(closed.data_dir()).await, []);
     assert_whole(closed).await;
+}
+
+#[tokio::test]
+async fn files_of_an_upload_that_was_held_to_a_suite_are_put_right() {
+    let lake = TestLake::open().await;
+    lake.upload("a.t", "?format=csv", "id,n\n1,1\n").await.expect_status(201);
+    let rule = |kind: &str, kwargs: serde_json::Value, action: &str| serde_json::json!({"kind": kind, "kwargs": kwargs, "action": action});
+    let rules = [
+        rule("expect_column_values_to_be_between", serde_json::json!({"column": "n", "min_value": 0}), "quarantine"),
+        rule("expect_table_row_count_to_equal", serde_json::json!({"value": 1}), "reject"),
+    ];
+    let suite = serde_json::json!({"name": "s", "rules": rules});
+    let set = lake.call(axum::http::Method::PUT, "/api/v1/tables/a/t/quality").json(&suite);
+    set.send().await.expect_status(200);
+    lake.upload("a.t", "?format=csv", "id,n\n2,-2\n3,9\n").await.expect_status(201);
+    let closed = lake.close().await;
+    for file in table_files(&closed, ".parquet") {
+        let whole = std::fs::read(&file).unwrap();
+        flip_a_bit(&file, whole.len() / 2);
+        let repairs = repairs(closed.data_dir()).await;
+        assert!(repairs.len() == 1 && repairs[0].repaired, "{repairs:?}");
+        assert_eq!(std::fs::read(&file).unwrap(), whole, "{}", file.display());
+    }
 }
 
 #[tokio::test]

@@ -10,9 +10,14 @@ mod openapi;
 mod pressure;
 mod problems;
 
+mod discovery;
 mod integrity;
 mod layout;
+mod lifecycle;
+mod lineage;
 mod plain;
+mod quality;
+mod rebuild;
 mod recovery;
 mod resumable;
 mod rows;

@@ -101,7 +101,7 @@ async fn assert_replayed(lake: &TestLake, id: UploadId, key: &str) {
 #[tokio::test]
 async fn an_upload_that_landed_is_finished_at_the_next_start() {
     let closed = TestLake::open().await.close().await;
-    let catalog = Catalog::open(closed.data_dir()).await.unwrap();
+    let catalog = closed.catalog().await;
     let id = land(closed.data_dir(), &catalog, "k").await;
     catalog.close().await.unwrap();
 
@@ -117,7 +117,7 @@ async fn uploads_that_landed_go_into_the_table_that_is_there() {
     let lake = TestLake::open().await;
     lake.upload("a.t", "?format=csv", "id\n7\n").await.expect_status(201);
     let closed = lake.close().await;
-    let catalog = Catalog::open(closed.data_dir()).await.unwrap();
+    let catalog = closed.catalog().await;
     let ids = [land(closed.data_dir(), &catalog, "k1").await, land(closed.data_dir(), &catalog, "k2").await];
     let table = reserve(&catalog).await;
     begin(&catalog, ids[1], table).await;
@@ -139,7 +139,7 @@ async fn uploads_that_landed_go_into_the_table_that_is_there() {
 /// it was then, that the commit is about to be tried.
 async fn committed_behind_the_ledger(lake: TestLake, write: WriteOptions) -> (ClosedLake, UploadId) {
     let closed = lake.close().await;
-    let catalog = Catalog::open(closed.data_dir()).await.unwrap();
+    let catalog = closed.catalog().await;
     let id = land_as(closed.data_dir(), &catalog, ("k", ROWS), write).await;
     reserve(&catalog).await;
     catalog.close().await.unwrap();
@@ -151,7 +151,7 @@ async fn committed_behind_the_ledger(lake: TestLake, write: WriteOptions) -> (Cl
         std::fs::remove_file(file).unwrap();
     }
     copy_catalog(kept.path(), closed.data_dir());
-    let catalog = Catalog::open(closed.data_dir()).await.unwrap();
+    let catalog = closed.catalog().await;
     let table = reserve(&catalog).await;
     begin(&catalog, id, table).await;
     let entry = catalog.uploads().find(id).await.unwrap();
@@ -211,7 +211,7 @@ async fn a_merge_that_landed_is_done_at_the_next_start() {
     let lake = TestLake::open().await;
     lake.upload("a.t", "?format=csv", "id\n1\n").await.expect_status(201);
     let closed = lake.close().await;
-    let catalog = Catalog::open(closed.data_dir()).await.unwrap();
+    let catalog = closed.catalog().await;
     let id = land_as(closed.data_dir(), &catalog, ("k", ROWS), merge()).await;
     let table = reserve(&catalog).await;
     begin(&catalog, id, table).await;
@@ -229,7 +229,7 @@ async fn the_upload_that_made_its_table_is_not_told_that_the_table_exists() {
 #[tokio::test]
 async fn an_upload_that_landed_and_cannot_be_read_fails_at_the_next_start() {
     let closed = TestLake::open().await.close().await;
-    let catalog = Catalog::open(closed.data_dir()).await.unwrap();
+    let catalog = closed.catalog().await;
     let id = land_bytes(closed.data_dir(), &catalog, "k", b"id,name\n1\n").await;
     catalog.close().await.unwrap();
     let lake = closed.open().await.reopen().await;

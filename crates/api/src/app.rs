@@ -7,6 +7,8 @@ use prometheus_client::registry::Registry;
 use sluice_catalog::Catalog;
 use sluice_domain::TableEntry;
 use sluice_ingest::{Ingest, Sources};
+use sluice_lifecycle::Lifecycle;
+use sluice_monitor::Monitor;
 use sluice_query::QueryService;
 use sluice_storage::Zones;
 use sluice_table::Shelf;
@@ -27,6 +29,10 @@ pub struct App {
     pub ingest: Ingest,
     /// Places that data is pulled from.
     pub sources: Sources,
+    /// Runs, freshness, service levels and alerts.
+    pub monitor: Monitor,
+    /// What becomes of old data.
+    pub lifecycle: Lifecycle,
     /// SQL.
     pub queries: Arc<QueryService>,
     /// Who may do what.

@@ -10,7 +10,10 @@ use axum::{
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
-use sluice_domain::{ChannelName, NamespaceName, PageRequest, RunId, SourceName, TableRef, UploadId};
+use sluice_domain::{
+    ChannelName, LifecycleName, LifecycleNameError, NamespaceName, PageRequest, PlanId, RunId, SourceName, TableRef,
+    UploadId,
+};
 use utoipa::IntoParams;
 
 use crate::problem::Problem;
@@ -121,6 +124,51 @@ impl<S: Send + Sync> FromRequestParts<S> for RunPath {
 
 fn bad_source(error: sluice_domain::SourceNameError) -> Problem {
     Problem::bad_request("illegal-name", error.to_string())
+}
+
+/// The lifecycle rule named in the path.
+pub(crate) struct LifecycleRulePath(pub(crate) LifecycleName);
+
+/// How the document describes [`LifecycleRulePath`].
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "the fields are read by the document only")]
+pub(crate) struct LifecycleRuleParams {
+    /// The rule.
+    #[param(pattern = "^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$", example = "transition-to-ia")]
+    name: String,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for LifecycleRulePath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Path(name) = Path::<String>::from_request_parts(parts, state).await.map_err(bad_path)?;
+        let bad = |error: LifecycleNameError| Problem::bad_request("illegal-name", error.to_string());
+        name.parse().map(Self).map_err(bad)
+    }
+}
+
+/// The lifecycle plan named in the path.
+pub(crate) struct LifecyclePlanPath(pub(crate) PlanId);
+
+/// How the document describes [`LifecyclePlanPath`].
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "the fields are read by the document only")]
+pub(crate) struct LifecyclePlanParams {
+    /// The plan.
+    plan_id: uuid::Uuid,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for LifecyclePlanPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Path(id) = Path::<String>::from_request_parts(parts, state).await.map_err(bad_path)?;
+        let bad = |_| Problem::bad_request("illegal-id", "the id of a plan is a UUID");
+        id.parse().map(Self).map_err(bad)
+    }
 }
 
 /// The namespace named in the path.

@@ -17,6 +17,8 @@ mod unread_body;
 mod body;
 mod extract;
 mod layout_params;
+mod lineage;
+mod named_path;
 mod read_options;
 mod tus;
 

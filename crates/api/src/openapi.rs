@@ -20,7 +20,12 @@ use crate::problem::Problem;
         (name = "ingest", description = "Files into tables, and what became of them"),
         (name = "sources", description = "Places that data is pulled from, and their runs"),
         (name = "catalog", description = "Namespaces, tables, schemas, versions"),
+        (name = "discovery", description = "Finding tables, and hearing what happens to them"),
+        (name = "lineage", description = "Where data comes from and where it goes"),
+        (name = "lifecycle", description = "What becomes of data as it grows old"),
+        (name = "quality", description = "Suites of rules, what came of them, and profiles"),
         (name = "query", description = "Read-only SQL"),
+        (name = "monitoring", description = "Runs, freshness, service levels and alerts"),
         (name = "operations", description = "Health and metrics")
     ),
     components(schemas(Problem)),

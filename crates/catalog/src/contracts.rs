@@ -10,7 +10,7 @@ use crate::CatalogError;
 /// The contracts of tables.
 #[async_trait]
 pub trait Contracts: Send + Sync {
-    /// What a table asks of its uploads; nothing where nobody said anything.
+    /// What a table asks of its uploads, its suite included; nothing where nobody said anything.
     async fn terms(&self, table: TableId) -> Result<Terms, CatalogError>;
 
     /// Put a contract in the place of the one that is there. [`CatalogError::TableNotFound`] without the table.

@@ -1,15 +1,18 @@
 //! What can go wrong with the catalog, and what the caller can do about it.
 
-use std::{error::Error, io, path::PathBuf};
+use std::{error::Error, io};
 
 use sluice_domain::{ErrorKind, Failure, NamespaceName, TableRef, UploadId, UploadState};
-use sqlx::migrate::MigrateError;
+use sqlx::{error::DatabaseError, migrate::MigrateError, sqlite::SqliteError};
 
 /// The part of SQLite's result codes that tells the kind of failure; the rest are details.
 const SQLITE_PRIMARY_CODE: i32 = 0xff;
 const SQLITE_CORRUPT: i32 = 11;
 const SQLITE_FULL: i32 = 13;
 const SQLITE_NOT_A_DATABASE: i32 = 26;
+const POSTGRES_DISK_FULL: &str = "53100";
+const POSTGRES_DATA_CORRUPTED: &str = "XX001";
+const POSTGRES_INDEX_CORRUPTED: &str = "XX002";
 
 /// A failure of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -53,10 +56,10 @@ pub enum CatalogError {
         state: UploadState,
     },
     /// As many servers as can share this catalog have it open.
-    #[error("the data folder {} is in use by {servers} other servers", path.display())]
-    DataDirInUse {
-        /// The folder.
-        path: PathBuf,
+    #[error("{place} is in use by {servers} other servers")]
+    CatalogInUse {
+        /// The folder or the database.
+        place: String,
         /// How many they are.
         servers: u32,
     },
@@ -68,6 +71,9 @@ pub enum CatalogError {
         /// What is wrong with it.
         reason: String,
     },
+    /// This server was thought to have ended, and another one took its place: it must be started anew.
+    #[error("another server has taken the place of this one in the catalog: restart it")]
+    PlaceLost,
     /// There is no space left.
     #[error("the catalog's storage is full")]
     Full,
@@ -91,12 +97,12 @@ impl Failure for CatalogError {
             Self::TableNotFound { .. } | Self::NamespaceNotFound { .. } | Self::UploadNotFound { .. } => {
                 ErrorKind::NotFound
             }
-            Self::TableExists { .. } | Self::KeyTaken { .. } | Self::WrongState { .. } | Self::DataDirInUse { .. } => {
+            Self::TableExists { .. } | Self::KeyTaken { .. } | Self::WrongState { .. } | Self::CatalogInUse { .. } => {
                 ErrorKind::Conflict
             }
             Self::Corrupt { .. } => ErrorKind::Internal,
             Self::Full => ErrorKind::OutOfSpace,
-            Self::Unavailable { .. } => ErrorKind::Unavailable,
+            Self::PlaceLost | Self::Unavailable { .. } => ErrorKind::Unavailable,
         }
     }
 
@@ -106,8 +112,9 @@ impl Failure for CatalogError {
             Self::TableExists { .. } => "table-exists",
             Self::KeyTaken { .. } => "idempotency-key-taken",
             Self::WrongState { .. } => "wrong-upload-state",
-            Self::DataDirInUse { .. } => "data-dir-in-use",
+            Self::CatalogInUse { .. } => "catalog-in-use",
             Self::Corrupt { .. } => "catalog-corrupt",
+            Self::PlaceLost => "place-lost",
             Self::Full => "storage-full",
             Self::Unavailable { .. } => "catalog-unavailable",
         }
@@ -121,18 +128,37 @@ impl From<sqlx::Error> for CatalogError {
                 Self::corrupt("rows", error)
             }
             sqlx::Error::Io(error) => error.into(),
-            error => match sqlite_code(&error) {
-                Some(SQLITE_FULL) => Self::Full,
-                Some(SQLITE_CORRUPT | SQLITE_NOT_A_DATABASE) => Self::corrupt("database", error),
-                _ => Self::Unavailable { source: error.into() },
+            sqlx::Error::Database(error) => match verdict(&*error) {
+                Verdict::Full => Self::Full,
+                Verdict::Corrupt => Self::corrupt("database", error),
+                Verdict::Unavailable => Self::Unavailable { source: error.into() },
             },
+            error => Self::Unavailable { source: error.into() },
         }
     }
 }
 
-fn sqlite_code(error: &sqlx::Error) -> Option<i32> {
-    let code: i32 = error.as_database_error()?.code()?.parse().ok()?;
-    Some(code & SQLITE_PRIMARY_CODE)
+/// What a database's own code of an error comes to.
+enum Verdict {
+    Full,
+    Corrupt,
+    Unavailable,
+}
+
+fn verdict(error: &dyn DatabaseError) -> Verdict {
+    let code = error.code().unwrap_or_default();
+    if error.try_downcast_ref::<SqliteError>().is_some() {
+        return match code.parse().map(|code: i32| code & SQLITE_PRIMARY_CODE) {
+            Ok(SQLITE_FULL) => Verdict::Full,
+            Ok(SQLITE_CORRUPT | SQLITE_NOT_A_DATABASE) => Verdict::Corrupt,
+            _ => Verdict::Unavailable,
+        };
+    }
+    match &*code {
+        POSTGRES_DISK_FULL => Verdict::Full,
+        POSTGRES_DATA_CORRUPTED | POSTGRES_INDEX_CORRUPTED => Verdict::Corrupt,
+        _ => Verdict::Unavailable,
+    }
 }
 
 impl From<MigrateError> for CatalogError {

@@ -12,7 +12,7 @@ use std::{
 use crate::CatalogError;
 
 /// How many servers share one catalog at the most.
-const MAX_NODES: u32 = 16;
+pub(crate) const MAX_NODES: u32 = 16;
 /// The folder of the places, in the data folder.
 const NODES_FOLDER: &str = "nodes";
 /// The lock that a server holds while it opens the catalog.
@@ -41,7 +41,7 @@ impl Node {
                 return Ok(Self { number, folder, lock });
             }
         }
-        Err(CatalogError::DataDirInUse { path: data_dir.to_owned(), servers: MAX_NODES })
+        Err(CatalogError::CatalogInUse { place: in_folder(data_dir), servers: MAX_NODES })
     }
 
     /// Hold the place of another server; none while that one lives.
@@ -70,7 +70,7 @@ pub(crate) async fn opening(data_dir: &Path) -> Result<File, CatalogError> {
             return Ok(lock);
         }
         if Instant::now() >= deadline {
-            return Err(CatalogError::DataDirInUse { path: data_dir.to_owned(), servers: 1 });
+            return Err(CatalogError::CatalogInUse { place: in_folder(data_dir), servers: 1 });
         }
         tokio::time::sleep(OPENING_PAUSE).await;
     }
@@ -83,4 +83,8 @@ fn try_hold(path: &Path) -> io::Result<Option<File>> {
         Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(error)) => Err(error),
     }
+}
+
+fn in_folder(data_dir: &Path) -> String {
+    format!("the data folder {}", data_dir.display())
 }

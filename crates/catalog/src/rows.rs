@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, de::IntoDeserializer, de::value::Error as ValueError};
 use sluice_domain::{
-    Channel, ChannelId, FileRecord, IdempotencyKey, Landed, LogRecord, Namespace, PartialUpload, SchemaVersion,
+    Channel, ChannelId, FileRecord, IdempotencyKey, Landed, LogRecord, Namespace, PartialUpload, SchemaVersion, Suite,
     TableEntry, TableFormat, TableId, Terms, UploadEntry, UploadId,
 };
 use sqlx::FromRow;
@@ -75,14 +75,22 @@ fn read_format(text: &str) -> Result<TableFormat, CatalogError> {
 
 #[derive(FromRow)]
 pub(crate) struct ContractRow {
-    contract: String,
-    coerces: i64,
+    contract: Option<String>,
+    coerces: Option<i64>,
+    suite: Option<String>,
 }
 
 impl TryFrom<ContractRow> for Terms {
     type Error = CatalogError;
     fn try_from(row: ContractRow) -> Result<Self, CatalogError> {
-        Ok(Self { contract: read_json("contract", &row.contract)?, coerce: row.coerces != 0 })
+        let contract = row.contract.map(|contract| read_json("contract", &contract)).transpose()?;
+        let suite: Option<Suite> = row.suite.map(|suite| read_json("quality suite", &suite)).transpose()?;
+        Ok(Self {
+            contract: contract.unwrap_or_default(),
+            coerce: row.coerces.unwrap_or(0) != 0,
+            // One that asks nothing is none to uploads.
+            suite: suite.filter(|suite| !suite.rules.is_empty()),
+        })
     }
 }
 

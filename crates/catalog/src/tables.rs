@@ -3,7 +3,9 @@
 //! Invariant: at most one table of a name is reserved or active; any number of it may be deleted.
 
 use async_trait::async_trait;
-use sluice_domain::{NamespaceName, Page, PageRequest, TableEntry, TableFormat, TableId, TableRef, ZoneName};
+use sluice_domain::{
+    NamespaceName, NotesChange, Page, PageRequest, TableEntry, TableFormat, TableId, TableRef, ZoneName,
+};
 
 use crate::{CatalogError, Namespaces};
 
@@ -26,10 +28,14 @@ pub struct NewTable {
 }
 
 /// What to change of a table; what is `None` stays as it is.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TableChange {
     /// The new description; `Some(None)` takes it away.
     pub description: Option<Option<String>>,
+    /// The new owner.
+    pub owner: Option<String>,
+    /// The new tags and the new classification; its description is not looked at.
+    pub notes: NotesChange,
 }
 
 /// The tables of the lake.
@@ -59,7 +65,7 @@ pub trait Tables: Namespaces {
     ) -> Result<Page<TableEntry>, CatalogError>;
 
     /// Change what the catalog says of an active table; [`CatalogError::TableNotFound`] without one.
-    async fn change(&self, name: &TableRef, change: &TableChange) -> Result<TableEntry, CatalogError>;
+    async fn change(&self, name: &TableRef, change: TableChange, principal: &str) -> Result<TableEntry, CatalogError>;
 
     /// Mark an active table as deleted and give its name free; [`CatalogError::TableNotFound`] without one.
     async fn delete(&self, name: &TableRef) -> Result<TableEntry, CatalogError>;

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ColumnName;
+use crate::{ColumnName, Suite};
 
 mod rule;
 
@@ -52,6 +52,9 @@ pub struct Terms {
     pub contract: Contract,
     /// Whether texts are taken for the numbers, booleans and moments that columns want.
     pub coerce: bool,
+    /// The suite that uploads are held to, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suite: Option<Suite>,
 }
 
 /// A contract as it is written, not checked yet.

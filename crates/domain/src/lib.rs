@@ -8,19 +8,29 @@ mod error;
 mod names;
 
 mod access;
+mod annotation;
+mod change;
 mod channel;
 mod column_change;
 mod compression;
 mod contract;
+mod ddl;
 mod format;
 mod inventory;
+mod json_schema;
 mod layout;
+mod lifecycle;
+pub mod lineage;
+mod moment;
+mod monitoring;
 mod page;
 mod partial;
 mod plain;
 mod progress;
+mod quality;
 mod quarantine;
 mod read_options;
+mod search;
 mod source;
 mod table;
 mod type_name;
@@ -28,21 +38,43 @@ mod upload;
 mod write;
 
 pub use access::{AccessError, Action, Caller, Grant, Resource};
+pub use annotation::{Label, LabelError, MAX_TAGS, Notes, NotesChange, TableNotes};
+pub use change::{CatalogChange, ChangedKind};
 pub use channel::{Channel, ChannelId, ChannelName, ChannelNameError, ChannelOffset};
 pub use column_change::{ChangeKind, ColumnChange, SchemaEffect, column_changes};
 pub use compression::Compression;
 pub use contract::{ChangePolicy, Contract, ContractError, RowCheck, RowRule, RuleAction, RuleValue, Terms};
+pub use ddl::{DdlError, DdlTable, Dialect};
 pub use error::{CircuitOpen, ErrorKind, Failure};
 pub use format::{Format, FormatError};
 pub use inventory::{FileRecord, LogRecord};
+pub use json_schema::json_schema;
 pub use layout::{DatePart, DerivedColumn, LayoutError, TableLayout};
+pub use lifecycle::{
+    Age, AgeError, Compaction, ExpiryAge, HeldData, ItemResult, ItemState, LakeZone, LifecycleAction, LifecycleName,
+    LifecycleNameError, LifecycleRule, LifecycleRuleError, LifecycleScope, PlanAction, PlanCause, PlanCounts,
+    PlanEntry, PlanId, PlanItem, PlanState, PlanSubject, PlanSummary, PlannedItem, RetainedData, RowExpiry, RunBy,
+    StorageClass, StoragePrices, StoredLifecycleRule, Transition, TransitionStep, VersionRetention,
+};
+pub use moment::{Moment, parse_moment};
+pub use monitoring::{
+    Alert, AlertCondition, AlertDelivery, AlertRule, AlertRuleError, AlertSeverity, DeliveryId, DeliveryState,
+    DurationError, Finding, Freshness, FreshnessStatus, MAX_ERROR_BYTES, Measure, NewPipelineRun, PipelineName,
+    PipelineRun, RuleName, RunError, RunKind, RunReport, RunStatus, ServiceLevel, ServiceLevelError,
+    ServiceLevelReport, ServiceLevelTargets, TableFreshness, judge_freshness, judge_service_level, parse_duration,
+};
 pub use names::{ColumnName, NameError, NamespaceName, TableName, TableRef};
 pub use page::{Page, PageRequest, PageToken, PageTokenError};
 pub use partial::{Delivery, PartialUpload};
 pub use plain::{PlainFile, PlainSnapshot};
 pub use progress::{Phase, Progress};
+pub use quality::{
+    Criticality, Exception, FailedRule, Observed, QualityAction, QualityResult, QualitySubject, QualitySummary,
+    RowScore, Rule, RuleResult, Severity, Suite, SuiteError, Threshold, Validation, Verdict,
+};
 pub use quarantine::{BadRowLimits, Fraction, Prepared, Replay};
 pub use read_options::{Charset, CsvOptions, JsonOptions, OpenDialect, ReadOptions, RecordPath};
+pub use search::{Place, Posting, SearchHit, TableReads, is_slip, postings, slips, words};
 pub use source::{
     ChangedFiles, FolderSource, HttpSource, PagePaging, Paging, Pull, PullEntry, PullState, RunCause, RunCounts, RunId,
     RunOutcome, RunState, Source, SourceDefinition, SourceId, SourceKind, SourceName, SourceNameError, SourceRun,

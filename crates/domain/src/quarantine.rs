@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Landed, RowCounts, SchemaEffect, TableName, TableRef, Terms, UploadId};
+use crate::{Landed, QualitySummary, RowCounts, SchemaEffect, TableName, TableRef, Terms, UploadId};
 
 /// What the name of a table's quarantine ends with.
 const SUFFIX: &str = "__quarantine";
@@ -65,6 +65,9 @@ pub struct Prepared {
     /// What the table asked of it, where that was more than the types of its columns.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub terms: Option<Terms>,
+    /// What came of the table's suite, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quality: Option<QualitySummary>,
 }
 
 /// Quarantined rows that are sent again.

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{ErrorKind, Failure, Prepared, ReadOptions, SchemaEffect, TableId, TableRef};
+use crate::{ErrorKind, Failure, Prepared, QualitySummary, ReadOptions, SchemaEffect, TableId, TableRef};
 
 /// The id of an upload: time-ordered, given out when its first byte arrives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -144,6 +144,8 @@ pub struct Receipt {
     pub rows: RowCounts,
     /// What the upload meant for the table's schema, where that was looked at.
     pub effect: Option<SchemaEffect>,
+    /// What came of the table's suite, where it has one.
+    pub quality: Option<QualitySummary>,
     /// When the commit was durable.
     pub committed_at: DateTime<Utc>,
     /// From the first byte to the commit, in milliseconds.

@@ -2,6 +2,7 @@
 
 mod admission;
 mod brought;
+mod compatibility;
 mod declare;
 mod error;
 mod gate;
@@ -10,5 +11,6 @@ mod reconcile;
 pub(crate) use admission::Admission;
 pub(crate) use gate::{Gate, Passed};
 
+pub use compatibility::{Compatibility, DoubtfulColumn};
 pub use declare::{Declaration, DeclaredColumn};
 pub use error::{ContractBreach, SchemaError};

@@ -5,12 +5,14 @@
 //! Invariant: nothing is repaired from anything but bytes whose hash the ledger knows.
 
 mod finding;
+mod rebuild;
 mod repair;
 mod scrub;
 mod tail;
 mod verify;
 
 pub use finding::{Damage, Finding, Repair};
+pub use rebuild::RebuiltTable;
 pub use tail::TailCheck;
 
 use std::{path::Path, sync::Arc};

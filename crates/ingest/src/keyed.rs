@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sluice_domain::{Prepared, RowCounts, UploadEntry};
+use sluice_domain::{RowCounts, UploadEntry};
 use sluice_storage::Folder;
 use sluice_table::{RowChanges, Source, SourceWriter, StagedFiles, Workspace};
 use tokio::{sync::mpsc, task::spawn_blocking};
@@ -10,15 +10,14 @@ use tokio::{sync::mpsc, task::spawn_blocking};
 use crate::{
     IngestError,
     contract::Admission,
-    pipeline::{BATCHES_AHEAD, Pipeline, Written, both, joined},
-    quarantine::Spool,
+    pipeline::{Aside, BATCHES_AHEAD, Pipeline, Written, both, joined},
     write_mode::{counts_of, rule},
 };
 
 /// The rows of an upload with their keys, in scratch files, and its bad rows.
 pub(crate) struct StagedSource {
     source: Source,
-    bad_rows: Option<(u64, Spool)>,
+    aside: Aside,
 }
 
 impl Pipeline {
@@ -35,9 +34,9 @@ impl Pipeline {
             }
             writer.finish()
         });
-        let (source, bad_rows) = both(decoding, writing).await?;
-        let bad_rows = bad_rows.finish(source.rows())?;
-        Ok(StagedSource { source, bad_rows })
+        let (source, decoded) = both(decoding, writing).await?;
+        let aside = decoded.finish(source.rows())?;
+        Ok(StagedSource { source, aside })
     }
 
     /// Write the rows that stand for their keys within the upload, as files below a folder.
@@ -47,11 +46,11 @@ impl Pipeline {
         admission: &Admission,
         folder: &Folder,
     ) -> Result<Written, IngestError> {
-        let (staged, rows, bad_rows) = self.stage_keyed(entry, admission).await?;
+        let (staged, rows, aside) = self.stage_keyed(entry, admission).await?;
         let files = staged.upload(folder).await?;
         let counts = counts_of(rows, entry.options.write.mode);
-        let prepared = self.prepare(entry, counts, bad_rows).await?;
-        Ok(Written { files, prepared: admission.noted(prepared), is_of_upload: true })
+        let (prepared, quality) = self.prepare(entry, counts, aside).await?;
+        Ok(Written { files, prepared: admission.noted(prepared), is_of_upload: true, quality })
     }
 
     /// The rows that stand for their keys within the upload, in scratch files. To be called with a slot.
@@ -59,13 +58,13 @@ impl Pipeline {
         &self,
         entry: &UploadEntry,
         admission: &Admission,
-    ) -> Result<(StagedFiles, RowChanges, Option<(u64, Spool)>), IngestError> {
-        let StagedSource { source, bad_rows } = self.stage_source(entry, admission).await?;
+    ) -> Result<(StagedFiles, RowChanges, Aside), IngestError> {
+        let StagedSource { source, aside } = self.stage_source(entry, admission).await?;
         let writer = self.table_writer(entry.id, &admission.shape)?;
         let table = admission.shape.schema.clone();
         let writing = spawn_blocking(move || source.write_first(&table, writer));
         let (staged, rows) = joined(writing, "writer").await??;
-        Ok((staged, rows, bad_rows))
+        Ok((staged, rows, aside))
     }
 
     /// The upload's rows, to be brought into a table that has rows already.
@@ -73,11 +72,11 @@ impl Pipeline {
         &self,
         entry: &UploadEntry,
         admission: &Admission,
-    ) -> Result<(Arc<Source>, Prepared), IngestError> {
+    ) -> Result<(Arc<Source>, Written), IngestError> {
         let _slot = self.slots.acquire().await;
-        let StagedSource { source, bad_rows } = self.stage_source(entry, admission).await?;
-        let prepared = self.prepare(entry, RowCounts::default(), bad_rows).await?;
-        Ok((Arc::new(source), admission.noted(prepared)))
+        let StagedSource { source, aside } = self.stage_source(entry, admission).await?;
+        let (prepared, quality) = self.prepare(entry, RowCounts::default(), aside).await?;
+        Ok((Arc::new(source), Written { prepared: admission.noted(prepared), quality, ..Written::default() }))
     }
 
     /// What an operation for this upload may use.

@@ -4,8 +4,7 @@
 //! numbers with leading zeros or signs stay text, and so does whatever does not fit.
 
 use arrow::datatypes::{DataType, TimeUnit};
-
-use crate::moments::{Moment, parse_moment};
+use sluice_domain::{Moment, parse_moment};
 
 /// The largest whole number up to which floats are exact.
 pub(crate) const MAX_EXACT_IN_FLOAT: u64 = 1 << 53;

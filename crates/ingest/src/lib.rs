@@ -12,7 +12,6 @@ mod limits;
 mod settings;
 
 mod kinds;
-mod moments;
 
 mod row_sink;
 
@@ -52,10 +51,10 @@ mod upkeep;
 mod upload;
 mod write_mode;
 
-pub use contract::{ContractBreach, Declaration, DeclaredColumn, SchemaError};
+pub use contract::{Compatibility, ContractBreach, Declaration, DeclaredColumn, DoubtfulColumn, SchemaError};
 pub use decode_error::DecodeError;
 pub use error::{IngestError, UploadFailure};
-pub use integrity::{Damage, Finding, Integrity, Repair, TailCheck};
+pub use integrity::{Damage, Finding, Integrity, RebuiltTable, Repair, TailCheck};
 pub use land::{Body, BodyError};
 pub use limits::DecodeLimits;
 pub use metrics::IngestMetrics;

@@ -7,7 +7,9 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, histogram::Histogram},
     registry::Registry,
 };
-use sluice_domain::{Format, RunState, TableRef};
+use sluice_domain::{Format, RunState, TableRef, Validation};
+
+use crate::quality::QualityGauges;
 
 /// Upper bounds of the latency histogram, in seconds.
 const LATENCY_BUCKETS: [f64; 5] = [0.1, 0.5, 1.0, 2.0, 5.0];
@@ -27,6 +29,7 @@ pub struct IngestMetrics {
     group_rows: Histogram,
     answer: Histogram,
     source_runs: Family<RunLabels, Counter>,
+    quality: QualityGauges,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -51,6 +54,7 @@ impl IngestMetrics {
             group_rows: Histogram::new(GROUP_BUCKETS.map(|count| count * 10.0)),
             answer: Histogram::new(ANSWER_BUCKETS),
             source_runs: Family::default(),
+            quality: QualityGauges::register(registry),
         };
         registry.register(
             "data_lake_ingest_latency_seconds",
@@ -87,6 +91,11 @@ impl IngestMetrics {
         self.latency.observe(taken.as_secs_f64());
         let labels = BytesLabels { table: table.to_string(), format: format.to_string() };
         self.bytes.get_or_create(&labels).inc_by(size_bytes);
+    }
+
+    /// Tell what came of a suite.
+    pub(crate) fn judged(&self, table: &TableRef, validation: &Validation) {
+        self.quality.set(table, validation);
     }
 
     pub(crate) fn failed(&self) {

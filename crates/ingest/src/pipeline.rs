@@ -6,7 +6,7 @@ use std::{error::Error as _, io, path::PathBuf, sync::Arc};
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use sluice_domain::{
-    Format, Landed, Phase, Prepared, ReadOptions, RowCounts, TableLayout, UploadEntry, UploadId, ZoneName,
+    Format, Landed, Phase, Prepared, ReadOptions, RowCounts, TableLayout, UploadEntry, UploadId, Validation, ZoneName,
 };
 use sluice_storage::{Folder, StorageError, Zones, free_bytes, is_full};
 use sluice_table::{
@@ -19,7 +19,7 @@ use tokio::{
 
 use crate::{
     DecodeError, IngestError, IngestSettings, ProgressBoard,
-    contract::{Admission, Gate, Passed},
+    contract::{Admission, ContractBreach, Gate, Passed},
     formats::{self, Inferred},
     quarantine::{self, BadRows, Spool},
     row_sink::{BadRow, RowSink},
@@ -65,13 +65,45 @@ pub(crate) struct Written {
     pub(crate) prepared: Prepared,
     /// Whether the files follow from the upload alone, so that they can be made anew from it.
     pub(crate) is_of_upload: bool,
+    /// What came of the table's suite.
+    pub(crate) quality: Option<Validation>,
 }
 
 /// What became of an upload's rows, before anything of it is in a store.
 pub(crate) struct Staged {
     pub(crate) files: StagedFiles,
+    pub(crate) aside: Aside,
+}
+
+/// What there is beside the good rows of an upload.
+#[derive(Default)]
+pub(crate) struct Aside {
     /// How many bad rows there are, and where they lie.
     pub(crate) bad_rows: Option<(u64, Spool)>,
+    /// What came of the table's suite.
+    pub(crate) quality: Option<Validation>,
+}
+
+/// What a decoder leaves behind when all rows are handed on.
+pub(crate) struct Decoded {
+    bad_rows: BadRows,
+    quality: Option<Validation>,
+}
+
+impl Decoded {
+    /// What is kept beside so many good rows.
+    ///
+    /// # Errors
+    /// [`ContractBreach::Quality`] where the table's suite refuses them; that there are too many bad ones.
+    pub(crate) fn finish(self, good_rows: u64) -> Result<Aside, IngestError> {
+        let Self { bad_rows, quality } = self;
+        match quality {
+            Some(validation) if validation.refusals().next().is_some() => {
+                Err(ContractBreach::Quality { validation: Box::new(validation) }.into())
+            }
+            quality => Ok(Aside { bad_rows: bad_rows.finish(good_rows)?, quality }),
+        }
+    }
 }
 
 impl Pipeline {
@@ -157,15 +189,15 @@ impl Pipeline {
         if entry.options.write.is_keyed() {
             return self.write_keyed(entry, admission, folder).await;
         }
-        let (Staged { files, bad_rows }, _slot_ahead) = match ahead {
+        let (Staged { files, aside }, _slot_ahead) = match ahead {
             Some(ahead) => (ahead.staged, Some(ahead.slot)),
             None => (self.stage(entry, admission).await?, None),
         };
         let committed = files.rows();
         self.progress.enter(entry.id, Phase::Writing);
         let files = files.upload(folder).await?;
-        let prepared = self.prepare(entry, RowCounts::all_committed(committed), bad_rows).await?;
-        Ok(Written { files, prepared: admission.noted(prepared), is_of_upload: true })
+        let (prepared, quality) = self.prepare(entry, RowCounts::all_committed(committed), aside).await?;
+        Ok(Written { files, prepared: admission.noted(prepared), is_of_upload: true, quality })
     }
 
     /// Put the bad rows of an upload beside its good ones, durably.
@@ -173,12 +205,15 @@ impl Pipeline {
         &self,
         entry: &UploadEntry,
         mut rows: RowCounts,
-        bad_rows: Option<(u64, Spool)>,
-    ) -> Result<Prepared, IngestError> {
-        let Some((count, spool)) = bad_rows else { return Ok(Prepared { rows, ..Prepared::default() }) };
-        rows.quarantined = count;
-        let quarantine = Some(quarantine::land(entry, spool, self.zones.get(ZoneName::Raw)).await?);
-        Ok(Prepared { rows, quarantine, ..Prepared::default() })
+        Aside { bad_rows, quality }: Aside,
+    ) -> Result<(Prepared, Option<Validation>), IngestError> {
+        let mut quarantine = None;
+        if let Some((count, spool)) = bad_rows {
+            rows.quarantined = count;
+            quarantine = Some(quarantine::land(entry, spool, self.zones.get(ZoneName::Raw)).await?);
+        }
+        let summary = quality.as_ref().map(Validation::summary);
+        Ok((Prepared { rows, quarantine, quality: summary, ..Prepared::default() }, quality))
     }
 
     /// Write the upload's rows to scratch files. To be called with a slot.
@@ -186,9 +221,9 @@ impl Pipeline {
         let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
         let decoding = self.decode(entry, admission, sender)?;
         let writing = self.table_writer(entry.id, &admission.shape)?.feed(receiver);
-        let (files, bad_rows) = both(decoding, writing).await?;
-        let bad_rows = bad_rows.finish(files.rows())?;
-        Ok(Staged { files, bad_rows })
+        let (files, decoded) = both(decoding, writing).await?;
+        let aside = decoded.finish(files.rows())?;
+        Ok(Staged { files, aside })
     }
 
     /// A writer of scratch files for an upload's rows in a table of this shape.
@@ -202,7 +237,7 @@ impl Pipeline {
         entry: &UploadEntry,
         admission: &Admission,
         sender: mpsc::Sender<RecordBatch>,
-    ) -> Result<JoinHandle<Result<BadRows, DecodeError>>, IngestError> {
+    ) -> Result<JoinHandle<Result<Decoded, DecodeError>>, IngestError> {
         let (progress, id) = (self.progress.clone(), entry.id);
         let unread = source::open(self.zones.get(ZoneName::Raw), entry).shown_on(progress.reading(id));
         let (mut options, wall) = (entry.options.clone(), Arc::clone(&self.wall));
@@ -210,11 +245,13 @@ impl Pipeline {
         let (admission, scratch_dir) = (admission.clone(), self.scratch_dir.clone());
         let gate = Gate::new(&admission, &options.write)?;
         let bad_rows = BadRows::of(entry, admission.limits(options.bad_rows), &scratch_dir);
+        let suite = admission.asked_suite(entry);
         Ok(spawn_blocking(move || {
             let schema = Arc::clone(&admission.decoded);
+            let gate = gate.asking(suite.as_ref());
             let mut sink = ToWriter { sender, admission, gate, progress, id, bad_rows };
             wall.decode(&options, unread, (&scratch_dir, &schema), &mut sink)?;
-            Ok(sink.bad_rows)
+            Ok(Decoded { bad_rows: sink.bad_rows, quality: sink.gate.finish() })
         }))
     }
 }
@@ -259,9 +296,9 @@ impl RowSink for ToWriter {
 
 /// What came of a decoder, and of the writer that it hands its rows to.
 pub(crate) async fn both<T>(
-    decoding: JoinHandle<Result<BadRows, DecodeError>>,
+    decoding: JoinHandle<Result<Decoded, DecodeError>>,
     writing: JoinHandle<Result<T, TableError>>,
-) -> Result<(T, BadRows), IngestError> {
+) -> Result<(T, Decoded), IngestError> {
     let decoded = joined(decoding, "decoder").await?;
     let written = joined(writing, "writer").await?;
     match decoded {

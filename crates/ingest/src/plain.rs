@@ -41,9 +41,9 @@ impl Road {
     pub(crate) async fn place_plain(&self, upload: &UploadEntry, target: &Target) -> Result<Outcome, IngestError> {
         // Held until the scratch files are gone, as for every table.
         let _slot = self.pipeline.slot().await;
-        let Staged { files, bad_rows } =
+        let Staged { files, aside } =
             self.pipeline.stage(upload, &Admission::fixed(&target.shape, Arc::default())).await?;
-        let prepared = self.pipeline.prepare(upload, RowCounts::all_committed(files.rows()), bad_rows).await?;
+        let (prepared, _) = self.pipeline.prepare(upload, RowCounts::all_committed(files.rows()), aside).await?;
         let named = self.name_files(upload, target, files).await?;
         let files = records_of(&named, upload);
         let _turn = target.table.take_turn().await;

@@ -12,13 +12,17 @@ use arrow::{
     error::ArrowError,
 };
 use sluice_domain::{ContractError, RowCheck, RowRule, RuleAction};
+use sluice_quality::ValueCheck;
 
 use crate::columns::FieldIndex;
 
-mod bound;
-mod check;
+mod asked;
+mod gauges;
+mod scans;
+mod service;
 
-use check::Check;
+pub(crate) use asked::AskedSuite;
+pub(crate) use gauges::QualityGauges;
 
 /// The rules of a contract, ready for the rows of a table.
 #[derive(Debug)]
@@ -31,7 +35,7 @@ struct Ready {
     rule: Arc<RowRule>,
     /// The place of its column; none where the table does not have it, and no row a value in it.
     column: Option<usize>,
-    check: Check,
+    check: ValueCheck,
 }
 
 /// A row that breaks a rule.
@@ -71,7 +75,7 @@ impl Rules {
                 continue;
             }
             let bad = |reason| ContractError::BadRule { name: rule.name.as_str().to_owned(), reason };
-            let check = Check::new(&rule.check, data_type).map_err(bad)?;
+            let check = ValueCheck::new(&rule.check, data_type).map_err(bad)?;
             ready.push(Ready { rule: Arc::new(rule.clone()), column, check });
         }
         Ok(Self { rules: ready })

@@ -52,10 +52,12 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// Whether rows go into its files as they are, neither sorted nor with columns that are computed.
+    /// Whether rows go into its files as they are, neither sorted nor with columns that are computed, nor held to a
+    /// suite.
     pub(crate) fn takes_rows_as_they_are(&self) -> bool {
         let layout = &self.shape.layout;
-        self.entry.format == TableFormat::Delta && layout.derived.is_empty() && layout.sort_by.is_empty()
+        let is_plain_road = layout.derived.is_empty() && layout.sort_by.is_empty() && self.terms.suite.is_none();
+        self.entry.format == TableFormat::Delta && is_plain_road
     }
 }
 
@@ -330,6 +332,7 @@ impl Road {
             landed: entry.landed.clone(),
             rows,
             effect: entry.prepared.as_ref().and_then(|prepared| prepared.effect.clone()),
+            quality: entry.prepared.as_ref().and_then(|prepared| prepared.quality.clone()),
             committed_at,
             duration_ms,
             raw_object: self.pipeline.zones.get(ZoneName::Raw).url_of(&entry.landed.raw_path).into(),

@@ -31,8 +31,27 @@ pub(crate) struct WantedTable {
 pub(crate) struct Resolved {
     pub(crate) statement: ReadOnly,
     pub(crate) tables: Vec<WantedTable>,
+    /// What is asked of it.
+    pub(crate) wish: Wish,
+}
+
+/// What is asked of a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Wish {
+    /// Its rows, so many of them; all where it does not say.
+    Rows(Option<u64>),
+    /// What its columns come from, as rows.
+    Lineage,
+}
+
+impl Wish {
     /// How many rows are wanted; all without it.
-    pub(crate) row_limit: Option<u64>,
+    pub(crate) fn row_limit(self) -> Option<u64> {
+        match self {
+            Self::Rows(limit) => limit,
+            Self::Lineage => None,
+        }
+    }
 }
 
 /// Opens, plans and runs.
@@ -65,17 +84,17 @@ impl Executor {
 
     /// Plan a query and begin to run it.
     pub(crate) async fn start(&self, query: Resolved, clock: Clock, place: Place) -> Result<QueryRun, QueryError> {
-        let Resolved { statement, tables, row_limit } = query;
+        let Resolved { statement, tables, wish } = query;
         let tables = timeout_at(clock.deadline, self.open(tables)).await.map_err(|_| clock.timed_out())??;
         let versions = tables.iter().map(|(name, table)| (name.clone(), table.version)).collect();
 
         let (held, settings) = (Arc::clone(&place), Arc::clone(&self.settings));
         let stop = Stop::at(clock.deadline.into_std());
-        let planning = Planning { statement, tables, row_limit, requests: Handle::current(), stop };
+        let planning = Planning { statement, tables, wish, requests: Handle::current(), stop };
         let step = async move { hold(held, Box::pin(planning.plan(&settings))).await };
         let planned = timeout_at(clock.deadline, self.engine.plan(step)).await.map_err(|_| clock.timed_out())??;
 
-        let mut run = QueryRun::start(&self.engine, planned, row_limit, clock, place);
+        let mut run = QueryRun::start(&self.engine, planned, wish.row_limit(), clock, place);
         run.tables = versions;
         Ok(run)
     }

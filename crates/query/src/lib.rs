@@ -22,6 +22,7 @@ mod types;
 mod engine;
 mod executor;
 mod interruption;
+mod lineage;
 mod place;
 mod planner;
 mod redaction;

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use datafusion::{
+    common::plan_err,
     error::Result,
     execution::context::{SQLOptions, TaskContext},
     logical_expr::{LogicalPlan, LogicalPlanBuilder},
@@ -14,7 +15,9 @@ use tokio::runtime::Handle;
 
 use crate::{
     OpenedTable, QueryError, QuerySettings,
+    executor::Wish,
     interruption::{Stop, interruptible},
+    lineage,
     redaction::Redaction,
     session,
     statement::ReadOnly,
@@ -40,8 +43,8 @@ pub(crate) struct Planning {
     pub(crate) statement: ReadOnly,
     /// Its tables.
     pub(crate) tables: BTreeMap<TableRef, OpenedTable>,
-    /// How many rows are wanted; all without it.
-    pub(crate) row_limit: Option<u64>,
+    /// What is asked of it.
+    pub(crate) wish: Wish,
     /// Where requests to stores are made.
     pub(crate) requests: Handle,
     /// What ends it.
@@ -71,7 +74,14 @@ impl Planning {
             .with_allow_dml(false)
             .with_allow_statements(false)
             .verify_plan(&plan)?;
-        let Some(rows) = self.row_limit.filter(|_| !self.statement.explains) else { return Ok(plan) };
+        if self.wish == Wish::Lineage {
+            if self.statement.explains {
+                return plan_err!("the lineage of EXPLAIN cannot be told, only that of its statement");
+            }
+            let rows = lineage::trace(&plan, &self.statement.tables)?;
+            return Ok(session.read_batch(rows)?.into_unoptimized_plan());
+        }
+        let Some(rows) = self.wish.row_limit().filter(|_| !self.statement.explains) else { return Ok(plan) };
         // One row more than is wanted tells whether there are more, and lets sorts keep only what is wanted.
         let fetch = usize::try_from(rows).unwrap_or(usize::MAX).saturating_add(1);
         LogicalPlanBuilder::from(plan).limit(0, Some(fetch))?.build()

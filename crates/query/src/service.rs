@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sluice_domain::{Caller, TableRef};
+use sluice_domain::{Caller, TableRef, lineage::SqlLineage};
 use tokio::{
     sync::Semaphore,
     time::{Instant as Deadline, timeout, timeout_at},
@@ -16,8 +16,8 @@ use tokio::{
 use crate::{
     QueryError, QueryRun, QuerySettings, TableOpener, TableResolver, WorkerProgram,
     engine::Engine,
-    executor::{Executor, Resolved, WantedTable},
-    guard,
+    executor::{Executor, Resolved, WantedTable, Wish},
+    guard, lineage,
     place::{Place, hold},
     run::Clock,
     statement::{self, ReadOnly},
@@ -120,10 +120,28 @@ impl QueryService {
     /// # Errors
     /// Any [`QueryError`]; those about values come later, from [`QueryRun::next_batch`].
     pub async fn run(&self, caller: &Caller, request: QueryRequest) -> Result<QueryRun, QueryError> {
+        let wish = Wish::Rows(self.settings.row_limit(request.row_limit));
+        self.begin(caller, request, wish).await
+    }
+
+    /// Tell what the columns of a query's result come from; the query itself is not run.
+    ///
+    /// # Errors
+    /// Any [`QueryError`] but those about values.
+    pub async fn lineage(&self, caller: &Caller, sql: String) -> Result<SqlLineage, QueryError> {
+        let request = QueryRequest { sql, ..QueryRequest::default() };
+        let mut run = self.begin(caller, request, Wish::Lineage).await?;
+        let mut told = SqlLineage { tables: run.tables.clone(), ..SqlLineage::default() };
+        while let Some(rows) = run.next_batch().await? {
+            lineage::read(&rows, &mut told)?;
+        }
+        Ok(told)
+    }
+
+    async fn begin(&self, caller: &Caller, request: QueryRequest, wish: Wish) -> Result<QueryRun, QueryError> {
         let tokens = guard::tokenize(&request.sql, self.settings.max_sql_bytes)?;
         let place = self.place().await?;
         let clock = self.clock();
-        let row_limit = self.settings.row_limit(request.row_limit);
 
         let held = Arc::clone(&place);
         let statement = self.engine.plan(async move { hold(held, async { statement::parse(tokens) }).await }).await?;
@@ -132,9 +150,9 @@ impl QueryService {
             timeout_at(clock.deadline, self.resolve(caller, wanted)).await.map_err(|_| clock.timed_out())??;
         match &self.runner {
             Runner::Here(executor) => {
-                Box::pin(executor.start(Resolved { statement, tables, row_limit }, clock, place)).await
+                Box::pin(executor.start(Resolved { statement, tables, wish }, clock, place)).await
             }
-            Runner::Workers(pool) => pool.start(Job::new(request.sql, tables, row_limit, clock), clock, place).await,
+            Runner::Workers(pool) => pool.start(Job::new(request.sql, tables, wish, clock), clock, place).await,
         }
     }
 

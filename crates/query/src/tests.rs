@@ -4,6 +4,7 @@ mod failing;
 mod files;
 mod killers;
 mod lake;
+mod lineage;
 mod reading;
 mod refusals;
 mod statements;

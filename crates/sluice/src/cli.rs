@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     allocator,
+    catalog::{self, CatalogCommand},
     client::{Connection, QueryCommand, UploadCommand},
     decode_worker::{self, DecodeWorkerCommand},
     demo, integrity,
@@ -41,6 +42,9 @@ enum Command {
     Scrub(integrity::LakeCommand),
     /// Restore what a comparison finds damaged, as far as the ledger and the originals reach
     Repair(integrity::LakeCommand),
+    /// Move the catalog between databases, keep a copy of it, or make it again from the lake
+    #[command(subcommand)]
+    Catalog(CatalogCommand),
     /// Print the OpenAPI document
     Openapi,
     /// Run the queries of the server that started this process
@@ -92,6 +96,7 @@ impl Cli {
             Command::Demo(command) => demo::run(command).await,
             Command::Scrub(command) => return integrity::scrub(command).await,
             Command::Repair(command) => return integrity::repair(command).await,
+            Command::Catalog(command) => return catalog::run(command).await,
             Command::QueryWorker(command) => query_worker::run(command).await,
             Command::DecodeWorker(command) => decode_worker::run(&command),
             Command::Openapi => {

@@ -62,12 +62,28 @@ pub(crate) async fn repair(command: LakeCommand) -> anyhow::Result<ExitCode> {
     Ok(if left == 0 { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })
 }
 
+/// Make the catalog anew from what the lake tells. No server may have it open.
+pub(crate) async fn rebuild(command: LakeCommand) -> anyhow::Result<ExitCode> {
+    let (integrity, catalog) = open(command).await?;
+    let (mut tables, mut left_out) = (0_u64, 0_u64);
+    integrity
+        .rebuild(&mut |table| {
+            tables += 1;
+            left_out += u64::from(table.left_out.is_some());
+            line(table);
+        })
+        .await?;
+    catalog.close().await?;
+    tracing::info!(tables, left_out, "rebuilt");
+    Ok(if left_out == 0 { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })
+}
+
 async fn open(command: LakeCommand) -> anyhow::Result<(Integrity, Catalog)> {
     let settings = Settings::load(command.config.as_ref(), &command.flags)?;
     telemetry::start(&settings.log)?;
     let data_dir = std::fs::canonicalize(&settings.data_dir)
         .with_context(|| format!("there is no folder {}", settings.data_dir.display()))?;
-    let catalog = Catalog::open(&data_dir).await?;
+    let catalog = Catalog::start(&settings.catalog, &data_dir).await?;
     let zones = Arc::new(Zones::open(&settings.storage, &data_dir)?);
     let scratch_dir = settings.ingest.scratch_dir.clone().unwrap_or_else(|| data_dir.join("scratch"));
     std::fs::create_dir_all(&scratch_dir)?;

@@ -4,17 +4,21 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use sluice_catalog::Catalog;
-use sluice_domain::{Action, Caller, Resource, TableRef};
+use sluice_domain::{Action, Caller, Resource, TableEntry, TableId, TableRef};
 use sluice_ingest::Ingest;
+use sluice_lifecycle::{Labels, LifecycleError, TableFacts};
 use sluice_query::{OpenError, OpenedTable, TableAddress, TableOpener, TableResolver};
 use sluice_storage::Zones;
 use sluice_table::{Shelf, scan_plain};
+
+use crate::housekeeping::ReadCounts;
 
 /// Finds a table for a query if the catalog has it and the caller may read it.
 pub(crate) struct LakeNames {
     pub(crate) catalog: Catalog,
     pub(crate) ingest: Ingest,
     pub(crate) zones: Arc<Zones>,
+    pub(crate) reads: Arc<ReadCounts>,
 }
 
 #[async_trait]
@@ -28,6 +32,7 @@ impl TableResolver for LakeNames {
         self.ingest.check_log(&entry).await.map_err(OpenError::new)?;
         let plain = self.ingest.plain_snapshot(&entry).await.map_err(OpenError::new)?;
         let plain = plain.map(|snapshot| Box::new(snapshot.as_ref().clone()));
+        self.reads.add(entry.id);
         Ok(TableAddress { id: entry.id, zone: entry.zone, path: entry.path, plain })
     }
 }
@@ -54,5 +59,28 @@ impl TableOpener for LakeTables {
             root_store: Arc::clone(&folder.root),
             folder: folder.path.clone(),
         })
+    }
+}
+
+/// What lifecycle rules ask of tables.
+pub(crate) struct LakeFacts {
+    pub(crate) ingest: Ingest,
+    pub(crate) catalog: Catalog,
+}
+
+#[async_trait]
+impl TableFacts for LakeFacts {
+    async fn labels(&self, table: TableId) -> Result<Labels, LifecycleError> {
+        let notes = self.catalog.annotations().notes(table).await?;
+        let mut labels = Labels::default();
+        for notes in std::iter::once(&notes.table).chain(notes.columns.values()) {
+            labels.tags.extend(notes.tags.iter().map(ToString::to_string));
+            labels.classifications.extend(notes.classification.iter().map(ToString::to_string));
+        }
+        Ok(labels)
+    }
+
+    async fn check_log(&self, table: &TableEntry) -> Result<(), LifecycleError> {
+        self.ingest.check_log(table).await.map_err(|error| LifecycleError::Facts(Box::new(error)))
     }
 }

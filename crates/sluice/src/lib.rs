@@ -4,11 +4,13 @@
 //! can start the same server in their own process.
 
 mod allocator;
+mod catalog;
 mod cli;
 mod client;
 mod connections;
 mod decode_worker;
 mod demo;
+mod housekeeping;
 mod integrity;
 mod lake;
 mod metrics;

@@ -1,6 +1,12 @@
 //! The server: its parts wired together, its start and its end.
 
-use std::{future::Future, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::{Context as _, bail};
 use axum::Router;
@@ -8,6 +14,8 @@ use prometheus_client::registry::Registry;
 use sluice_api::{App, Authenticator, Readiness};
 use sluice_catalog::Catalog;
 use sluice_ingest::{Ingest, IngestMetrics, Sources};
+use sluice_lifecycle::{Lifecycle, LifecycleMetrics, LifecycleSettings};
+use sluice_monitor::{Clock, Monitor, MonitorMetrics, MonitorSettings};
 use sluice_query::{Isolation, QueryService, QuerySettings};
 use sluice_storage::{StorageSettings, Zones};
 use sluice_table::Shelf;
@@ -15,7 +23,8 @@ use tokio::{net::TcpListener, sync::Semaphore, time::Instant};
 
 use crate::{
     connections::{ConnectionSettings, Connections},
-    lake::{LakeNames, LakeTables},
+    housekeeping::Housekeeping,
+    lake::{LakeFacts, LakeNames, LakeTables},
     metrics::{BreakerMetrics, ConnectionMetrics},
     query_worker,
     settings::Settings,
@@ -31,6 +40,7 @@ pub struct Server {
     connections: ConnectionSettings,
     connection_metrics: ConnectionMetrics,
     grace: Duration,
+    housekeeping: Housekeeping,
 }
 
 impl Server {
@@ -39,32 +49,16 @@ impl Server {
     /// # Errors
     /// Whatever makes serving impossible or unsafe.
     pub async fn open(settings: Settings) -> anyhow::Result<Self> {
-        let authenticator = Authenticator::new(&settings.auth)?;
-        if authenticator.is_open() && !settings.listen.ip().is_loopback() {
-            bail!(
-                "without authentication the server listens on loopback addresses only, not on {}: add [[auth.keys]] \
-                 to the settings",
-                settings.listen
-            );
-        }
-        std::fs::create_dir_all(&settings.data_dir)
-            .with_context(|| format!("the folder {} cannot be made", settings.data_dir.display()))?;
-        let data_dir = std::fs::canonicalize(&settings.data_dir)?;
+        let authenticator = authenticator(&settings)?;
+        let data_dir = made(&settings.data_dir)?;
         let listener = TcpListener::bind(settings.listen)
             .await
             .with_context(|| format!("cannot listen at {}", settings.listen))?;
         // The catalog comes first: it gives this server its place among those that share the folder.
-        let catalog = Catalog::open(&data_dir).await?;
-        let zones = Arc::new(Zones::open(&settings.storage, &data_dir)?);
-        zones.probe().await?;
-        let removed = zones.remove_stale_staging(STALE_STAGING).await?;
-        if removed > 0 {
-            tracing::info!(files = removed, "removed what a killed process left behind");
-        }
+        let catalog = Catalog::start(&settings.catalog, &data_dir).await?;
+        let zones = zones(&settings.storage, &data_dir).await?;
         let scratch_dir = settings.ingest.scratch_dir.clone().unwrap_or_else(|| data_dir.join("scratch"));
-        std::fs::create_dir_all(&scratch_dir)
-            .with_context(|| format!("the folder {} cannot be made", scratch_dir.display()))?;
-
+        made(&scratch_dir)?;
         let mut settings = settings;
         let max_listeners = settings.ingest.resumable.max_listeners;
         settings.ingest.resumable.dir.get_or_insert_with(|| data_dir.join("partial"));
@@ -81,8 +75,15 @@ impl Server {
             &scratch_dir,
         )
         .context("the processes that decode files cannot be started")?;
-        let queries =
-            Arc::new(queries(settings.query, &settings.storage, &data_dir, (&ingest, &catalog), (&zones, &shelf))?);
+        let housekeeping = Housekeeping::start(catalog.clone());
+        let names = LakeNames {
+            catalog: catalog.clone(),
+            ingest: ingest.clone(),
+            zones: Arc::clone(&zones),
+            reads: housekeeping.reads(),
+        };
+        let queries = Arc::new(queries(settings.query, &settings.storage, &data_dir, names, &shelf)?);
+        let monitor = monitor(settings.monitor, &catalog, &mut metrics)?;
         let resumed = ingest.resume().await?;
         if resumed > 0 {
             tracing::info!(uploads = resumed, "resuming uploads that were cut off");
@@ -90,12 +91,17 @@ impl Server {
         let sources =
             Sources::new(ingest.clone(), settings.sources, settings.storage.clone(), sluice_api::upload_options);
         sources.start();
+        monitor.start();
+        let lifecycle =
+            begin_lifecycle(settings.lifecycle, &mut metrics, (&ingest, &catalog), (&zones, &shelf), scratch_dir);
         let app = App {
             zones,
             catalog,
             shelf,
             ingest,
             sources,
+            monitor,
+            lifecycle,
             queries,
             authenticator: Arc::new(authenticator),
             metrics: Arc::new(metrics),
@@ -104,7 +110,7 @@ impl Server {
             readiness: Readiness::default(),
         };
         let grace = Duration::from_secs(settings.grace_seconds);
-        Ok(Self { listener, app, connections: settings.connections, connection_metrics, grace })
+        Ok(Self { listener, app, connections: settings.connections, connection_metrics, grace, housekeeping })
     }
 
     /// The address that it listens at.
@@ -126,7 +132,7 @@ impl Server {
     /// The catalog's, which cannot be closed.
     pub async fn serve(self, stop: impl Future<Output = ()> + Send + 'static) -> anyhow::Result<()> {
         let router = self.router();
-        let Self { listener, app, connections, connection_metrics, grace } = self;
+        let Self { listener, app, connections, connection_metrics, grace, housekeeping } = self;
         let (stopping, stopped) = tokio::sync::oneshot::channel();
         let readiness = app.readiness.clone();
         let connections = Connections::new(connections, router, connection_metrics);
@@ -149,7 +155,14 @@ impl Server {
             () = out_of_grace => tracing::warn!("some requests were not finished within the grace"),
         }
         let left = deadline.map_or(grace, |end| end.saturating_duration_since(Instant::now()));
+        app.monitor.stop().await;
+        // An item that is under way may take long: what is cut off here is done again after the next start.
+        if tokio::time::timeout(left, app.lifecycle.stop()).await.is_err() {
+            tracing::warn!("a step of the lifecycle was not finished within the grace; the next start resumes it");
+        }
+        let left = deadline.map_or(grace, |end| end.saturating_duration_since(Instant::now()));
         if app.ingest.drain(left).await {
+            housekeeping.end().await;
             app.catalog.close().await?;
             tracing::info!("stopped");
         } else {
@@ -160,18 +173,73 @@ impl Server {
     }
 }
 
+/// Who may do what; everybody may do everything only where nobody else hears the server.
+fn authenticator(settings: &Settings) -> anyhow::Result<Authenticator> {
+    let authenticator = Authenticator::new(&settings.auth)?;
+    if authenticator.is_open() && !settings.listen.ip().is_loopback() {
+        bail!(
+            "without authentication the server listens on loopback addresses only, not on {}: add [[auth.keys]] to the \
+             settings",
+            settings.listen
+        );
+    }
+    Ok(authenticator)
+}
+
+/// The zones, proved to be fit and tidied up.
+async fn zones(settings: &StorageSettings, data_dir: &Path) -> anyhow::Result<Arc<Zones>> {
+    let zones = Arc::new(Zones::open(settings, data_dir)?);
+    zones.probe().await?;
+    let removed = zones.remove_stale_staging(STALE_STAGING).await?;
+    if removed > 0 {
+        tracing::info!(files = removed, "removed what a killed process left behind");
+    }
+    Ok(zones)
+}
+
+/// A folder, made where it is missing, by its path without links.
+fn made(folder: &Path) -> anyhow::Result<PathBuf> {
+    std::fs::create_dir_all(folder).with_context(|| format!("the folder {} cannot be made", folder.display()))?;
+    Ok(std::fs::canonicalize(folder)?)
+}
+
+/// What watches runs and tables.
+fn monitor(settings: MonitorSettings, catalog: &Catalog, metrics: &mut Registry) -> anyhow::Result<Monitor> {
+    Ok(Monitor::new(catalog.clone(), settings, MonitorMetrics::register(metrics), Clock::default())?)
+}
+
+/// What becomes of old data, begun.
+fn begin_lifecycle(
+    settings: LifecycleSettings,
+    metrics: &mut Registry,
+    (ingest, catalog): (&Ingest, &Catalog),
+    (zones, shelf): (&Arc<Zones>, &Arc<Shelf>),
+    scratch_dir: PathBuf,
+) -> Lifecycle {
+    let lake = sluice_lifecycle::Lake {
+        zones: Arc::clone(zones),
+        catalog: catalog.clone(),
+        shelf: Arc::clone(shelf),
+        facts: Arc::new(LakeFacts { ingest: ingest.clone(), catalog: catalog.clone() }),
+        scratch_dir,
+    };
+    let lifecycle = Lifecycle::new(lake, settings, LifecycleMetrics::register(metrics));
+    lifecycle.start();
+    lifecycle
+}
+
 /// The query service, with the isolation that the settings ask for.
 fn queries(
     mut settings: QuerySettings,
     storage: &StorageSettings,
     data_dir: &Path,
-    (ingest, catalog): (&Ingest, &Catalog),
-    (zones, shelf): (&Arc<Zones>, &Arc<Shelf>),
+    names: LakeNames,
+    shelf: &Arc<Shelf>,
 ) -> anyhow::Result<QueryService> {
-    let names = Arc::new(LakeNames { catalog: catalog.clone(), ingest: ingest.clone(), zones: Arc::clone(zones) });
-    let spill_dir = settings.spill_dir.get_or_insert_with(|| data_dir.join("spill").join(catalog.node().to_string()));
-    std::fs::create_dir_all(&*spill_dir)
-        .with_context(|| format!("the folder {} cannot be made", spill_dir.display()))?;
+    let node = names.catalog.node().to_string();
+    let names = Arc::new(names);
+    let spill_dir = settings.spill_dir.get_or_insert_with(|| data_dir.join("spill").join(node));
+    made(spill_dir)?;
     Ok(match settings.isolation {
         Isolation::Process => {
             let program = query_worker::program(&settings, storage, data_dir)?;

@@ -11,7 +11,10 @@ use figment::{
 };
 use serde::{Deserialize, Serialize};
 use sluice_api::AuthSettings;
+use sluice_catalog::CatalogSettings;
 use sluice_ingest::{IngestSettings, SourcesSettings};
+use sluice_lifecycle::LifecycleSettings;
+use sluice_monitor::MonitorSettings;
 use sluice_query::QuerySettings;
 use sluice_storage::StorageSettings;
 
@@ -34,12 +37,18 @@ pub struct Settings {
     pub connections: ConnectionSettings,
     /// The log.
     pub log: LogSettings,
+    /// Where the catalog is.
+    pub catalog: CatalogSettings,
     /// Where the zones are.
     pub storage: StorageSettings,
     /// Uploads.
     pub ingest: IngestSettings,
     /// Sources that pull.
     pub sources: SourcesSettings,
+    /// Runs, freshness, service levels and alerts.
+    pub monitor: MonitorSettings,
+    /// What becomes of old data.
+    pub lifecycle: LifecycleSettings,
     /// SQL.
     pub query: QuerySettings,
     /// Who may use the server.
@@ -54,9 +63,12 @@ impl Default for Settings {
             grace_seconds: 30,
             connections: ConnectionSettings::default(),
             log: LogSettings::default(),
+            catalog: CatalogSettings::default(),
             storage: StorageSettings::default(),
             ingest: IngestSettings::default(),
             sources: SourcesSettings::default(),
+            monitor: MonitorSettings::default(),
+            lifecycle: LifecycleSettings::default(),
             query: QuerySettings::default(),
             auth: AuthSettings::default(),
         }
@@ -110,13 +122,27 @@ impl Settings {
 }
 
 /// Settings whose variables are taken as they are: a number would lose its zeros, and an error would print the value.
-const SECRETS: [&str; 3] = ["storage.s3.access_key_id", "storage.s3.secret_access_key", "storage.s3.session_token"];
+const SECRETS: [&str; 4] =
+    ["catalog.url", "storage.s3.access_key_id", "storage.s3.secret_access_key", "storage.s3.session_token"];
 
 /// The variables that are settings. Others that begin with `SLUICE_` belong to somebody else, such as those that
 /// Kubernetes makes for a service of this name.
 fn environment() -> Env {
-    let known =
-        ["data_dir", "listen", "grace_seconds", "connections", "log", "storage", "ingest", "sources", "query", "auth"];
+    let known = [
+        "data_dir",
+        "listen",
+        "grace_seconds",
+        "connections",
+        "log",
+        "catalog",
+        "storage",
+        "ingest",
+        "sources",
+        "monitor",
+        "lifecycle",
+        "query",
+        "auth",
+    ];
     Env::prefixed("SLUICE_").split("__").filter(move |key| {
         let name = key.as_str().to_ascii_lowercase();
         let section = name.split('.').next().unwrap_or_default();

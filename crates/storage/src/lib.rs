@@ -12,6 +12,7 @@ mod breaker;
 mod fence;
 mod stores;
 
+mod bucket;
 mod zone;
 mod zones;
 
@@ -23,6 +24,7 @@ mod space;
 mod write;
 
 pub use breaker::{Breaker, BreakerState, Guarded, is_outage};
+pub use bucket::{Bucket, BucketRule, BucketRules, MAX_COPY_BYTES};
 pub use drop_folder::{DropFolder, DroppedFile, describe_dropped};
 pub use error::{StorageError, is_full};
 pub use fence::Fenced;

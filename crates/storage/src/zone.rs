@@ -77,6 +77,15 @@ impl Zone {
         join(&self.folder.url, &Path::from(path), false)
     }
 
+    /// The key of the object at a plain path relative to the zone: that in its bucket, or below a folder of its name.
+    pub fn key_of(&self, path: &str) -> String {
+        let folder = match self.folder.url.scheme() {
+            "s3" => self.folder.path.as_ref(),
+            _ => self.name.as_str(),
+        };
+        if folder.is_empty() { path.to_owned() } else { format!("{folder}/{path}") }
+    }
+
     /// The folder of this machine that it is, where it is one.
     pub(crate) fn local_folder(&self) -> Option<PathBuf> {
         // A bucket may be called `localhost`, and then its URL would name a folder too.

@@ -13,7 +13,7 @@ use tokio::task::spawn_blocking;
 use url::Url;
 
 use crate::{
-    Breaker, StorageError, StorageSettings, Zone, probe, space,
+    Breaker, Bucket, StorageError, StorageSettings, Zone, probe, space,
     stores::{Opened, Presigner, open, remove_stale_staging},
 };
 
@@ -26,6 +26,8 @@ pub struct Zones {
     breaker: Option<Arc<Breaker>>,
     /// For clients that put their bytes straight into the raw zone.
     presigner: Option<Arc<Presigner>>,
+    /// Of the raw zone.
+    bucket: Option<Arc<Bucket>>,
 }
 
 impl Zones {
@@ -50,8 +52,10 @@ impl Zones {
         let guard = |place: Opened| if is_remote(&place) { place.guarded(&breaker, patience) } else { place };
         let presigner = settings.raw_url.as_deref().and_then(|raw| Presigner::open(raw, &settings.s3).transpose());
         let presigner = presigner.transpose()?.map(Arc::new);
+        let bucket = settings.raw_url.as_deref().and_then(|raw| Bucket::open(raw, &settings.s3).transpose());
+        let bucket = bucket.transpose()?.map(Arc::new);
         let breaker_of_zones = Some(Arc::clone(&breaker));
-        Ok(Self { breaker: breaker_of_zones, presigner, ..Self::new(guard(raw), guard(curated))? })
+        Ok(Self { breaker: breaker_of_zones, presigner, bucket, ..Self::new(guard(raw), guard(curated))? })
     }
 
     /// The zones at opened places.
@@ -64,7 +68,7 @@ impl Zones {
             let reason = format!("it overlaps with the raw zone at {}", raw.url());
             return Err(StorageError::BadLocation { location: curated.url().to_string(), reason });
         }
-        Ok(Self { raw, curated, breaker: None, presigner: None })
+        Ok(Self { raw, curated, breaker: None, presigner: None, bucket: None })
     }
 
     /// The breaker before the store, if there is one.
@@ -75,6 +79,11 @@ impl Zones {
     /// Signs requests to the raw zone for clients; none where it is not in a store that clients can reach.
     pub fn presigner(&self) -> Option<&Presigner> {
         self.presigner.as_deref()
+    }
+
+    /// The bucket of the raw zone; none where it is not in S3.
+    pub fn bucket(&self) -> Option<&Bucket> {
+        self.bucket.as_deref()
     }
 
     /// Whether the stores are asked at all now.

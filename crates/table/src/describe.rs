@@ -64,6 +64,8 @@ pub struct VersionEntry {
     pub files_removed: u64,
     /// How many rows the added files hold.
     pub rows_added: u64,
+    /// Whether it changed columns, properties or protocol.
+    pub changes_metadata: bool,
 }
 
 #[derive(Deserialize)]
@@ -128,6 +130,7 @@ fn summary(entry: &Entry) -> VersionEntry {
         uploads: entry.uploads(),
         files_added: added().count() as u64,
         files_removed: entry.lines.iter().filter(|line| line.remove.is_some()).count() as u64,
+        changes_metadata: entry.changes_metadata(),
         rows_added: added().filter_map(|add| add.stats.as_deref()).map(rows).sum(),
     }
 }

@@ -31,6 +31,8 @@ pub struct LiveFile {
     pub path: Path,
     /// Its size, as the log tells it.
     pub size_bytes: u64,
+    /// How many rows it holds; none where the log does not tell.
+    pub rows: Option<u64>,
 }
 
 /// A log entry, as far as it is looked at here. A line that is none of a log is an error.
@@ -131,7 +133,8 @@ impl Table {
         let live = files.iter().map(|file| {
             let path = Path::parse(file.path().as_ref())
                 .map_err(|error| StorageError::from(object_store::Error::from(error)))?;
-            Ok(LiveFile { path, size_bytes: file.size().unsigned_abs() })
+            let rows = file.num_records().map(|rows| rows as u64);
+            Ok(LiveFile { path, size_bytes: file.size().unsigned_abs(), rows })
         });
         live.collect()
     }

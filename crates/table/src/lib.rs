@@ -21,11 +21,13 @@ mod writer;
 mod commit;
 mod log;
 
+mod aged;
 mod describe;
 mod inspect;
 mod live;
 mod operations;
 mod reader;
+mod rows;
 mod table;
 
 mod plain;
@@ -33,6 +35,7 @@ mod plain;
 mod maintenance;
 mod shelf;
 
+pub use aged::{AgedRows, SmallFiles};
 pub use commit::{Commit, CreateOutcome, NewTable, Transaction};
 pub use derive::{Derivations, DerivedMismatch, derivations_of};
 pub use describe::{Column, Description, VersionEntry};
@@ -46,11 +49,12 @@ pub use maintenance::{
     OrphanSearch, VacuumRetention, Vacuumed, wants_checkpoint,
 };
 pub use operations::{
-    Applied, Compact, Delete, DeleteMarker, Evolve, Keep, Matched, Merge, MergeRule, Operation, Overwrite, Rewrite,
-    RowChanges, SchemaChange, Source, SourceWriter, Workspace, ZOrder,
+    Applied, Compact, Delete, DeleteMarker, Evolve, Expire, Keep, Matched, Merge, MergeRule, Operation, Overwrite,
+    Rewrite, RowChanges, SchemaChange, Source, SourceWriter, Workspace, ZOrder,
 };
 pub use plain::{describe_plain, scan_plain};
 pub use refusal::{CommitFailure, Refusal};
+pub use rows::{Condition, TableRows};
 pub use schema::{check_partition_columns, columns_of, storable_type};
 pub use shelf::Shelf;
 pub use table::{ColumnsTurn, CommitTurn, Scan, Table};

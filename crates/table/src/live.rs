@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use chrono::{DateTime, Utc};
 use deltalake::{
     DeltaTable,
     kernel::{LogicalFileView, Remove},
@@ -53,6 +54,8 @@ pub(crate) struct LiveFile {
     pub(crate) values: HashMap<String, Option<String>>,
     /// Bounds of its values, as the log has them.
     pub(crate) stats: Option<String>,
+    /// When it was written, in milliseconds of Unix time, as the log has it.
+    pub(crate) written_at: i64,
     /// What takes it out of the table.
     pub(crate) remove: Remove,
 }
@@ -68,6 +71,7 @@ impl LiveFile {
             size_bytes: file.size().unsigned_abs(),
             values: file.partition_values_map(),
             stats: file.stats(),
+            written_at: file.modification_time(),
             remove,
         })
     }
@@ -79,6 +83,17 @@ impl LiveFile {
         Remove { data_change: false, ..self.remove }
     }
 
+    /// Whether it was written before an instant.
+    pub(crate) fn written_before(&self, instant: DateTime<Utc>) -> bool {
+        self.written_at < instant.timestamp_millis()
+    }
+
+    /// How many rows it holds, where the log tells.
+    pub(crate) fn rows(&self) -> Option<u64> {
+        let stats: serde_json::Value = serde_json::from_str(self.stats.as_deref()?).ok()?;
+        stats["numRecords"].as_u64()
+    }
+
     /// A file that was written and is in no version yet.
     pub(crate) fn written(file: &DataFile) -> Self {
         Self {
@@ -86,6 +101,7 @@ impl LiveFile {
             size_bytes: file.size_bytes(),
             values: file.add.partition_values.clone(),
             stats: file.add.stats.clone(),
+            written_at: file.add.modification_time,
             remove: Remove::default(),
         }
     }

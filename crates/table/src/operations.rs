@@ -10,6 +10,7 @@ mod copy;
 mod delete;
 mod digest;
 mod evolve;
+mod expire;
 mod merge;
 mod overwrite;
 mod predicate;
@@ -18,10 +19,14 @@ mod schema_change;
 mod sink;
 mod z_order;
 
+pub(crate) use predicate::Predicate;
+
 pub use apply::{Applied, Operation, Rewrite, RowChanges, Workspace};
 pub use compact::Compact;
+pub(crate) use compact::by_partition;
 pub use delete::Delete;
 pub use evolve::Evolve;
+pub use expire::Expire;
 pub use merge::{DeleteMarker, Keep, Matched, Merge, MergeRule, Source, SourceWriter};
 pub use overwrite::Overwrite;
 pub use schema_change::SchemaChange;

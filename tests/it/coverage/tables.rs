@@ -59,6 +59,64 @@ pub(super) fn small_writes() -> Vec<Row> {
     ]
 }
 
+/// What tables are held to, and what they hold.
+pub(super) fn quality() -> Vec<Row> {
+    const SUITE: &str = r#"{"name": "flights", "rules": [
+        {"kind": "expect_column_values_to_not_be_null", "kwargs": {"column": "id"}}]}"#;
+    const UNKNOWN_KIND: &str = r#"{"name": "flights", "rules": [{"kind": "expect_nothing", "kwargs": {}}]}"#;
+    let read = Access::Hidden(Action::Read);
+    let (suite, its_suite) = ("/api/v1/tables/{namespace}/{table}/quality", "/api/v1/tables/nyc/flights/quality");
+    let check = "/api/v1/tables/nyc/flights/quality/check";
+    let put = Row {
+        method: Method::PUT,
+        path: suite,
+        access: Access::Hidden(Action::Manage),
+        call: its_suite,
+        content: Content::Json(SUITE),
+        status: 200,
+        bad: bad(Method::PUT, its_suite, Content::Json(UNKNOWN_KIND), 422, "bad-suite"),
+    };
+    let wrong = "/api/v1/tables/nyc/flights/quality/check?format=xml";
+    let listing = |path, call, bad_call, code| get(path, read, call, bad_call, code);
+    vec![
+        put,
+        Row {
+            method: Method::POST,
+            path: "/api/v1/tables/{namespace}/{table}/quality/check",
+            access: Access::Hidden(Action::Manage),
+            call: check,
+            content: Content::Nothing,
+            status: 200,
+            bad: bad(Method::POST, wrong, Content::Nothing, 400, "bad-parameter"),
+        },
+        listing(suite, its_suite, "/api/v1/tables/nyc/flights/quality?format=csv", "bad-parameter"),
+        listing(
+            "/api/v1/tables/{namespace}/{table}/quality/results",
+            "/api/v1/tables/nyc/flights/quality/results",
+            "/api/v1/tables/nyc/flights/quality/results?page_size=0",
+            "bad-parameter",
+        ),
+        listing(
+            "/api/v1/tables/{namespace}/{table}/quality/verdict",
+            "/api/v1/tables/nyc/flights/quality/verdict",
+            "/api/v1/tables/nyc/%00/quality/verdict",
+            "illegal-name",
+        ),
+        listing(
+            "/api/v1/tables/{namespace}/{table}/profile",
+            "/api/v1/tables/nyc/flights/profile",
+            "/api/v1/tables/nyc/%00/profile",
+            "illegal-name",
+        ),
+        listing(
+            "/api/v1/tables/{namespace}/{table}/profile/suite",
+            "/api/v1/tables/nyc/flights/profile/suite",
+            "/api/v1/tables/nyc/flights/profile/suite?format=csv",
+            "bad-parameter",
+        ),
+    ]
+}
+
 /// Rows that were set aside.
 pub(super) fn quarantine() -> Vec<Row> {
     let manage = Access::Hidden(Action::Manage);

@@ -44,7 +44,7 @@ async fn land(data_dir: &Path, catalog: &Catalog) -> UploadId {
 #[tokio::test]
 async fn what_a_crash_cut_off_is_done_again_under_the_same_names() {
     let closed = TestLake::open().await.close().await;
-    let catalog = Catalog::open(closed.data_dir()).await.unwrap();
+    let catalog = closed.catalog().await;
     let id = land(closed.data_dir(), &catalog).await;
     let table = NewTable {
         name: "a.t".parse().unwrap(),
@@ -99,7 +99,7 @@ async fn damage_to_a_plain_table_is_found_and_put_right() {
     bytes[10] ^= 1;
     fs::write(&bent, bytes).unwrap();
 
-    let catalog = Catalog::open(closed.data_dir()).await.unwrap();
+    let catalog = closed.catalog().await;
     let zones = Arc::new(Zones::open(&StorageSettings::default(), closed.data_dir()).unwrap());
     let shelf = Arc::new(Shelf::new(Arc::clone(&zones)));
     let settings = IngestSettings { isolation: Isolation::None, ..IngestSettings::default() };

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use chrono::{TimeDelta, Utc};
-use sluice_catalog::Catalog;
 use sluice_domain::UploadId;
 use sluice_tests::{ClosedLake, TestLake, assert_problem, held_body};
 
@@ -15,7 +14,7 @@ fn id_of(path: &str) -> UploadId {
 
 /// What a server that is gone had done so far.
 async fn as_left(closed: &ClosedLake, path: &str, offset: u64, expires: TimeDelta) {
-    let catalog = Catalog::open(closed.data_dir()).await.unwrap();
+    let catalog = closed.catalog().await;
     let from = catalog.partials().find(id_of(path)).await.unwrap().unwrap().offset_bytes;
     assert!(catalog.partials().advance(id_of(path), from, offset, Utc::now() + expires).await.unwrap());
     catalog.close().await.unwrap();

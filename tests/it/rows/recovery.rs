@@ -7,7 +7,7 @@ use std::path::Path;
 
 use axum::http::Method;
 use serde_json::json;
-use sluice_catalog::{Catalog, CommitTry, Entered, NewGroup, NewUpload, RowRequest};
+use sluice_catalog::{CommitTry, Entered, NewGroup, NewUpload, RowRequest};
 use sluice_domain::{ChannelOffset, Format, IdempotencyKey, Landed, Prepared, ReadOptions, UploadId};
 use sluice_tests::{ClosedLake, TestLake, sha256_of};
 
@@ -27,7 +27,7 @@ enum Cut {
 
 /// The group of one request with a key and one of a channel, as a crash left it.
 async fn cut_off(closed: &ClosedLake, cut: Cut) -> UploadId {
-    let catalog = Catalog::open(closed.data_dir()).await.unwrap();
+    let catalog = closed.catalog().await;
     let taps = "nyc.taps".parse().unwrap();
     let channel = catalog.channels().find(&taps, &"c".parse().unwrap()).await.unwrap().unwrap();
     let scope = "anonymous POST /api/v1/tables/nyc/taps/rows".to_owned();

@@ -20,7 +20,7 @@ const LINES: &[u8] = b"{\"id\": 1, \"at\": 7}\n";
 
 /// Begin a run of the source `s` as the server of a closed lake, and go on as the test says; then the server ends.
 async fn cut_off(closed: &ClosedLake, go_on: impl AsyncFnOnce(&Catalog, &SourceRun)) -> Value {
-    let catalog = Catalog::open(closed.data_dir()).await.unwrap();
+    let catalog = closed.catalog().await;
     let source = catalog.sources().find(&"s".parse().unwrap()).await.unwrap().unwrap();
     let begun = catalog.source_runs().begin(&source, RunCause::Request, None).await.unwrap();
     let (Begun::Started(run) | Begun::Known(run) | Begun::Busy(run)) = begun;

@@ -1,13 +1,23 @@
 //! Every route, and the router that holds them.
 
+mod alerts;
+mod columns;
 mod direct;
+mod discovery;
 mod events;
+mod freshness;
+mod lifecycle;
+mod lineage;
+mod lineage_export;
 mod namespaces;
 mod operations;
+mod quality;
 mod quarantine;
 mod queries;
 mod rows;
+mod runs;
 mod schemas;
+mod service_levels;
 mod sources;
 mod tables;
 mod tus;
@@ -24,9 +34,15 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::{App, openapi, request_context, same_origin, unread_body};
 
-/// The routes with their descriptions: a new one is a line here.
+/// The routes with their descriptions.
 fn described() -> OpenApiRouter<App> {
-    OpenApiRouter::with_openapi(openapi::Frame::openapi())
+    let frame = OpenApiRouter::with_openapi(openapi::Frame::openapi());
+    frame.merge(catalog()).merge(ingestion()).merge(watching()).merge(querying())
+}
+
+/// What exists: a new route is a line here, or in the function of its kind.
+fn catalog() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
         .routes(routes!(namespaces::list_namespaces))
         .routes(routes!(namespaces::get_namespace))
         .routes(routes!(tables::list_tables))
@@ -35,8 +51,28 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(tables::preview_table))
         .routes(routes!(schemas::get_schema, schemas::declare_schema))
         .routes(routes!(schemas::get_contract, schemas::set_contract))
+        .routes(routes!(columns::list_columns))
+        .routes(routes!(columns::annotate_column))
+        .routes(routes!(columns::check_schema))
+        .routes(routes!(columns::get_ddl))
+        .routes(routes!(columns::get_json_schema))
+        .routes(routes!(columns::get_arrow_schema))
+        .routes(routes!(discovery::search_tables))
+        .routes(routes!(discovery::list_popular_tables))
+        .routes(routes!(discovery::list_changes))
+        .routes(routes!(quality::get_suite, quality::set_suite))
+        .routes(routes!(quality::check_quality))
+        .routes(routes!(quality::list_quality_results))
+        .routes(routes!(quality::get_verdict))
+        .routes(routes!(quality::profile_table))
+        .routes(routes!(quality::propose_suite))
         .routes(routes!(versions::list_schemas))
         .routes(routes!(versions::list_versions))
+}
+
+/// What comes in.
+fn ingestion() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
         .routes(routes!(uploads::create_upload, uploads::list_uploads))
         .routes(routes!(uploads::get_upload))
         .routes(routes!(uploads::get_upload_content))
@@ -54,7 +90,47 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(sources::list_runs, sources::run_source))
         .routes(routes!(sources::get_run))
         .routes(routes!(sources::list_pulls))
+}
+
+/// What is watched, and what becomes of it.
+fn watching() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(runs::list_pipeline_runs, runs::report_pipeline_run))
+        .routes(routes!(runs::get_pipeline_health))
+        .routes(routes!(runs::get_pipeline_run, runs::update_pipeline_run))
+        .routes(routes!(freshness::list_freshness))
+        .routes(routes!(freshness::get_freshness, freshness::expect_freshness, freshness::forget_freshness))
+        .routes(routes!(service_levels::report_service_levels))
+        .routes(routes!(service_levels::list_service_levels))
+        .routes(routes!(service_levels::define_service_level, service_levels::forget_service_level))
+        .routes(routes!(alerts::list_alerts))
+        .routes(routes!(alerts::list_alert_rules))
+        .routes(routes!(alerts::get_alert_rule, alerts::define_alert_rule, alerts::delete_alert_rule))
+        .routes(routes!(alerts::list_alert_channels))
+        .routes(routes!(alerts::test_alert_channel))
+        .routes(routes!(lifecycle::list_zones))
+        .routes(routes!(lifecycle::list_lifecycle_rules))
+        .routes(routes!(
+            lifecycle::get_lifecycle_rule,
+            lifecycle::define_lifecycle_rule,
+            lifecycle::delete_lifecycle_rule
+        ))
+        .routes(routes!(lifecycle::plan_lifecycle))
+        .routes(routes!(lifecycle::get_lifecycle_plan))
+        .routes(routes!(lifecycle::apply_lifecycle_plan))
+        .routes(routes!(lifecycle::list_lifecycle_runs))
+}
+
+/// What is asked, of tables and of the server.
+fn querying() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
         .routes(routes!(queries::run_query))
+        .routes(routes!(lineage::trace_query))
+        .routes(routes!(lineage::get_table_lineage))
+        .routes(routes!(lineage::list_lineage, lineage::record_lineage_event))
+        .routes(routes!(lineage::declare_lineage))
+        .routes(routes!(lineage::list_run_events))
+        .routes(routes!(lineage_export::export_lineage))
         .routes(routes!(operations::check_health))
         .routes(routes!(operations::check_readiness))
         .routes(routes!(operations::show_metrics))

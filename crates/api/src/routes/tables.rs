@@ -2,7 +2,6 @@
 
 use axum::{Json, extract::State, http::StatusCode};
 use serde::Deserialize;
-use sluice_catalog::TableChange;
 use sluice_domain::{Action, NamespaceName, Resource, TableEntry};
 use utoipa::IntoParams;
 
@@ -14,9 +13,6 @@ use crate::{
     routes::queries,
     wire::{PreviewView, TableChangeBody, TablePage, TableSummary, TableView},
 };
-
-/// The longest description of a table, in bytes.
-const MAX_DESCRIPTION_BYTES: usize = 10_000;
 
 /// Which tables to list.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -76,12 +72,8 @@ pub(super) async fn change_table(
     TablePath(name): TablePath,
     JsonBody(change): JsonBody<TableChangeBody>,
 ) -> Result<Json<TableView>, Problem> {
-    caller.require(Action::Manage, &Resource::Table(name.clone()))?;
-    if change.description.iter().flatten().any(|text| text.len() > MAX_DESCRIPTION_BYTES || text.contains('\0')) {
-        let detail = format!("the description is longer than {MAX_DESCRIPTION_BYTES} bytes or holds a NUL");
-        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "bad-description", detail));
-    }
-    let entry = app.catalog.tables().change(&name, &TableChange { description: change.description }).await?;
+    let grant = caller.require(Action::Manage, &Resource::Table(name.clone()))?;
+    let entry = app.catalog.tables().change(&name, change.change()?, grant.principal()).await?;
     view(&app, entry).await
 }
 

@@ -166,6 +166,7 @@ pub(super) async fn get_upload_content(
 ) -> Result<Response, Problem> {
     let entry = find(&app, &caller, id).await?;
     let (store, size_bytes) = (app.zones.get(ZoneName::Raw).store(), entry.landed.size_bytes);
+    check_there(&app, &entry).await?;
     let path = Path::from(entry.landed.raw_path.as_str());
     let bytes = read_object(store, path, size_bytes).await.map_err(MissingContent)?;
     let file_name = entry.landed.raw_path.rsplit('/').next().unwrap_or_default();
@@ -177,6 +178,21 @@ pub(super) async fn get_upload_content(
         (header::ETAG, format!("\"{}\"", entry.landed.sha256)),
     ];
     Ok((headers, Body::from_stream(bytes)).into_response())
+}
+
+/// Tell of bytes that a rule archived or removed.
+async fn check_there(app: &App, entry: &UploadEntry) -> Result<(), Problem> {
+    let object = app.catalog.stored_objects().find(&entry.landed.raw_path).await?;
+    if let Some(expired_at) = object.expired_at {
+        let detail =
+            format!("a lifecycle rule removed the bytes at {expired_at}; their hash is {}", entry.landed.sha256);
+        return Err(Problem::new(StatusCode::GONE, "content-expired", detail));
+    }
+    if object.class.is_readable() || object.simulated {
+        return Ok(());
+    }
+    let detail = format!("a lifecycle rule archived the bytes as {}: they have to be restored first", object.class);
+    Err(Problem::new(StatusCode::CONFLICT, "content-archived", detail))
 }
 
 /// The bytes of an upload cannot be given back. That they are missing is no fault of who asks for them.

@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use sluice_domain::{ChangeKind, ColumnChange, SchemaEffect, parse_type, type_name};
-use sluice_ingest::{Declaration, DeclaredColumn};
+use sluice_ingest::{Compatibility, Declaration, DeclaredColumn, DoubtfulColumn};
 use sluice_table::Description;
 use utoipa::ToSchema;
 
@@ -197,6 +197,51 @@ impl From<Vec<ColumnChange>> for SchemaChangesView {
             }
         }
         Self { added, widened }
+    }
+}
+
+/// Whether columns would fit a table.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct CompatibilityView {
+    /// Whether every row of an upload with these columns would be in the table, with all its columns.
+    compatible: bool,
+    /// The version of the table that they were held against.
+    table_version: u64,
+    /// What would become of the columns; absent where the upload would be refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    effect: Option<SchemaEffectView>,
+    /// Why the upload would be refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refusal: Option<String>,
+    /// Columns whose values would go into the table only where they happen to fit its types.
+    doubtful_columns: Vec<DoubtfulView>,
+}
+
+/// A column of a type that the table's does not hold.
+#[derive(Serialize, ToSchema)]
+struct DoubtfulView {
+    /// Its name.
+    column: String,
+    /// The type in the table, by Delta's name.
+    table_type: String,
+    /// The type that was asked about.
+    asked_type: String,
+}
+
+impl From<Compatibility> for CompatibilityView {
+    fn from(found: Compatibility) -> Self {
+        let compatible = found.is_compatible();
+        let doubtful = found.doubtful.into_iter().map(|DoubtfulColumn { column, actual, found }| DoubtfulView {
+            column,
+            table_type: actual,
+            asked_type: found,
+        });
+        let (effect, refusal) = match found.verdict {
+            Ok(effect) => (Some(effect.into()), None),
+            Err(breach) => (None, Some(breach.to_string())),
+        };
+        let doubtful_columns = doubtful.collect();
+        Self { compatible, table_version: found.table_version, effect, refusal, doubtful_columns }
     }
 }
 

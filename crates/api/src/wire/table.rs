@@ -1,7 +1,7 @@
 //! Namespaces, tables, schemas and versions on the wire.
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use sluice_domain::{Namespace, Page, SchemaVersion, TableEntry, TableFormat, column_changes};
 use sluice_table::{Column, Description, TableError, VersionEntry, columns_of};
 use utoipa::ToSchema;
@@ -165,21 +165,6 @@ fn columns(schema: &arrow::datatypes::Schema, partition_by: &[String]) -> Result
     Ok(columns_of(schema, partition_by)?.into_iter().map(Into::into).collect())
 }
 
-/// What to change about a table. Absent fields stay as they are.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct TableChangeBody {
-    /// What the table is; `null` takes the description away.
-    #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = Option<String>, max_length = 10000)]
-    pub(crate) description: Option<Option<String>>,
-}
-
-/// Tells `null` from absent.
-fn present<'de, D: serde::Deserializer<'de>>(value: D) -> Result<Option<Option<String>>, D::Error> {
-    Option::deserialize(value).map(Some)
-}
-
 /// One version of a table's schema.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct SchemaVersionView {
@@ -191,6 +176,9 @@ pub(crate) struct SchemaVersionView {
     columns: Vec<ColumnView>,
     /// What is new in it; of the first version, nothing is.
     changes: SchemaChangesView,
+    /// What brought it about: an upload, or a declaration.
+    #[schema(example = "upload")]
+    cause: &'static str,
     /// The upload that brought it about.
     upload_id: Option<String>,
     /// Who brought it about.
@@ -209,6 +197,7 @@ impl SchemaVersionView {
         let changes = before.map(|before| column_changes(&before.schema, &version.schema)).unwrap_or_default();
         Ok(Self {
             changes: changes.into(),
+            cause: if version.upload_id.is_some() { "upload" } else { "declaration" },
             number: version.number,
             table_version: version.table_version,
             columns: columns(&version.schema, partition_by)?,

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use crate::{
     problem::type_of,
-    wire::{ProgressView, SchemaEffectView},
+    wire::{ProgressView, QualitySummaryView, SchemaEffectView},
 };
 
 /// Bytes as they are.
@@ -81,6 +81,9 @@ pub(crate) struct ReceiptView {
     /// What the upload meant for the table's schema; absent where its columns were the table's.
     #[serde(skip_serializing_if = "Option::is_none")]
     schema: Option<SchemaEffectView>,
+    /// What came of the table's suite; absent where it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quality: Option<QualitySummaryView>,
     /// When the original bytes were durable.
     landed_at: DateTime<Utc>,
     /// When the commit was durable.
@@ -112,6 +115,7 @@ impl From<Receipt> for ReceiptView {
             rows_updated: receipt.rows.merged.map(|merged| merged.updated),
             rows_deleted: receipt.rows.merged.map(|merged| merged.deleted),
             schema: receipt.effect.map(SchemaEffectView::from),
+            quality: receipt.quality.map(QualitySummaryView::from),
             landed_at: receipt.landed.landed_at,
             committed_at: receipt.committed_at,
             raw_object: receipt.raw_object,

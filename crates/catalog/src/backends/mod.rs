@@ -1,15 +1,28 @@
 //! The databases that a catalog can live in. Each passes the same conformance suite.
 
-mod sqlite;
+mod sql;
 
-use std::{fmt, path::Path, sync::Arc};
+use std::fmt;
 
 use async_trait::async_trait;
 
+pub(crate) use sql::{Leased, SqlBackend};
+
 use crate::{
-    CatalogError, Channels, Contracts, Inventory, Partials, Pulls, Replays, RowGroups, Schemas, SourceRuns, Sources,
-    Tables, Uploads,
+    AlertRules, Alerts, Annotations, CatalogError, Changes, Channels, Contracts, Discovery, FreshnessExpectations,
+    Inventory, LifecyclePlans, LifecycleRules, Lineage, Partials, PipelineRuns, Pulls, Quality, Rebuilding, Replays,
+    RowGroups, Schemas, ServiceLevels, SourceRuns, Sources, StoredObjects, Tables, Uploads, Watches,
+    transfer::{RowSink, RowSource},
 };
+
+/// The way out and in of everything at once.
+#[async_trait]
+pub(crate) trait Transfer: Send + Sync {
+    /// Give every row as of one moment, those that others refer to first.
+    async fn dump(&self, sink: &mut RowSink<'_>) -> Result<(), CatalogError>;
+    /// Take rows into a catalog that has none, in one transaction; gives how many they were.
+    async fn load(&self, source: &mut RowSource<'_>) -> Result<u64, CatalogError>;
+}
 
 /// A database that holds a catalog.
 #[async_trait]
@@ -22,10 +35,26 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync {
     fn channels(&self) -> &dyn Channels;
     fn partials(&self) -> &dyn Partials;
     fn inventory(&self) -> &dyn Inventory;
+    fn lineage(&self) -> &dyn Lineage;
+    fn quality(&self) -> &dyn Quality;
     fn replays(&self) -> &dyn Replays;
     fn sources(&self) -> &dyn Sources;
     fn source_runs(&self) -> &dyn SourceRuns;
     fn pulls(&self) -> &dyn Pulls;
+    fn annotations(&self) -> &dyn Annotations;
+    fn discovery(&self) -> &dyn Discovery;
+    fn changes(&self) -> &dyn Changes;
+    fn pipeline_runs(&self) -> &dyn PipelineRuns;
+    fn freshness(&self) -> &dyn FreshnessExpectations;
+    fn service_levels(&self) -> &dyn ServiceLevels;
+    fn alert_rules(&self) -> &dyn AlertRules;
+    fn alerts(&self) -> &dyn Alerts;
+    fn watches(&self) -> &dyn Watches;
+    fn rebuilding(&self) -> &dyn Rebuilding;
+    fn transfer(&self) -> &dyn Transfer;
+    fn lifecycle_rules(&self) -> &dyn LifecycleRules;
+    fn lifecycle_plans(&self) -> &dyn LifecyclePlans;
+    fn stored_objects(&self) -> &dyn StoredObjects;
     /// The name under which this server commits.
     fn writer(&self) -> &str;
     /// The places of the servers that have unfinished uploads or runs.
@@ -35,9 +64,4 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync {
     async fn adopt(&self, node: u32) -> Result<u64, CatalogError>;
     async fn ping(&self) -> Result<(), CatalogError>;
     async fn close(&self);
-}
-
-/// Connect to the database in this folder and bring it up to this release, for the server that has this place.
-pub(crate) async fn open(data_dir: &Path, node: u32) -> Result<Arc<dyn Backend>, CatalogError> {
-    Ok(Arc::new(sqlite::SqliteBackend::open(&data_dir.join("catalog.db"), node).await?))
 }

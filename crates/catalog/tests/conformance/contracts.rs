@@ -26,7 +26,7 @@ async fn a_table_asks_for_nothing_until_somebody_says_so() {
     contracts.set_contract(table, &contract(), "bob").await.unwrap();
     let lake = lake.reopen().await;
     let contracts = lake.catalog.contracts();
-    assert_eq!(contracts.terms(table).await.unwrap(), Terms { contract: contract(), coerce: true });
+    assert_eq!(contracts.terms(table).await.unwrap(), Terms { contract: contract(), coerce: true, suite: None });
     contracts.set_contract(table, &Contract::default(), "ada").await.unwrap();
     contracts.set_coerce(table, false, "ada").await.unwrap();
     assert_eq!(contracts.terms(table).await.unwrap(), Terms::default());

@@ -6,7 +6,17 @@ mod samples;
 #[cfg(test)]
 mod contracts;
 #[cfg(test)]
+mod discovery;
+#[cfg(test)]
 mod inventory;
+#[cfg(test)]
+mod lifecycle;
+#[cfg(test)]
+mod lineage;
+#[cfg(test)]
+mod monitoring;
+#[cfg(test)]
+mod monitoring_alerts;
 #[cfg(test)]
 mod namespaces;
 #[cfg(test)]
@@ -15,6 +25,8 @@ mod opening;
 mod partials;
 #[cfg(test)]
 mod plain_commits;
+#[cfg(test)]
+mod quality;
 #[cfg(test)]
 mod row_groups;
 #[cfg(test)]
@@ -25,6 +37,8 @@ mod sequences;
 mod sources;
 #[cfg(test)]
 mod tables;
+#[cfg(test)]
+mod transfer;
 #[cfg(test)]
 mod upload_commits;
 #[cfg(test)]

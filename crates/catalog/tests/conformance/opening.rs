@@ -22,16 +22,18 @@ async fn servers_share_a_catalog_under_names_of_their_own_until_every_place_is_t
     let lake = Lake::open().await;
     let mut others = Vec::new();
     for _ in 1..16 {
-        others.push(Catalog::open(lake.dir.path()).await.unwrap());
+        others.push(lake.another().await.unwrap());
     }
     let mut writers: Vec<&str> = others.iter().chain([&lake.catalog]).map(Catalog::writer).collect();
     writers.sort_unstable();
     writers.dedup();
     assert_eq!(writers.len(), 16);
-    let error = Catalog::open(lake.dir.path()).await.unwrap_err();
-    assert!(matches!(&error, CatalogError::DataDirInUse { path, .. } if path == lake.dir.path()), "{error:?}");
-    assert_eq!((error.kind(), error.code()), (ErrorKind::Conflict, "data-dir-in-use"));
-    drop(others);
+    let error = lake.another().await.unwrap_err();
+    assert!(matches!(&error, CatalogError::CatalogInUse { servers: 16, .. }), "{error:?}");
+    assert_eq!((error.kind(), error.code()), (ErrorKind::Conflict, "catalog-in-use"));
+    for other in others {
+        other.close().await.unwrap();
+    }
     lake.reopen().await.catalog.ping().await.unwrap();
 }
 
@@ -45,7 +47,8 @@ async fn a_server_commits_under_the_same_name_after_a_restart_and_other_lakes_un
 
 #[tokio::test]
 async fn dropping_the_last_clone_gives_the_place_free() {
-    let Lake { dir, catalog } = Lake::open().await;
+    let dir = tempfile::tempdir().unwrap();
+    let catalog = Catalog::open(dir.path()).await.unwrap();
     let (clone, writer) = (catalog.clone(), catalog.writer().to_owned());
     drop(catalog);
     assert_ne!(Catalog::open(dir.path()).await.unwrap().writer(), writer);
@@ -56,7 +59,7 @@ async fn dropping_the_last_clone_gives_the_place_free() {
 #[tokio::test]
 async fn uploads_of_a_server_that_ended_are_taken_over_and_those_of_a_living_one_are_not() {
     let lake = Lake::open().await;
-    let other = Catalog::open(lake.dir.path()).await.unwrap();
+    let other = lake.another().await.unwrap();
     let table = lake.active_table("nyc.flights").await.id;
     let (landed, committing, done) = (new_upload("nyc.flights"), new_upload("nyc.flights"), new_upload("nyc.flights"));
     for upload in [&landed, &committing, &done] {
@@ -73,7 +76,7 @@ async fn uploads_of_a_server_that_ended_are_taken_over_and_those_of_a_living_one
     assert!(matches!(error, CatalogError::WrongState { .. }), "{error:?}");
 
     let writer = other.writer().to_owned();
-    drop(other);
+    other.close().await.unwrap();
     assert_eq!(lake.catalog.take_over().await.unwrap(), 2);
     let taken = uploads.unfinished(10).await.unwrap();
     assert_eq!(taken.iter().map(|entry| entry.id).collect::<Vec<_>>(), [landed.id, committing.id]);
@@ -86,15 +89,9 @@ async fn uploads_of_a_server_that_ended_are_taken_over_and_those_of_a_living_one
 
 #[tokio::test(flavor = "multi_thread")]
 async fn servers_that_open_a_new_catalog_at_once_agree_on_its_name() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut opening = Vec::new();
-    for _ in 0..8 {
-        let path = dir.path().to_owned();
-        opening.push(tokio::spawn(async move { Catalog::open(&path).await.unwrap() }));
-    }
+    let opening = Lake::open_many(8).await;
     let mut lakes = Vec::new();
     for catalog in opening {
-        let catalog = catalog.await.unwrap();
         lakes.push((catalog.writer().rsplit_once(':').unwrap().0.to_owned(), catalog));
     }
     assert!(lakes.iter().all(|(lake, _)| *lake == lakes[0].0));

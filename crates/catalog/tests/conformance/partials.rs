@@ -1,7 +1,7 @@
 //! The uploads that have not landed: what is known of them, and that they go on from one place only.
 
 use chrono::TimeDelta;
-use sluice_catalog::{Catalog, NewUpload};
+use sluice_catalog::NewUpload;
 use sluice_domain::{Delivery, PartialUpload, UploadId};
 use uuid::Uuid;
 
@@ -57,7 +57,7 @@ async fn there_are_never_more_than_the_limit() {
 async fn an_upload_goes_on_from_where_it_is_and_not_beyond_its_end() {
     let lake = Lake::open().await;
     let new = partial(10);
-    let other = Catalog::open(lake.dir.path()).await.unwrap();
+    let other = lake.another().await.unwrap();
     lake.catalog.partials().announce(&new, LIMIT).await.unwrap();
     let later = new.expires_at + TimeDelta::hours(1);
     assert!(lake.catalog.partials().advance(new.id, 0, 4, later).await.unwrap());

@@ -1,5 +1,7 @@
 //! A catalog in a folder of its own, and things to put into it.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use sluice_catalog::{
     Catalog, CatalogError, CommitTry, CommittedUpload, CommittedUploads, NewTable, NewUpload, Uploads,
@@ -13,24 +15,52 @@ use sluice_domain::{
 use tempfile::TempDir;
 use uuid::Uuid;
 
-/// A catalog, and the folder that goes away with it.
+/// The variable that names a PostgreSQL database to run the suite on, each test in a schema of its own; without it, it
+/// runs on SQLite.
+pub(crate) const POSTGRES: &str = "SLUICE_TEST_POSTGRES";
+
+/// A catalog, and where it is: a folder that goes away with it, or a schema.
 pub(crate) struct Lake {
     pub(crate) dir: TempDir,
+    url: Option<String>,
     pub(crate) catalog: Catalog,
 }
 
 impl Lake {
     pub(crate) async fn open() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let catalog = Catalog::open(dir.path()).await.unwrap();
-        Self { dir, catalog }
+        let url = std::env::var(POSTGRES).ok().map(own_schema);
+        let catalog = open(&dir, url.as_deref()).await.unwrap();
+        Self { dir, url, catalog }
     }
 
-    /// The same folder, closed and opened again.
-    pub(crate) async fn reopen(self) -> Self {
+    /// A new catalog, opened by many servers at once.
+    pub(crate) async fn open_many(servers: usize) -> Vec<Catalog> {
+        let dir = Arc::new(tempfile::tempdir().unwrap());
+        let url = std::env::var(POSTGRES).ok().map(own_schema);
+        let opening: Vec<_> = (0..servers)
+            .map(|_| {
+                let (dir, url) = (Arc::clone(&dir), url.clone());
+                tokio::spawn(async move { open(&dir, url.as_deref()).await.unwrap() })
+            })
+            .collect();
+        let mut catalogs = Vec::new();
+        for catalog in opening {
+            catalogs.push(catalog.await.unwrap());
+        }
+        catalogs
+    }
+
+    /// The same catalog, closed and opened again.
+    pub(crate) async fn reopen(mut self) -> Self {
         self.catalog.close().await.unwrap();
-        let catalog = Catalog::open(self.dir.path()).await.unwrap();
-        Self { dir: self.dir, catalog }
+        self.catalog = self.another().await.unwrap();
+        self
+    }
+
+    /// The place of another server in the same catalog.
+    pub(crate) async fn another(&self) -> Result<Catalog, CatalogError> {
+        open(&self.dir, self.url.as_deref()).await
     }
 
     pub(crate) async fn active_table(&self, name: &str) -> TableEntry {
@@ -44,6 +74,22 @@ impl Lake {
         self.catalog.uploads().land(&upload).await.unwrap();
         upload.id
     }
+}
+
+async fn open(dir: &TempDir, url: Option<&str>) -> Result<Catalog, CatalogError> {
+    match url {
+        Some(url) => Catalog::connect(url).await,
+        None => Catalog::open(dir.path()).await,
+    }
+}
+
+/// Make a schema, and give the URL under which it is the current one.
+fn own_schema(url: String) -> String {
+    let schema = format!("test_{}", Uuid::new_v4().simple());
+    let made = std::process::Command::new("psql").args([&url, "-qc", &format!("CREATE SCHEMA {schema}")]).status();
+    assert!(made.unwrap().success(), "the database of {POSTGRES} makes no schema");
+    let separator = if url.contains('?') { '&' } else { '?' };
+    format!("{url}{separator}options=-csearch_path%3D{schema}")
 }
 
 pub(crate) fn table_ref(name: &str) -> TableRef {

@@ -189,7 +189,7 @@ async fn a_source_is_due_when_its_time_has_come_and_no_run_is_under_way() {
 async fn the_runs_of_a_server_that_ended_are_taken_over() {
     let lake = Lake::open().await;
     let source = define(&lake.catalog, "orders", "nyc.flights").await;
-    let other = Catalog::open(lake.dir.path()).await.unwrap();
+    let other = lake.another().await.unwrap();
     let run = started(&other, &source).await;
     assert_eq!(lake.catalog.take_over().await.unwrap(), 0);
     let (upload, file) = (new_upload("nyc.flights"), pull(&run, "a.csv", None));

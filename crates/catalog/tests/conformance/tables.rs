@@ -77,16 +77,17 @@ async fn a_description_is_set_kept_and_taken_away() {
     let tables = lake.catalog.tables();
     let name = lake.active_table("nyc.flights").await.name;
     let text = "Départs d'avions; \"quoted\"".to_owned();
-    let set = TableChange { description: Some(Some(text.clone())) };
-    assert_eq!(tables.change(&name, &set).await.unwrap().description.as_ref(), Some(&text));
-    let unchanged = tables.change(&name, &TableChange::default()).await.unwrap();
+    let set = TableChange { description: Some(Some(text.clone())), ..TableChange::default() };
+    assert_eq!(tables.change(&name, set.clone(), "ada").await.unwrap().description.as_ref(), Some(&text));
+    let unchanged = tables.change(&name, TableChange::default(), "ada").await.unwrap();
     assert_eq!(unchanged.description, Some(text));
-    let cleared = tables.change(&name, &TableChange { description: Some(None) }).await.unwrap();
+    let cleared =
+        tables.change(&name, TableChange { description: Some(None), ..TableChange::default() }, "ada").await.unwrap();
     assert_eq!(cleared.description, None);
     assert!(cleared.updated_at >= unchanged.updated_at);
 
     for change in [set, TableChange::default()] {
-        let error = tables.change(&table_ref("nyc.absent"), &change).await.unwrap_err();
+        let error = tables.change(&table_ref("nyc.absent"), change, "ada").await.unwrap_err();
         assert!(matches!(error, CatalogError::TableNotFound { .. }), "{error:?}");
     }
 }
@@ -258,9 +259,9 @@ async fn a_hostile_token_is_only_a_place_in_the_order() {
 #[tokio::test]
 async fn tables_outlive_a_restart() {
     let lake = Lake::open().await;
-    let change = TableChange { description: Some(Some("departures".into())) };
+    let change = TableChange { description: Some(Some("departures".into())), ..TableChange::default() };
     let before = lake.active_table("nyc.flights").await;
-    let before = lake.catalog.tables().change(&before.name, &change).await.unwrap();
+    let before = lake.catalog.tables().change(&before.name, change, "ada").await.unwrap();
     let reserved = lake.catalog.tables().reserve(&new_table("nyc.taxis")).await.unwrap();
     let lake = lake.reopen().await;
     let after = lake.catalog.tables().find(&before.name).await.unwrap();

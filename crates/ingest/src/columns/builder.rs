@@ -11,6 +11,7 @@ use arrow::{
     datatypes::{DataType, Field, TimeUnit},
     error::ArrowError,
 };
+use sluice_domain::{Moment, parse_moment};
 
 use super::{fields::Fields, nested, value::Value};
 use crate::{
@@ -18,7 +19,6 @@ use crate::{
     kinds::{
         MAX_EXACT_IN_FLOAT, is_whole, parse_boolean, parse_decimal, parse_flag, parse_float, parse_integer, plain_float,
     },
-    moments::{Moment, parse_moment},
 };
 
 mod texts;

@@ -8,9 +8,11 @@ use std::{collections::HashSet, sync::Arc};
 
 use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
 use sluice_domain::{
-    BadRowLimits, ChangeKind, ChangePolicy, Contract, Fraction, Prepared, RowRule, SchemaEffect, Terms, UploadEntry,
-    WriteMode, WriteOptions,
+    BadRowLimits, ChangeKind, ChangePolicy, Contract, Fraction, Prepared, RowRule, SchemaEffect, Suite, Terms,
+    UploadEntry, WriteMode, WriteOptions,
 };
+
+use sluice_quality::References;
 
 use super::{
     ContractBreach,
@@ -23,7 +25,7 @@ use crate::{
     formats::table_type,
     kinds::Kind,
     pipeline::{Pipeline, Shape},
-    quality::Rules,
+    quality::{AskedSuite, Rules},
     write_mode::{made_columns, read_columns},
 };
 
@@ -44,6 +46,8 @@ pub(crate) struct Admission {
     pub(crate) effect: Option<SchemaEffect>,
     /// Whether a row that does not fit asks for another look at the whole file.
     pub(crate) is_first_try: bool,
+    /// What the suite of the table asks of other tables.
+    pub(crate) references: Arc<References>,
 }
 
 impl Admission {
@@ -51,7 +55,8 @@ impl Admission {
     pub(crate) fn fixed(shape: &Shape, terms: Arc<Terms>) -> Self {
         let (decoded, wanted) = (Arc::clone(&shape.schema), Arc::clone(&shape.schema));
         let shape = shape.clone();
-        Self { shape, decoded, wanted, emptied: Vec::new(), terms, effect: None, is_first_try: false }
+        let references = Arc::default();
+        Self { shape, decoded, wanted, emptied: Vec::new(), terms, effect: None, is_first_try: false, references }
     }
 
     /// The upload is read in the columns of the table, to see whether it fits.
@@ -80,12 +85,30 @@ impl Admission {
         let found = held_against(&terms, false)?;
         // The same with every column and field that the file brings, whatever becomes of it.
         let contract = Contract { columns: ChangePolicy::Evolve, ..terms.contract.clone() };
-        let whole = held_against(&Terms { contract, coerce: terms.coerce }, true)?.schema;
+        let whole = held_against(&Terms { contract, coerce: terms.coerce, suite: None }, true)?.schema;
         let file = Schema::new(file.fields().iter().map(as_column).collect::<Vec<_>>());
         let shape = Shape { schema: Arc::clone(&found.schema), ..shape.clone() };
         let (decoded, wanted) = read_in(&shape, &whole, &file, &found.emptied, write);
         let effect = Some(effect_of(&found));
-        Ok(Self { shape, decoded, wanted, emptied: found.emptied, terms, effect, is_first_try: false })
+        let references = Arc::default();
+        Ok(Self { shape, decoded, wanted, emptied: found.emptied, terms, effect, is_first_try: false, references })
+    }
+
+    /// The same with what is known of other tables.
+    pub(crate) fn knowing(self, references: Arc<References>) -> Self {
+        Self { references, ..self }
+    }
+
+    /// What the suite of the table is asked with of an upload; none where there is none.
+    pub(crate) fn asked_suite(&self, entry: &UploadEntry) -> Option<AskedSuite> {
+        let suite = self.terms.suite.clone()?;
+        Some(AskedSuite {
+            suite,
+            // Of what landed then, so that reading it again gives the same rows.
+            now: entry.landed.landed_at,
+            references: Arc::clone(&self.references),
+            is_partial: entry.options.write.mode == WriteMode::Merge,
+        })
     }
 
     /// Whether the table has to change before it can take the rows.
@@ -146,7 +169,10 @@ impl Admission {
 
     /// What is written down of an upload beside its rows.
     pub(crate) fn noted(&self, prepared: Prepared) -> Prepared {
-        let terms = (*self.terms != Terms::default()).then(|| self.terms.as_ref().clone());
+        // Rules that decide about single rows decide again alike; what all rows were together is judged once.
+        let suite = self.terms.suite.as_ref().map(Suite::setting_aside).filter(|suite| !suite.rules.is_empty());
+        let terms = Terms { suite, ..self.terms.as_ref().clone() };
+        let terms = (terms != Terms::default()).then_some(terms);
         Prepared { effect: self.effect.clone(), terms, ..prepared }
     }
 

@@ -51,7 +51,7 @@ pub struct Declaration {
 
 impl Declaration {
     /// The columns of a table that does not exist yet.
-    fn schema(&self, limit: usize) -> Result<Schema, SchemaError> {
+    pub(super) fn schema(&self, limit: usize) -> Result<Schema, SchemaError> {
         if self.columns.is_empty() || self.columns.len() > limit {
             let column = self.columns.last().map_or_else(|| "*".to_owned(), |column| column.name.as_str().to_owned());
             return Err(SchemaError::BadColumn { column, reason: format!("a table has 1 to {limit} columns") });

@@ -1,7 +1,7 @@
 //! Why a schema cannot be what an upload or a declaration wants.
 
 use sluice_catalog::CatalogError;
-use sluice_domain::{ContractError, ErrorKind, Failure};
+use sluice_domain::{ContractError, ErrorKind, Failure, SuiteError, Validation};
 use sluice_table::TableError;
 
 use crate::IngestError;
@@ -36,6 +36,19 @@ pub enum ContractBreach {
     /// A rule that cannot be asked of the table any more.
     #[error(transparent)]
     Contract(#[from] ContractError),
+    /// Rules of the table's suite are broken of which whole uploads are refused.
+    #[error("Data quality validation failed: {}", told(validation))]
+    Quality {
+        /// What came of the suite.
+        validation: Box<Validation>,
+    },
+}
+
+/// What the broken rules say, all of them.
+fn told(validation: &Validation) -> String {
+    let complaints: Vec<&str> =
+        validation.refusals().flat_map(|refused| &refused.complaints).map(String::as_str).collect();
+    complaints.join("; ")
 }
 
 impl Failure for ContractBreach {
@@ -48,6 +61,7 @@ impl Failure for ContractBreach {
             Self::NewColumn { .. } | Self::OtherType { .. } => "schema-frozen",
             Self::ColumnTwice { .. } => "duplicate-column",
             Self::Contract(_) => "bad-contract",
+            Self::Quality { .. } => "quality-refused",
         }
     }
 }
@@ -93,6 +107,9 @@ pub enum SchemaError {
     /// A rule of a contract that cannot be asked of the table.
     #[error(transparent)]
     Contract(#[from] ContractError),
+    /// A suite that cannot be, or cannot be asked of the table.
+    #[error(transparent)]
+    Suite(#[from] SuiteError),
     /// The integrity of the table, or the ledger.
     #[error(transparent)]
     Ingest(#[from] IngestError),
@@ -113,7 +130,9 @@ fn may_be(renamed: &Option<String>) -> String {
 impl Failure for SchemaError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::ColumnTwice { .. } | Self::BadColumn { .. } | Self::Plain | Self::Contract(_) => ErrorKind::Invalid,
+            Self::ColumnTwice { .. } | Self::BadColumn { .. } | Self::Plain | Self::Contract(_) | Self::Suite(_) => {
+                ErrorKind::Invalid
+            }
             Self::Taken { .. } | Self::OtherPartitioning { .. } => ErrorKind::Conflict,
             Self::Ingest(source) => source.kind(),
             Self::Table(source) => source.kind(),
@@ -127,6 +146,7 @@ impl Failure for SchemaError {
             Self::BadColumn { .. } => "bad-column",
             Self::Plain => "plain-table",
             Self::Contract(_) => "bad-contract",
+            Self::Suite(_) => "bad-suite",
             Self::Taken { .. } => "schema-conflict",
             Self::OtherPartitioning { .. } => "other-partitioning",
             Self::Ingest(source) => source.code(),

@@ -14,13 +14,14 @@ use arrow::{
     datatypes::{DataType, FieldRef, SchemaRef},
     error::ArrowError,
 };
-use sluice_domain::{RuleAction, WriteOptions};
+use sluice_domain::{RuleAction, Validation, WriteOptions};
+use sluice_quality::{Evaluation, SetAside};
 
 use super::{Admission, ContractBreach};
 use crate::{
     DecodeError,
     derive::Derive,
-    quality::Rules,
+    quality::{AskedSuite, Rules},
     row_sink::{BadRow, SourceRecord},
 };
 
@@ -39,6 +40,7 @@ pub(crate) struct Gate {
     takes_as_read: bool,
     derive: Derive,
     rules: Arc<Rules>,
+    suite: Option<Evaluation>,
     numbers: Numbers,
 }
 
@@ -61,14 +63,30 @@ impl Gate {
             takes_as_read: decoded == wanted && emptied.is_empty() && rules.is_empty(),
             derive: Derive::new(wanted, &shape.layout.derived),
             rules,
+            suite: None,
             numbers: Numbers::default(),
         }
+    }
+
+    /// Ask the suite of the table too.
+    pub(crate) fn asking(mut self, suite: Option<&AskedSuite>) -> Self {
+        self.suite = suite.map(|suite| suite.begin(&self.wanted));
+        self.takes_as_read &= self.suite.is_none();
+        self
+    }
+
+    /// What came of the suite.
+    pub(crate) fn finish(self) -> Option<Validation> {
+        self.suite.map(Evaluation::finish)
     }
 
     /// A record was found to be none: it has a number too.
     pub(crate) fn skip(&mut self, number: u64) {
         if !self.takes_as_read {
             self.numbers.skip(number);
+        }
+        if let Some(suite) = &mut self.suite {
+            suite.add_unreadable(1);
         }
     }
 
@@ -99,7 +117,19 @@ impl Gate {
             }
             bad.push(BadRow { number: numbers[broken.row], source: SourceRecord::of_values(&read, broken.row), error });
         }
+        let places: Vec<usize> = (0..kept.len()).filter(|row| kept[*row]).collect();
         let rows = if broken.is_empty() { rows } else { kept_rows(&rows, kept)? };
+        let Some(suite) = &mut self.suite else { return Ok(Passed { rows, bad }) };
+        suite.add_unreadable(bad.len() as u64);
+        let aside = suite.look(&rows);
+        let mut kept = vec![true; rows.num_rows()];
+        for SetAside { row, column, rule, message } in aside {
+            kept[row] = false;
+            let (row, number) = (places[row], numbers[places[row]]);
+            let error = DecodeError::BrokenRule { row: number, column, rule, message };
+            bad.push(BadRow { number, source: SourceRecord::of_values(&read, row), error });
+        }
+        let rows = if kept.contains(&false) { kept_rows(&rows, kept)? } else { rows };
         Ok(Passed { rows, bad })
     }
 

@@ -257,6 +257,11 @@ impl TableScrub<'_> {
         loop {
             let uploads = self.lake.catalog.uploads().list(&self.entry.name, &page).await?;
             for upload in uploads.items.iter().filter(|upload| upload.state != UploadState::Failed) {
+                let object = self.lake.catalog.stored_objects().find(&upload.landed.raw_path).await?;
+                // What a lifecycle rule removed is not missing, and what it archived cannot be read at once.
+                if object.expired_at.is_some() || !(object.simulated || object.class.is_readable()) {
+                    continue;
+                }
                 self.objects += 1;
                 match self.lake.verify_raw(upload).await? {
                     Verdict::Same => {}

@@ -19,7 +19,7 @@ use tokio::{
     task::{JoinHandle, spawn_blocking},
 };
 
-use super::{BATCHES_AHEAD, Pipeline, Shape, Staged, joined, shape_of_new};
+use super::{Aside, BATCHES_AHEAD, Pipeline, Shape, Staged, joined, shape_of_new};
 use crate::{
     DecodeError, IngestError, ProgressBoard,
     contract::Admission,
@@ -192,7 +192,7 @@ impl Pipeline {
             let Ok((OnePass::Read, bad_rows)) = decoded else { return Ok(None) };
             let files = written?;
             let bad_rows = bad_rows.finish(files.rows())?;
-            Ok(Some((shape, Staged { files, bad_rows })))
+            Ok(Some((shape, Staged { files, aside: Aside { bad_rows, quality: None } })))
         }
     }
 }

@@ -74,6 +74,7 @@ impl PlainEntry {
             files_added: self.files.len() as u64,
             files_removed: 0,
             rows_added: self.files.iter().map(|file| file.rows).sum(),
+            changes_metadata: false,
             uploads: self.uploads.into_iter().map(part).collect(),
         }
     }

@@ -5,7 +5,11 @@
 
 use std::sync::Arc;
 
-use sluice_domain::{ChannelId, FileRecord, LogRecord, Phase, TableEntry, TableState, Terms, UploadEntry, WriteMode};
+use chrono::{SubsecRound as _, Utc};
+use sluice_domain::{
+    ChannelId, FileRecord, LogRecord, Phase, QualityResult, QualitySubject, TableEntry, TableState, UploadEntry,
+    Validation, WriteMode,
+};
 use sluice_table::{
     CommitFailure, CommittedEntry, Evolve, Merge, NewTable, Operation, Overwrite, Provenance, Scope, Table, TableError,
     Transaction, Workspace,
@@ -15,7 +19,7 @@ use super::{Road, Target};
 use crate::{
     IngestError,
     commit_queue::{Outcome, Ready, Rewriting},
-    contract::Admission,
+    contract::{Admission, ContractBreach},
     pipeline::{Shape, Written},
 };
 
@@ -27,17 +31,18 @@ impl Road {
         let terms = Arc::clone(&target.terms);
         // Columns that a merge lacks keep their values, so it must be known which.
         if entry.options.write.mode == WriteMode::Merge {
-            let admission = self.admit(entry, &target.shape, terms).await?;
+            let admission = self.admit(entry, target).await?;
             return self.write_as(entry, target, &admission).await;
         }
         let admission = match target.exists {
             true => Admission::first_try(&target.shape, Arc::clone(&terms)),
             false => Admission::fixed(&target.shape, Arc::clone(&terms)),
         };
+        let admission = admission.knowing(self.references(&terms).await);
         match self.write_as(entry, target, &admission).await {
             Err(IngestError::Decode(error)) if admission.asks_for_another(&error) => {
                 tracing::debug!(upload.id = %entry.id, %error, "an upload is held against its table's contract");
-                let admission = self.admit(entry, &target.shape, terms).await?;
+                let admission = self.admit(entry, target).await?;
                 self.write_as(entry, target, &admission).await
             }
             outcome => outcome,
@@ -45,9 +50,24 @@ impl Road {
     }
 
     /// How the whole file becomes rows of the table.
-    async fn admit(&self, entry: &UploadEntry, shape: &Shape, terms: Arc<Terms>) -> Result<Admission, IngestError> {
+    async fn admit(&self, entry: &UploadEntry, target: &Target) -> Result<Admission, IngestError> {
         let _slot = self.pipeline.slot().await;
-        self.pipeline.admit(entry, shape, terms).await
+        let admission = self.pipeline.admit(entry, &target.shape, Arc::clone(&target.terms)).await?;
+        Ok(admission.knowing(self.references(&target.terms).await))
+    }
+
+    /// Keep what came of the table's suite, before the commit: of no upload that is in the table it is missing.
+    async fn note_quality(
+        &self,
+        entry: &UploadEntry,
+        target: &Target,
+        validation: Option<&Validation>,
+    ) -> Result<(), IngestError> {
+        let Some(validation) = validation else { return Ok(()) };
+        let (subject, validation) = (QualitySubject::Upload(entry.id), validation.clone());
+        let result = QualityResult { subject, version: None, checked_at: Utc::now().trunc_subsecs(6), validation };
+        self.metrics.judged(&target.entry.name, &result.validation);
+        Ok(self.catalog.quality().record(target.entry.id, &result).await?)
     }
 
     async fn write_as(
@@ -56,17 +76,34 @@ impl Road {
         target: &Target,
         admission: &Admission,
     ) -> Result<Outcome, IngestError> {
+        match Box::pin(self.write_judged(entry, target, admission)).await {
+            Err(IngestError::Breach(ContractBreach::Quality { validation })) => {
+                self.note_quality(entry, target, Some(&validation)).await?;
+                Err(ContractBreach::Quality { validation }.into())
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn write_judged(
+        &self,
+        entry: &UploadEntry,
+        target: &Target,
+        admission: &Admission,
+    ) -> Result<Outcome, IngestError> {
         let mut ready = self.ready(entry, target, admission).await?;
         if target.exists && entry.options.write.reads_table() {
             let _place = self.pipeline.merges.acquire().await;
-            let (source, prepared) = self.pipeline.stage_merge(entry, admission).await?;
-            ready.written.prepared = prepared;
+            let (source, written) = self.pipeline.stage_merge(entry, admission).await?;
+            ready.written = written;
+            self.note_quality(entry, target, ready.written.quality.as_ref()).await?;
             if !self.evolve(entry, target, admission).await? {
                 return Ok(Outcome::StartOver);
             }
             return self.change(target, ready, Operation::Merge(Merge { source })).await;
         }
         ready.written = self.pipeline.write(entry, admission, target.table.folder()).await?;
+        self.note_quality(entry, target, ready.written.quality.as_ref()).await?;
         self.pipeline.progress.enter(entry.id, Phase::Committing);
         if !target.exists {
             let Shape { schema, partition_by, layout } = admission.shape.clone();

@@ -37,7 +37,7 @@ impl GroupWriter {
         let staged = staged.map_err(|_| IngestError::lost_task("writer"))??;
         let prepared = Prepared { rows: RowCounts::all_committed(staged.rows()), ..Prepared::default() };
         let prepared = Admission::fixed(&target.shape, Arc::clone(&target.terms)).noted(prepared);
-        Ok(Written { files: staged.upload(target.table.folder()).await?, prepared, is_of_upload: true })
+        Ok(Written { files: staged.upload(target.table.folder()).await?, prepared, is_of_upload: true, quality: None })
     }
 
     /// Remove what was written of a group that no ledger and no log knows of.

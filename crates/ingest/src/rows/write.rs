@@ -88,7 +88,10 @@ impl GroupWriter {
             Ok(known) => known,
             Err(error) => return fail_all(requests, &error),
         };
-        let requests = self.fitting(known.as_ref(), requests);
+        let mut requests = self.fitting(known.as_ref(), requests);
+        // What a suite says of all rows together, it says of those of one request.
+        let has_suite = known.as_ref().is_some_and(|known| known.target.terms.suite.is_some());
+        requests.iter_mut().for_each(|request| request.is_alone |= has_suite);
         if requests.is_empty() {
             return Step::Done;
         }

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use crate::moments::{Moment, parse_moment};
+use sluice_domain::{Moment, parse_moment};
 
 /// Whether one value is later than the other: as numbers or as moments where both are, otherwise as texts.
 pub(super) fn is_later(one: &str, other: &str) -> bool {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use arrow::{
-    array::{ArrayRef, Decimal128Array, Int64Array, RecordBatch, StringArray},
+    array::{ArrayRef, Decimal128Array, Int64Array, ListBuilder, RecordBatch, StringArray, StringBuilder},
     datatypes::DataType,
 };
 use async_trait::async_trait;
@@ -76,7 +76,8 @@ fn decimals(values: Vec<Option<i128>>) -> ArrayRef {
     Arc::new(Decimal128Array::from(values).with_data_type(DataType::Decimal128(38, 2)))
 }
 
-/// `shop.orders` at versions 1 and 2 (three rows, then four), `shop.numbers` (20,000 rows), `hr.salaries`.
+/// `shop.orders` at versions 1 and 2 (three rows, then four), `shop.numbers` (20,000 rows), `hr.salaries`,
+/// `shop.sales` and `shop.customers`.
 pub(super) fn lake() -> TestLake {
     let orders = |count: usize| {
         let ids = [1, 9_007_199_254_740_993, i64::MIN, 4];
@@ -96,8 +97,32 @@ pub(super) fn lake() -> TestLake {
         ("shop.orders", 2, orders(4)),
         ("shop.numbers", 7, numbers.clone()),
         ("hr.salaries", 1, numbers),
+        ("shop.sales", 4, sales()),
+        ("shop.customers", 5, customers()),
     ];
     TestLake(tables.into_iter().map(|(name, version, rows)| ((name.parse().unwrap(), version), rows)).collect())
+}
+
+fn sales() -> RecordBatch {
+    let mut tags = ListBuilder::new(StringBuilder::new());
+    [Some([Some("new")]), None].into_iter().for_each(|row| tags.append_option(row));
+    RecordBatch::try_from_iter([
+        ("id", Arc::new(Int64Array::from(vec![1, 2])) as ArrayRef),
+        ("customer", Arc::new(Int64Array::from(vec![1, 1]))),
+        ("amount", Arc::new(Int64Array::from(vec![10, -5]))),
+        ("day", Arc::new(StringArray::from(vec!["mon", "tue"]))),
+        ("tags", Arc::new(tags.finish())),
+    ])
+    .unwrap()
+}
+
+fn customers() -> RecordBatch {
+    RecordBatch::try_from_iter([
+        ("id", Arc::new(Int64Array::from(vec![1])) as ArrayRef),
+        ("name", Arc::new(StringArray::from(vec!["ann"]))),
+        ("region", Arc::new(StringArray::from(vec!["north"]))),
+    ])
+    .unwrap()
 }
 
 /// A service over [`lake`] with a caller's view of it.

@@ -9,7 +9,7 @@ use tokio::time::Instant as Deadline;
 use super::sent::SentError;
 use crate::{
     QuerySettings,
-    executor::WantedTable,
+    executor::{WantedTable, Wish},
     run::{Clock, Ended},
 };
 
@@ -29,8 +29,8 @@ pub(crate) struct Job {
     pub(crate) sql: String,
     /// The tables that it names.
     pub(crate) tables: Vec<WantedTable>,
-    /// How many rows are wanted; all without it.
-    pub(crate) row_limit: Option<u64>,
+    /// What is asked of it.
+    pub(crate) wish: Wish,
     /// The time that is left, in milliseconds.
     left_ms: u64,
     /// The time that there was, in seconds.
@@ -39,10 +39,10 @@ pub(crate) struct Job {
 
 impl Job {
     /// A query that is to end when this clock says.
-    pub(crate) fn new(sql: String, tables: Vec<WantedTable>, row_limit: Option<u64>, clock: Clock) -> Self {
+    pub(crate) fn new(sql: String, tables: Vec<WantedTable>, wish: Wish, clock: Clock) -> Self {
         let left = clock.deadline.saturating_duration_since(Deadline::now());
         let left_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
-        Self { sql, tables, row_limit, left_ms, timeout_seconds: clock.timeout_seconds }
+        Self { sql, tables, wish, left_ms, timeout_seconds: clock.timeout_seconds }
     }
 
     /// The clock of a query that comes now.

@@ -134,7 +134,7 @@ impl<W: Write> Server<W> {
         if let Some(stranger) = statement.tables.values().find(|name| !resolved(name)) {
             return Err(QueryError::fault(format!("the server did not resolve {stranger}")));
         }
-        self.executor.start(Resolved { statement, tables: job.tables, row_limit: job.row_limit }, clock, place).await
+        self.executor.start(Resolved { statement, tables: job.tables, wish: job.wish }, clock, place).await
     }
 
     /// Send the rows of a query to its end.

@@ -56,7 +56,7 @@ impl Drop for LoneWorker {
 }
 
 fn run(sql: &str, tables: Value) -> Value {
-    json!({ "Run": { "sql": sql, "tables": tables, "row_limit": null, "left_ms": 60_000, "timeout_seconds": 60 } })
+    json!({ "Run": { "sql": sql, "tables": tables, "wish": { "Rows": null }, "left_ms": 60_000, "timeout_seconds": 60 } })
 }
 
 #[test]

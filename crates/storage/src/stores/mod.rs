@@ -2,7 +2,7 @@
 
 mod local;
 mod presign;
-mod s3;
+pub(crate) mod s3;
 
 #[cfg(test)]
 mod conformance;

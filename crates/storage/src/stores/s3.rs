@@ -14,6 +14,8 @@ use url::Url;
 use super::{Opened, bad_location, join};
 use crate::{S3Settings, S3Timeouts, StorageError};
 
+/// Where buckets are that say nothing of it.
+const DEFAULT_REGION: &str = "us-east-1";
 /// The longest wait between two tries.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
 
@@ -26,13 +28,19 @@ pub(super) fn open(url: &Url, settings: &S3Settings) -> Result<Opened, StorageEr
 }
 
 /// The store of the bucket, and the folder in it.
-pub(super) fn connect(url: &Url, settings: &S3Settings) -> Result<(AmazonS3, Path), StorageError> {
+pub(crate) fn connect(url: &Url, settings: &S3Settings) -> Result<(AmazonS3, Path), StorageError> {
     let bucket = url.host_str().filter(|bucket| !bucket.is_empty() && url.port().is_none());
     let bucket = bucket.ok_or_else(|| bad_location(url.as_str(), "it names no bucket"))?;
     let path = Path::from_url_path(url.path()).map_err(|error| bad_location(url.as_str(), error.to_string()))?;
     let builder = builder(bucket, settings).map_err(|reason| bad_location(url.as_str(), reason))?;
     let store = builder.build().map_err(|error| bad_location(url.as_str(), error.to_string()))?;
     Ok((store, path))
+}
+
+/// The region that requests are signed for.
+pub(crate) fn region(settings: &S3Settings) -> String {
+    let told = || from_variables(settings).get_config_value(&AmazonS3ConfigKey::Region);
+    settings.region.clone().or_else(told).unwrap_or_else(|| DEFAULT_REGION.to_owned())
 }
 
 fn builder(bucket: &str, settings: &S3Settings) -> Result<AmazonS3Builder, &'static str> {

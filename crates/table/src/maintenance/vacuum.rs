@@ -17,8 +17,8 @@ use crate::Table;
 
 /// How many files are removed between two looks at the lease and the log.
 const BATCH: usize = 200;
-/// How many paths a report names.
-const MAX_NAMED: usize = 1000;
+/// How many files one call removes; the rest is for the next.
+const MAX_FILES: usize = 10_000;
 
 /// What a vacuum removed, or would remove.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub struct Vacuumed {
     pub files: u64,
     /// Their size, in bytes.
     pub size_bytes: u64,
-    /// The first 1000 of them, relative to the table.
+    /// Their paths, relative to the table.
     pub paths: Vec<String>,
 }
 
@@ -36,9 +36,7 @@ impl Vacuumed {
         for file in files {
             self.files += 1;
             self.size_bytes += file.size;
-            if self.paths.len() < MAX_NAMED {
-                self.paths.push(file.location.to_string());
-            }
+            self.paths.push(file.location.to_string());
         }
     }
 }
@@ -84,7 +82,7 @@ impl Table {
                 let files = std::mem::take(&mut batch);
                 vacuumed.count(&self.remove_unreferenced(lease, &mut references, files).await?);
             }
-            if is_last {
+            if is_last || vacuumed.paths.len() >= MAX_FILES {
                 return Ok(vacuumed);
             }
         }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use deltalake::DeltaTable;
 use uuid::Uuid;
 
-use super::{Compact, Delete, Evolve, Merge, Overwrite, SchemaChange, ZOrder};
+use super::{Compact, Delete, Evolve, Expire, Merge, Overwrite, SchemaChange, ZOrder};
 use crate::{
     CommittedEntry, DataFile, Provenance, Table, TableError, WriterSettings,
     live::LiveFile,
@@ -25,6 +25,8 @@ pub enum Operation {
     Overwrite(Overwrite),
     /// Delete the rows for which a condition is true.
     Delete(Delete),
+    /// Take out the data files that were written before an instant.
+    Expire(Expire),
     /// Bring rows in by their keys.
     Merge(Merge),
     /// Make few large files of many small ones.
@@ -132,6 +134,7 @@ impl Table {
         match operation {
             Operation::Overwrite(overwrite) => self.prepare_overwrite(overwrite, &newest),
             Operation::Delete(delete) => Box::pin(self.prepare_delete(delete, workspace, &newest)).await,
+            Operation::Expire(expire) => self.prepare_expire(expire, &newest),
             Operation::Merge(merge) => Box::pin(self.prepare_merge(merge, workspace, &newest)).await,
             Operation::Compact(compact) => Box::pin(self.prepare_compact(compact, workspace, &newest)).await,
             Operation::ZOrder(z_order) => Box::pin(self.prepare_z_order(z_order, workspace, &newest)).await,

@@ -24,18 +24,23 @@ pub struct Compact {
     pub target_bytes: u64,
     /// How many bytes one run rewrites at the most; what is left over waits for the next one.
     pub max_input_bytes: u64,
+    /// What is smaller is put together, in bytes; by default it is 75 % of the target.
+    pub below_bytes: Option<u64>,
+    /// How many small files a partition must have at least.
+    pub min_files: usize,
 }
 
 impl Default for Compact {
     fn default() -> Self {
-        Self { target_bytes: 256 << 20, max_input_bytes: 2 << 30 }
+        Self { target_bytes: 256 << 20, max_input_bytes: 2 << 30, below_bytes: None, min_files: 2 }
     }
 }
 
 impl Compact {
     /// The files to put together, partition by partition.
     fn choose(&self, files: Vec<LiveFile>) -> Vec<LiveFile> {
-        let small = files.into_iter().filter(|file| file.size_bytes < self.target_bytes * SMALL_PERCENT / 100);
+        let below_bytes = self.below_bytes.unwrap_or(self.target_bytes.saturating_mul(SMALL_PERCENT) / 100);
+        let small = files.into_iter().filter(|file| file.size_bytes < below_bytes);
         let mut chosen = Vec::new();
         let mut left_bytes = self.max_input_bytes;
         for files in by_partition(small).into_values() {
@@ -49,7 +54,7 @@ impl Compact {
             };
             let fitting: Vec<LiveFile> = files.into_iter().filter(|file| takes(file)).collect();
             // One file by itself would only be copied, run after run.
-            if fitting.len() > 1 {
+            if fitting.len() >= self.min_files.max(2) {
                 chosen.extend(fitting);
                 left_bytes = after_bytes;
             }
@@ -59,7 +64,7 @@ impl Compact {
 }
 
 /// The files of each partition, in the order of the partitions' values.
-pub(super) fn by_partition(
+pub(crate) fn by_partition(
     files: impl IntoIterator<Item = LiveFile>,
 ) -> BTreeMap<Vec<(String, Option<String>)>, Vec<LiveFile>> {
     let mut partitions: BTreeMap<_, Vec<LiveFile>> = BTreeMap::new();

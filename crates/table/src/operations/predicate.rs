@@ -61,13 +61,14 @@ const FUNCTIONS: &[&str] = &[
     "substr",
     "to_date",
     "to_timestamp",
+    "to_timestamp_micros",
     "trim",
     "upper",
 ];
 
 /// A condition on the rows of a table.
 #[derive(Debug, Clone)]
-pub(super) struct Predicate {
+pub(crate) struct Predicate {
     expression: Arc<dyn PhysicalExpr>,
     /// What it says of files by their bounds, where it says anything.
     pub(super) pruning: Option<Arc<PruningPredicate>>,
@@ -78,18 +79,20 @@ pub(super) struct Predicate {
 impl Predicate {
     /// Plan a condition over these columns.
     pub(super) async fn parse(text: &str, schema: &SchemaRef) -> Result<Self, TableError> {
+        let (text, schema) = (text.to_owned(), schema.clone());
+        spawn_blocking(move || Self::plan(&text, &schema)).await.map_err(TableError::encode)?
+    }
+
+    /// The same, in a thread that may be kept waiting.
+    pub(crate) fn plan(text: &str, schema: &SchemaRef) -> Result<Self, TableError> {
         check_size(text)?;
         let (text, schema) = (text.to_owned(), schema.clone());
-        let planning = spawn_blocking(move || {
-            let plan = move || plan(&text, &schema);
-            let planner = thread::Builder::new().stack_size(STACK_BYTES).spawn(plan)?;
-            planner.join().unwrap_or_else(|_| Err(bad("it cannot be planned").into()))
-        });
-        planning.await.map_err(TableError::encode)?
+        let planner = thread::Builder::new().stack_size(STACK_BYTES).spawn(move || plan(&text, &schema))?;
+        planner.join().unwrap_or_else(|_| Err(bad("it cannot be planned").into()))
     }
 
     /// For which rows it is true; a row for which it is neither true nor false is not one of them.
-    pub(super) fn holds(&self, rows: &RecordBatch) -> Result<BooleanArray, TableError> {
+    pub(crate) fn holds(&self, rows: &RecordBatch) -> Result<BooleanArray, TableError> {
         let value = self.expression.evaluate(rows).map_err(|error| bad(&first_line(&error)))?;
         let value = value.into_array(rows.num_rows())?;
         let value = value.as_boolean();

@@ -1,10 +1,9 @@
 //! Many texts of one column at a time: what becomes of a value is decided once, not for each.
 
+use sluice_domain::{Moment, parse_moment};
+
 use super::{ColumnBuilder, Refused, Values, exact_double};
-use crate::{
-    kinds::parse_integer,
-    moments::{Moment, parse_moment},
-};
+use crate::kinds::parse_integer;
 
 impl ColumnBuilder {
     /// Add the values that texts stand for, as [`ColumnBuilder::append_text`] does; none is a missing value.

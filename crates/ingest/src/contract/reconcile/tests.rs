@@ -13,7 +13,7 @@ fn schema(columns: &[(&str, DataType)]) -> Schema {
 }
 
 fn terms(columns: ChangePolicy, types: ChangePolicy) -> Terms {
-    Terms { contract: Contract { columns, types, ..Contract::default() }, coerce: false }
+    Terms { contract: Contract { columns, types, ..Contract::default() }, coerce: false, suite: None }
 }
 
 fn declared(table: &Schema, file: &Schema, terms: &Terms) -> Result<Reconciled, ContractBreach> {

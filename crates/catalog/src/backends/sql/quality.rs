@@ -1,0 +1,130 @@
+//! Suites and their results.
+
+use async_trait::async_trait;
+use sluice_domain::{Page, PageRequest, QualityResult, QualitySubject, Suite, TableId, Verdict};
+use sqlx::AnyConnection;
+
+use super::{SqlBackend, fetch_size, page_of, tables::not_found};
+use crate::{
+    CatalogError, MAX_QUALITY_RESULTS, Quality,
+    columns::{instant, json, now, number, read_json},
+    quality_rows::QualityResultRow,
+};
+
+/// Sorts after every id.
+const AFTER_EVERY_ID: &str = "~";
+/// Results with the versions that the ledger tells of uploads.
+const SELECT: &str = "SELECT q.id, q.upload_id, COALESCE(u.version, q.version) AS version, q.checked_at, q.validation \
+     FROM quality_results q LEFT JOIN uploads u ON u.id = q.upload_id WHERE q.table_id = $1 ";
+
+#[async_trait]
+impl Quality for SqlBackend {
+    async fn suite(&self, table: TableId) -> Result<Option<Suite>, CatalogError> {
+        let suite: Option<String> = sqlx::query_scalar("SELECT suite FROM quality_suites WHERE table_id = $1")
+            .bind(table.to_string())
+            .fetch_optional(&self.readers)
+            .await?;
+        suite.map(|suite| read_json("quality suite", &suite)).transpose()
+    }
+
+    async fn set_suite(&self, table: TableId, suite: &Suite, principal: &str) -> Result<(), CatalogError> {
+        let mut write = self.write().await?;
+        let set = sqlx::query(
+            "INSERT INTO quality_suites (table_id, suite, principal, updated_at) VALUES ($1, $2, $3, $4) \
+             ON CONFLICT (table_id) DO UPDATE SET suite = $2, principal = $3, updated_at = $4",
+        )
+        .bind(table.to_string())
+        .bind(json("quality suite", suite)?)
+        .bind(principal)
+        .bind(now())
+        .execute(&mut *write)
+        .await;
+        match set {
+            Err(sqlx::Error::Database(error)) if error.is_foreign_key_violation() => return Err(not_found(table)),
+            set => set?,
+        };
+        Ok(write.commit().await?)
+    }
+
+    async fn record(&self, table: TableId, result: &QualityResult) -> Result<(), CatalogError> {
+        let (upload, version) = match result.subject {
+            QualitySubject::Upload(id) => (Some(id.to_string()), None),
+            QualitySubject::Table(_) => (None, result.version),
+        };
+        let version = version.map(|version| number("quality result's version", version)).transpose()?;
+        let mut write = self.write().await?;
+        sqlx::query(
+            "INSERT INTO quality_results (id, table_id, upload_id, version, publishable, checked_at, validation) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7) \
+             ON CONFLICT (id) DO UPDATE SET publishable = $5, checked_at = $6, validation = $7",
+        )
+        .bind(result.subject.id().to_string())
+        .bind(table.to_string())
+        .bind(upload)
+        .bind(version)
+        .bind(i64::from(result.validation.publishable))
+        .bind(instant(result.checked_at))
+        .bind(json("quality result", &result.validation)?)
+        .execute(&mut *write)
+        .await?;
+        forget_old(&mut write, table).await?;
+        Ok(write.commit().await?)
+    }
+
+    async fn results(&self, table: TableId, page: &PageRequest) -> Result<Page<QualityResult>, CatalogError> {
+        let before = page.token.as_ref().map_or(AFTER_EVERY_ID, |token| token.key());
+        let select = format!("{SELECT} AND q.id < $2 ORDER BY q.id DESC LIMIT $3");
+        let rows: Vec<QualityResultRow> = sqlx::query_as(sqlx::AssertSqlSafe(select))
+            .bind(table.to_string())
+            .bind(before)
+            .bind(fetch_size(page))
+            .fetch_all(&self.readers)
+            .await?;
+        page_of(rows, page, |result: &QualityResult| result.subject.id().to_string())
+    }
+
+    async fn verdict(&self, table: TableId) -> Result<Verdict, CatalogError> {
+        let against = "AND q.publishable = 0 AND u.state = 'committed' ORDER BY u.version DESC LIMIT 1";
+        let newest_check = "AND q.upload_id IS NULL ORDER BY q.version DESC, q.id DESC LIMIT 1";
+        let against = self.find_result(table, against).await?;
+        let checked = self.find_result(table, newest_check).await?;
+        // A check sees the rows of every upload up to its version.
+        let because = match (against, checked) {
+            (Some(against), Some(checked)) if against.version > checked.version => Some(against),
+            (against, None) => against,
+            (_, checked) => checked,
+        };
+        let publishable = because.as_ref().is_none_or(|because| because.validation.publishable);
+        Ok(Verdict { publishable, because })
+    }
+}
+
+impl SqlBackend {
+    async fn find_result(&self, table: TableId, which: &str) -> Result<Option<QualityResult>, CatalogError> {
+        let row: Option<QualityResultRow> = sqlx::query_as(sqlx::AssertSqlSafe(format!("{SELECT} {which}")))
+            .bind(table.to_string())
+            .fetch_optional(&self.readers)
+            .await?;
+        row.map(QualityResult::try_from).transpose()
+    }
+}
+
+/// Forget results that are too many; not those on which the verdict rests, nor those of uploads under way.
+async fn forget_old(write: &mut AnyConnection, table: TableId) -> Result<(), CatalogError> {
+    sqlx::query(
+        "DELETE FROM quality_results WHERE table_id = $1 AND id < COALESCE((SELECT MIN(kept.id) FROM \
+             (SELECT id FROM quality_results WHERE table_id = $1 ORDER BY id DESC LIMIT $2) kept), '') \
+         AND id NOT IN (SELECT newest.id FROM (SELECT id FROM quality_results \
+             WHERE table_id = $1 AND upload_id IS NULL ORDER BY version DESC, id DESC LIMIT 1) newest) \
+         AND id NOT IN (SELECT against.id FROM (SELECT q.id FROM quality_results q JOIN uploads u ON u.id = q.upload_id \
+             WHERE q.table_id = $1 AND q.publishable = 0 AND u.state = 'committed' \
+             ORDER BY u.version DESC LIMIT 1) against) \
+         AND id NOT IN (SELECT q.id FROM quality_results q JOIN uploads u ON u.id = q.upload_id \
+             WHERE q.table_id = $1 AND u.state IN ('landed', 'committing'))",
+    )
+    .bind(table.to_string())
+    .bind(i64::from(MAX_QUALITY_RESULTS))
+    .execute(write)
+    .await?;
+    Ok(())
+}

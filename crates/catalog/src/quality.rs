@@ -1,0 +1,32 @@
+//! The suites of tables, and what came of asking them.
+//!
+//! Invariant: of a table no more than [`MAX_QUALITY_RESULTS`] results are kept, beside the newest check and the newest
+//! result that stands against publishing it.
+//! Invariant: whether an upload is in its table is what the ledger says, at the time when it is asked.
+
+use async_trait::async_trait;
+use sluice_domain::{Page, PageRequest, QualityResult, Suite, TableId, Verdict};
+
+use crate::CatalogError;
+
+/// How many results of a table are kept.
+pub const MAX_QUALITY_RESULTS: u32 = 100;
+
+/// The suites of tables, and what came of asking them.
+#[async_trait]
+pub trait Quality: Send + Sync {
+    /// The suite of a table; none where nobody said anything.
+    async fn suite(&self, table: TableId) -> Result<Option<Suite>, CatalogError>;
+
+    /// Put a suite in the place of the one that is there. [`CatalogError::TableNotFound`] without the table.
+    async fn set_suite(&self, table: TableId, suite: &Suite, principal: &str) -> Result<(), CatalogError>;
+
+    /// Keep a result, in the place of an earlier one of the same upload, and forget those that are too many.
+    async fn record(&self, table: TableId, result: &QualityResult) -> Result<(), CatalogError>;
+
+    /// The results of a table, newest first.
+    async fn results(&self, table: TableId, page: &PageRequest) -> Result<Page<QualityResult>, CatalogError>;
+
+    /// Whether a table may be published: unless a newer result than its newest check, or that one, stands against it.
+    async fn verdict(&self, table: TableId) -> Result<Verdict, CatalogError>;
+}

@@ -1,0 +1,34 @@
+//! The rows of quality, as they are stored.
+
+use sluice_domain::{QualityResult, QualitySubject, UploadId};
+use sqlx::FromRow;
+
+use crate::{
+    CatalogError,
+    columns::{read, read_json, read_number},
+};
+
+#[derive(FromRow)]
+pub(crate) struct QualityResultRow {
+    id: String,
+    upload_id: Option<String>,
+    version: Option<i64>,
+    checked_at: String,
+    validation: String,
+}
+
+impl TryFrom<QualityResultRow> for QualityResult {
+    type Error = CatalogError;
+    fn try_from(row: QualityResultRow) -> Result<Self, CatalogError> {
+        let subject = match &row.upload_id {
+            Some(id) => QualitySubject::Upload(UploadId(read("quality result's upload", id)?)),
+            None => QualitySubject::Table(read("quality result id", &row.id)?),
+        };
+        Ok(Self {
+            subject,
+            version: row.version.map(|version| read_number("quality result's version", version)).transpose()?,
+            checked_at: read("quality result's time", &row.checked_at)?,
+            validation: read_json("quality result", &row.validation)?,
+        })
+    }
+}

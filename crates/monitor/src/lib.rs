@@ -1,0 +1,41 @@
+//! Runs, freshness and service levels judged by the clock, and alerts sent to people.
+//!
+//! Owns what is found wrong with runs, tables and pipelines, and the way of an alert to a channel. Never touches rows:
+//! what it judges, the catalog tells.
+//!
+//! Invariant: every judgement is a pure function of what the catalog tells and of the clock.
+//! Invariant: an alert is in the catalog before it is sent, and is sent at least once.
+//! Invariant: where alerts go stands in the settings; no caller can name an address.
+
+mod clock;
+mod error;
+mod secret;
+mod settings;
+
+mod health;
+mod metrics;
+mod rules;
+mod service_levels;
+
+mod alerts;
+mod channels;
+mod outbox;
+
+mod runs;
+mod watch;
+
+mod monitor;
+
+pub use alerts::{EffectiveRule, TestOutcome};
+pub use clock::Clock;
+pub use error::MonitorError;
+pub use health::Health;
+pub use metrics::MonitorMetrics;
+pub use monitor::Monitor;
+pub use runs::BegunRun;
+pub use secret::Secret;
+pub use service_levels::PipelineServiceLevel;
+pub use settings::{
+    AlertSettings, ChannelSettings, EmailSettings, Encryption, MonitorSettings, PagerDutySettings, RunSettings,
+    SlackSettings, WebhookSettings,
+};
