@@ -52,6 +52,8 @@ const SIBLINGS: &[(&str, &[&str])] = &[
 /// Which crates may name a foreign one. A `TableProvider` of DataFusion reaches the query engine through `deltalake`,
 /// so the table crate needs no `datafusion` of its own.
 const OWNERS: &[(&str, &[&str])] = &[
+    ("aws-sdk-s3", &["sluice-storage"]),
+    ("aws-credential-types", &["sluice-storage"]),
     ("deltalake", &["sluice-table"]),
     ("datafusion", &["sluice-query"]),
     ("sqlx", &["sluice-catalog"]),

@@ -37,10 +37,28 @@ pub(crate) fn connect(url: &Url, settings: &S3Settings) -> Result<(AmazonS3, Pat
     Ok((store, path))
 }
 
-/// The region that requests are signed for.
-pub(crate) fn region(settings: &S3Settings) -> String {
-    let told = || from_variables(settings).get_config_value(&AmazonS3ConfigKey::Region);
-    settings.region.clone().or_else(told).unwrap_or_else(|| DEFAULT_REGION.to_owned())
+/// Where buckets are found, and for which region requests are signed.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Address {
+    pub(crate) region: String,
+    /// None for the region's own.
+    pub(crate) endpoint: Option<String>,
+    /// Whether the bucket is a part of the host's name.
+    pub(crate) virtual_hosted_style: bool,
+}
+
+/// The address that the settings and the environment give.
+pub(crate) fn address(settings: &S3Settings) -> Address {
+    let variables = from_variables(settings);
+    let told = |key| variables.get_config_value(&key);
+    let endpoint = || told(AmazonS3ConfigKey::S3Endpoint).or_else(|| told(AmazonS3ConfigKey::Endpoint));
+    let region = settings.region.clone().or_else(|| told(AmazonS3ConfigKey::Region));
+    let is_virtual = told(AmazonS3ConfigKey::VirtualHostedStyleRequest).is_some_and(|value| value == "true");
+    Address {
+        region: region.unwrap_or_else(|| DEFAULT_REGION.to_owned()),
+        endpoint: settings.endpoint.clone().or_else(endpoint),
+        virtual_hosted_style: settings.virtual_hosted_style || is_virtual,
+    }
 }
 
 fn builder(bucket: &str, settings: &S3Settings) -> Result<AmazonS3Builder, &'static str> {
@@ -143,6 +161,18 @@ mod tests {
         let settings = S3Settings { access_key_id: None, ..with_key() };
         let text = open("s3://lake", &settings).unwrap_err().to_string();
         assert!(text.contains("set together") && !text.contains("hunter2"), "{text}");
+    }
+
+    #[test]
+    fn the_address_is_that_of_the_settings_before_that_of_the_variables() {
+        let variables = [("AWS_ENDPOINT_URL", "http://a:1"), ("AWS_REGION", "eu-west-1")];
+        let variables = variables.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        let settings = S3Settings { variables, ..with_key() };
+        let told = address(&settings);
+        assert_eq!((told.endpoint.as_deref(), told.region.as_str()), (Some("http://a:1"), "eu-west-1"));
+        let endpoint = Some("http://b:2".to_owned());
+        let own = address(&S3Settings { endpoint, virtual_hosted_style: true, ..settings });
+        assert_eq!((own.endpoint.as_deref(), own.virtual_hosted_style), (Some("http://b:2"), true));
     }
 
     #[test]
