@@ -1,8 +1,10 @@
 //! Tables: listed, described, changed, deleted, restored, and read as they are and as they were.
 
 use axum::http::Method;
+use chrono::{TimeDelta, Utc};
 use rstest::rstest;
 use serde_json::{Value, json};
+use sluice_catalog::KeptDescription;
 use sluice_tests::{Answer, TestLake, assert_problem, table_path};
 
 async fn lake_with(tables: &[&str]) -> TestLake {
@@ -233,4 +235,34 @@ async fn a_table_survives_its_server() {
     let receipt = lake.upload("nyc.flights", "?format=csv", "id,name\n3,c\n").await.expect(201);
     assert_eq!(receipt["version"], 1);
     assert_eq!(lake.reopen().await.count("nyc.flights").await, 3);
+}
+
+/// A description that is kept tells 999 rows, which the table never had.
+#[rstest]
+#[case::told_without_a_look_at_the_files(0, 0, 999)]
+#[case::too_old_to_be_believed(0, 25, 2)]
+#[case::from_a_clock_that_is_ahead(0, -25, 2)]
+#[case::of_another_release(7, 0, 2)]
+#[tokio::test]
+async fn a_kept_description_is_told_until_the_log_goes_on(
+    #[case] protocol: u32,
+    #[case] hours: i64,
+    #[case] expected_rows: u64,
+) {
+    let lake = lake_with(&["nyc.flights"]).await;
+    let closed = lake.close().await;
+    let catalog = closed.catalog().await;
+    let table = catalog.tables().find(&"nyc.flights".parse().unwrap()).await.unwrap().id;
+    let protocol = if protocol == 0 { json!([1, 2]) } else { json!(protocol) };
+    let body = json!({"version": 0, "schema": {"fields": [], "metadata": {}}, "partition_by": [], "rows": 999,
+        "files": 1, "size_bytes": 1, "protocol": protocol, "layout": {}});
+    let kept_at = Utc::now() - TimeDelta::hours(hours);
+    let kept = KeptDescription { table, version: 0, body: body.to_string(), kept_at };
+    catalog.descriptions().keep(&[kept]).await.unwrap();
+    catalog.close().await.unwrap();
+    let lake = closed.open().await;
+    assert_eq!(lake.describe("nyc.flights").await["rows"], expected_rows);
+    lake.upload("nyc.flights", "?format=csv", "id,name\n3,c\n").await.expect_status(201);
+    assert_eq!(lake.describe("nyc.flights").await["rows"], 3);
+    assert_eq!(lake.describe("nyc.flights").await["version"], 1);
 }

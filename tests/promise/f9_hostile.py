@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import f9_oracle as oracle
 from f9_corpus import corpus
 from f9_wire import Answer, exchange, request_bytes
-from process_tree import MemoryWatch
+from process_tree import MEBIBYTE, MemoryWatch, mapped_file_bytes
 from server import Lake, Server
 
 ANSWER_SECONDS = 10
@@ -207,6 +207,7 @@ def measure(run):
 def tell(report, hostility, watch, cases):
     found = hostility.found
     hostility.revive()
+    program_bytes = mapped_file_bytes(hostility.server.pid)
     judged, unjudged, set_aside = hostility.judge_all()
     standing_is_right = hostility.lake.count(STANDING) == found.standing_rows
     good_is_right = hostility.lake.count(GOOD) == found.good_rows
@@ -223,6 +224,7 @@ def tell(report, hostility, watch, cases):
     report.equal("F9.without_answer", len(found.unanswered), 0)
     report.at_most("F9.slowest_seconds", found.slowest[0], ANSWER_SECONDS)
     report.at_most("F9.peak_memory_mib", watch.peak_mib, MEMORY_BAR_MIB)
+    report.info("F9.program_pages_mib", round(program_bytes / MEBIBYTE, 1))
     report.equal("F9.refusals_without_a_reason", len(found.nameless), 0)
     report.equal("F9.refused_yet_committed", len(found.committed) + int(not standing_is_right), 0)
     report.equal("F9.good_uploads_failed", len(found.good_failed) + int(not good_is_right), 0)

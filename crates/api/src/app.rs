@@ -11,7 +11,6 @@ use sluice_lifecycle::Lifecycle;
 use sluice_monitor::Monitor;
 use sluice_query::QueryService;
 use sluice_storage::Zones;
-use sluice_table::Shelf;
 use tokio::sync::{Semaphore, watch};
 
 use crate::Authenticator;
@@ -23,8 +22,6 @@ pub struct App {
     pub zones: Arc<Zones>,
     /// What exists.
     pub catalog: Catalog,
-    /// The open tables.
-    pub shelf: Arc<Shelf>,
     /// Uploads.
     pub ingest: Ingest,
     /// Places that data is pulled from.

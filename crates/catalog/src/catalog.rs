@@ -5,10 +5,10 @@ use std::{path::Path, sync::Arc};
 use sluice_domain::UploadEntry;
 
 use crate::{
-    AlertRules, Alerts, Annotations, CatalogError, CatalogSettings, Changes, Channels, Contracts, Discovery,
-    FreshnessExpectations, Inventory, LifecyclePlans, LifecycleRules, Lineage, Partials, PipelineRuns, Pulls, Quality,
-    Rebuilding, Replays, RowGroups, Schemas, ServiceLevels, SourceRuns, Sources, StoredObjects, Tables, Uploads,
-    Watches,
+    AlertRules, Alerts, Annotations, CatalogError, CatalogSettings, Changes, Channels, Contracts, Descriptions,
+    Discovery, FreshnessExpectations, Inventory, LifecyclePlans, LifecycleRules, Lineage, Partials, PipelineRuns,
+    Pulls, Quality, Rebuilding, Replays, RowGroups, Schemas, ServiceLevels, SourceRuns, Sources, StoredObjects, Tables,
+    Uploads, Watches,
     backends::{Backend, Leased, SqlBackend, Transfer},
     nodes::{self, Node},
 };
@@ -81,6 +81,11 @@ impl Catalog {
     /// What tables ask of their uploads.
     pub fn contracts(&self) -> &dyn Contracts {
         self.backend.contracts()
+    }
+
+    /// What tables looked like when they were opened last.
+    pub fn descriptions(&self) -> &dyn Descriptions {
+        self.backend.descriptions()
     }
 
     /// The suites of tables, and what came of asking them.

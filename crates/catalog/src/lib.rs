@@ -15,6 +15,7 @@ mod transfer;
 mod alerts;
 mod channels;
 mod contracts;
+mod descriptions;
 mod discovery;
 mod expectations;
 mod inventory;
@@ -48,6 +49,7 @@ pub use alerts::{AlertLimits, AlertRules, Alerts, NewDelivery, SentAlert, Settle
 pub use catalog::Catalog;
 pub use channels::Channels;
 pub use contracts::Contracts;
+pub use descriptions::{Descriptions, KeptDescription};
 pub use discovery::{Annotations, Changes, Discovery, MAX_HITS, SearchQuery};
 pub use error::CatalogError;
 pub use expectations::{Entry, FreshnessExpectations, ServiceLevels};

@@ -35,6 +35,7 @@ mod source;
 mod worker;
 
 mod derive;
+mod descriptions;
 mod keyed;
 mod long_body;
 mod metrics;

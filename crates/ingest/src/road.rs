@@ -17,6 +17,7 @@ use crate::{
     IngestError, IngestMetrics, TailCheck, UploadFailure, UploadRequest,
     asked::{check_asked, check_format},
     commit_queue::{CommitQueue, Outcome, counts_in},
+    descriptions::Descriptions,
     land::Intake,
     pipeline::{Pipeline, Shape},
     plain::PlainTables,
@@ -38,6 +39,7 @@ pub(crate) struct Road {
     pub(crate) queue: CommitQueue,
     pub(crate) tails: Arc<TailCheck>,
     pub(crate) plain: PlainTables,
+    pub(crate) descriptions: Descriptions,
 }
 
 /// Where an upload goes, and what the rows of that table look like.

@@ -18,6 +18,7 @@ use uuid::Uuid;
 use crate::{
     Body, IngestError, IngestMetrics, IngestSettings, ProgressBoard, TailCheck, UploadFailure,
     commit_queue::CommitQueue,
+    descriptions::Descriptions,
     in_flight::{Claim, InFlight, Subject},
     land::Intake,
     pipeline::Pipeline,
@@ -101,7 +102,8 @@ impl Ingest {
         std::fs::create_dir_all(&partial_dir)?;
         let pipeline = Pipeline::new(settings, zones, scratch_dir.to_owned())?;
         let plain = PlainTables::new(catalog.clone());
-        let road = Arc::new(Road { pipeline, catalog, shelf, metrics, queue, tails, plain });
+        let descriptions = Descriptions::new(catalog.clone(), Arc::clone(&shelf));
+        let road = Arc::new(Road { pipeline, catalog, shelf, metrics, queue, tails, plain, descriptions });
         let (in_flight, running, stopping) = (InFlight::default(), TaskTracker::new(), CancellationToken::new());
         let writer = GroupWriter::new(Arc::clone(&road), in_flight.clone());
         let rows = Arc::new(Gatherer::new(writer, road.pipeline.settings.rows.clone(), running.clone()));
@@ -180,7 +182,7 @@ impl Ingest {
     pub async fn describe(&self, entry: &TableEntry) -> Result<Description, IngestError> {
         match self.plain_snapshot(entry).await? {
             Some(snapshot) => Ok(describe_plain(&snapshot, None)?),
-            None => Ok(self.road.shelf.get(entry).describe(None).await?),
+            None => self.road.descriptions.newest(entry).await,
         }
     }
 

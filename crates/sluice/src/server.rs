@@ -97,7 +97,6 @@ impl Server {
         let app = App {
             zones,
             catalog,
-            shelf,
             ingest,
             sources,
             monitor,

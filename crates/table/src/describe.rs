@@ -2,9 +2,9 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use arrow::datatypes::Schema;
+use arrow_schema::Schema;
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sluice_domain::TableLayout;
 
 use crate::{Table, TableError, UploadPart, layout::layout_of, log::entry::Entry};
@@ -25,7 +25,7 @@ pub struct Column {
 }
 
 /// A table at one version.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Description {
     /// The version.
     pub version: u64,
@@ -75,6 +75,14 @@ struct RowCount {
 }
 
 impl Table {
+    /// Whether the log has no version after this one, which was read within the last days.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn is_newest(&self, version: u64) -> Result<bool, TableError> {
+        Ok(self.log_store.read_commit_entry(version + 1).await?.is_none())
+    }
+
     /// Describe a version, the newest where none is given.
     ///
     /// # Errors

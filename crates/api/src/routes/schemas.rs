@@ -71,7 +71,7 @@ pub(super) async fn set_contract(
 }
 
 async fn view(app: &App, entry: TableEntry) -> Result<Json<SchemaView>, Problem> {
-    let description = app.shelf.get(&entry).describe(None).await?;
+    let description = app.ingest.describe(&entry).await?;
     let terms = app.catalog.contracts().terms(entry.id).await?;
     let latest = app.catalog.schemas().latest(entry.id).await?;
     Ok(Json(SchemaView::new(&description, terms.coerce, latest.map(|latest| latest.number))))

@@ -9,9 +9,10 @@ use async_trait::async_trait;
 pub(crate) use sql::{Leased, SqlBackend};
 
 use crate::{
-    AlertRules, Alerts, Annotations, CatalogError, Changes, Channels, Contracts, Discovery, FreshnessExpectations,
-    Inventory, LifecyclePlans, LifecycleRules, Lineage, Partials, PipelineRuns, Pulls, Quality, Rebuilding, Replays,
-    RowGroups, Schemas, ServiceLevels, SourceRuns, Sources, StoredObjects, Tables, Uploads, Watches,
+    AlertRules, Alerts, Annotations, CatalogError, Changes, Channels, Contracts, Descriptions, Discovery,
+    FreshnessExpectations, Inventory, LifecyclePlans, LifecycleRules, Lineage, Partials, PipelineRuns, Pulls, Quality,
+    Rebuilding, Replays, RowGroups, Schemas, ServiceLevels, SourceRuns, Sources, StoredObjects, Tables, Uploads,
+    Watches,
     transfer::{RowSink, RowSource},
 };
 
@@ -30,6 +31,7 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync {
     fn tables(&self) -> &dyn Tables;
     fn schemas(&self) -> &dyn Schemas;
     fn contracts(&self) -> &dyn Contracts;
+    fn descriptions(&self) -> &dyn Descriptions;
     fn uploads(&self) -> &dyn Uploads;
     fn row_groups(&self) -> &dyn RowGroups;
     fn channels(&self) -> &dyn Channels;

@@ -6,6 +6,8 @@ mod samples;
 #[cfg(test)]
 mod contracts;
 #[cfg(test)]
+mod descriptions;
+#[cfg(test)]
 mod discovery;
 #[cfg(test)]
 mod inventory;

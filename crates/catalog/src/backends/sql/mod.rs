@@ -13,6 +13,7 @@ mod changes;
 mod channels;
 mod conditions;
 mod contracts;
+mod descriptions;
 mod expectations;
 mod find_hits;
 mod inventory;
@@ -53,9 +54,10 @@ pub(crate) use postgres::{Lease, Leased};
 
 use self::assembled::Assembled;
 use crate::{
-    AlertRules, Alerts, Annotations, CatalogError, Changes, Channels, Contracts, Discovery, FreshnessExpectations,
-    Inventory, LifecyclePlans, LifecycleRules, Lineage, Partials, PipelineRuns, Pulls, Quality, Rebuilding, Replays,
-    RowGroups, Schemas, ServiceLevels, SourceRuns, Sources, StoredObjects, Tables, Uploads, Watches,
+    AlertRules, Alerts, Annotations, CatalogError, Changes, Channels, Contracts, Descriptions, Discovery,
+    FreshnessExpectations, Inventory, LifecyclePlans, LifecycleRules, Lineage, Partials, PipelineRuns, Pulls, Quality,
+    Rebuilding, Replays, RowGroups, Schemas, ServiceLevels, SourceRuns, Sources, StoredObjects, Tables, Uploads,
+    Watches,
     backends::{Backend, Transfer},
 };
 
@@ -147,6 +149,10 @@ impl Backend for SqlBackend {
     }
 
     fn contracts(&self) -> &dyn Contracts {
+        self
+    }
+
+    fn descriptions(&self) -> &dyn Descriptions {
         self
     }
 

@@ -24,6 +24,7 @@ pub(super) const TABLES: &[&str] = &[
     "lakes",
     "namespaces",
     "tables",
+    "table_descriptions",
     "schema_versions",
     "contracts",
     "quality_suites",
