@@ -83,7 +83,6 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("bzip2", &["sluice-ingest"]),
     ("encoding_rs", &["sluice-ingest"]),
     ("liblzma", &["sluice-ingest"]),
-    ("quick-xml", &["sluice-storage"]),
     ("rawzip", &["sluice-ingest"]),
     ("snap", &["sluice-ingest"]),
 ];
