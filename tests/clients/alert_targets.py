@@ -23,6 +23,7 @@ class Target:
         self.received = []
         self.headers = []
         self.status = 200
+        self.retry_after = None
         self.reached = threading.Event()
         target = self
 
@@ -34,6 +35,8 @@ class Target:
                 target.reached.set()
                 self.send_response(target.status)
                 self.send_header("Content-Length", "0")
+                if target.retry_after is not None:
+                    self.send_header("Retry-After", target.retry_after)
                 self.end_headers()
 
             def log_message(self, *_):

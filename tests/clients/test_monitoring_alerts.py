@@ -1,6 +1,7 @@
 """Alerts on their way to people: webhook, Slack, PagerDuty and e-mail, through failures and a restart."""
 
 import json
+import time
 import uuid
 
 import pytest
@@ -188,6 +189,21 @@ def test_one_channel_that_is_down_stops_no_other_and_is_tried_again_after_a_rest
     assert len([body for body in watched.hook.bodies() if pipeline in body["message"]]) == 1, "nobody hears it twice"
 
 
+def test_a_channel_is_left_alone_for_as_long_as_it_asks(watched):
+    watched = watched(backoff_ms=50, max_attempts=1000)
+    watched.hook.status, watched.hook.retry_after = 429, "3"
+    pipeline = new_pipeline()
+    watched.rule("failed", condition="pipeline_failed", channels=["hook"], pipeline=pipeline)
+    body = {"pipeline_name": pipeline, "status": "FAILED"}
+    watched.lake.request("POST", "/api/v1/runs", json=body).raise_for_status()
+    assert watched.hook.reached.wait(60)
+    first = time.monotonic()
+    watched.hook.status = 200
+    (way,) = watched.settled(pipeline, "failed")["deliveries"]
+    assert (way["state"], way["attempts"]) == ("delivered", 2)
+    assert time.monotonic() - first > 2.5, "the wait of the settings is shorter"
+
+
 def test_a_channel_that_stays_down_is_given_up_and_told(watched):
     watched = watched(max_attempts=2)
     watched.hook.status = 500
@@ -237,3 +253,37 @@ def test_failed_uploads_stale_tables_and_missed_service_levels_raise_alerts(watc
     assert "success rate is 50.00" in missed["message"]
     health = watched.lake.get("/api/v1/runs/health", params={"pipeline": table}).json()
     assert {alert["severity"] for alert in health["alerts"]} == {"CRITICAL", "WARNING"}
+
+
+def test_a_failed_check_raises_an_alert_that_is_over_when_the_next_one_passes(watched):
+    watched = watched()
+    lake, table = watched.lake, new_table()
+    lake.upload(table, b"id,n\n1,1\n", {"Content-Type": "text/csv"})
+    rule = {
+        "kind": "unexpected_rows_expectation",
+        "kwargs": {"unexpected_rows_query": "SELECT * FROM {batch} WHERE n > 5"},
+        "severity": "high",
+    }
+    path = f"{table_path(table)}/quality"
+    lake.request("PUT", path, json={"name": "s", "rules": [rule]}).raise_for_status()
+    lake.request("PATCH", table_path(table), json={"tags": ["gold"]}).raise_for_status()
+    scope = {"namespace": table.split(".")[0], "tag": "gold"}
+    watched.rule("gold", condition="quality_check_failed", min_rule_severity="high", channels=["hook"], **scope)
+    watched.rule("silver", condition="quality_check_failed", channels=["hook"], tag="silver")
+    check_problem(
+        lake.request("PUT", "/api/v1/alerts/rules/x", json={"condition": "sla", "channels": [], "tag": "gold"}), 422, "tag"
+    )
+    check = lambda: lake.request("POST", f"{path}/check").json()  # noqa: E731
+    lake.upload(table, b"id,n\n2,9\n", {"Content-Type": "text/csv"})
+    for _ in range(2):
+        assert check()["success"] is False
+    alert = watched.settled(table, "gold")
+    assert ways(alert) == {"hook": "delivered"} and "unexpected_rows_expectation (high)" in alert["message"]
+    lake.request("POST", f"{table_path(table)}/uploads?format=csv&mode=overwrite", data=b"id,n\n1,1\n").raise_for_status()
+    assert check()["success"] is True
+
+    def over():
+        return [alert for alert in watched.alerts(table) if alert["rule"] == "gold" and "resolved_at" in alert]
+
+    assert len(wait_for(over, 60, "the alert is over")) == 1
+    assert not [alert for alert in watched.alerts(table) if alert["rule"] == "silver"]

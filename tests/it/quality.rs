@@ -3,6 +3,7 @@
 use axum::http::Method;
 use rstest::rstest;
 use serde_json::{Value, json};
+use sluice_domain::Action;
 use sluice_tests::{Answer, TestLake, assert_problem, table_path};
 
 async fn set(lake: &TestLake, table: &str, rules: Value) -> Answer {
@@ -168,6 +169,83 @@ async fn conditions_in_sql_decide_about_rows() {
     let rows = "price,total,state\n1,1,new\n,0,new\n5,200,new\n5,300,paid\n";
     let receipt = upload(&lake, rows).await.expect(201);
     assert_eq!((&receipt["rows_committed"], &receipt["rows_quarantined"]), (&json!(2), &json!(2)));
+}
+
+/// What Great Expectations calls `UnexpectedRowsExpectation`, and a figure of the whole table.
+#[tokio::test]
+async fn queries_over_the_whole_table_are_asked_by_checks_and_not_of_uploads() {
+    let unexpected =
+        json!({"unexpected_rows_query": "SELECT id, n FROM {batch} t WHERE n > (SELECT avg(n) * 2 FROM {batch})"});
+    let total = json!({"query": "SELECT sum(n) FROM {batch}", "max_value": 20});
+    let rules = json!([
+        rule("unexpected_rows_expectation", unexpected, "block"),
+        rule("expect_query_result_to_be_between", total, "warn"),
+    ]);
+    let lake = held("id,n\n1,1\n2,2\n", rules).await;
+    let found = check(&lake).await;
+    assert_eq!((&found["success"], found.get("not_asked")), (&json!(true), None), "{found}");
+    let receipt = upload(&lake, "id,n\n3,90\n").await.expect(201);
+    assert_eq!(receipt["quality"]["scores"]["publishable"], true);
+    let of_upload = &get(&lake, "quality/results").await["items"][0];
+    assert_eq!(of_upload["not_asked"], json!(["unexpected_rows_expectation", "expect_query_result_to_be_between"]));
+    let found = check(&lake).await;
+    let (rows, total) = (&found["results"][0], &found["results"][1]);
+    assert_eq!((&rows["success"], &rows["result"]["observed_value"]), (&json!(false), &json!(1)));
+    assert_eq!(rows["result"]["details"]["unexpected_rows"], json!([{"id": 3, "n": 90}]));
+    assert_eq!((&total["success"], &total["result"]["observed_value"]), (&json!(false), &json!(93)));
+    assert_eq!(get(&lake, "quality/verdict").await["publishable"], false);
+}
+
+#[rstest]
+#[case("unexpected_rows_query", "SELECT m FROM {batch}", "at line 1, column 8")]
+#[case("unexpected_rows_query", "SELECT n FROM {batch}, a.absent", "a.absent")]
+#[case("unexpected_rows_query", "DELETE FROM {batch}", "only one SELECT")]
+#[case("unexpected_rows_query", "EXPLAIN SELECT n FROM {batch}", "EXPLAIN")]
+#[case("unexpected_rows_query", "SELEC n FROM {batch}", "not a statement")]
+#[case("query", "SELECT id, n FROM {batch}", "2 columns")]
+#[tokio::test]
+async fn a_query_that_cannot_be_planned_is_refused_by_its_place(
+    #[case] field: &str,
+    #[case] query: &str,
+    #[case] told: &str,
+) {
+    let lake = held("id,n\n1,1\n", json!([])).await;
+    let (kind, kwargs) = match field {
+        "query" => ("expect_query_result_to_be_between", json!({"query": query, "min_value": 0})),
+        _ => ("unexpected_rows_expectation", json!({"unexpected_rows_query": query})),
+    };
+    let problem = assert_problem(&set(&lake, "a.t", json!([rule(kind, kwargs, "warn")])).await, 422, "bad-suite");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.starts_with(&format!("rules[0].kwargs.{field}: ")) && detail.contains(told), "{detail}");
+    assert_eq!(get(&lake, "quality").await["rules"], json!([]));
+}
+
+#[tokio::test]
+async fn queries_of_a_suite_see_what_their_caller_may_see() {
+    let both = [Action::Read, Action::Append, Action::Manage];
+    let lake = TestLake::builder().key("root", &both, None).key("ada", &both, Some(&["a"])).open().await;
+    for table in ["a.t", "b.secret"] {
+        let path = format!("{}/uploads?format=csv", table_path(table));
+        lake.call(Method::POST, &path).key("root").body("id\n1\n").send().await.expect_status(201);
+    }
+    let query = json!({"unexpected_rows_query": "SELECT * FROM {batch}, b.secret"});
+    let body = json!({"name": "s", "rules": [rule("unexpected_rows_expectation", query, "warn")]});
+    let path = format!("{}/quality", table_path("a.t"));
+    let put = async |key: &str| lake.call(Method::PUT, &path).key(key).json(&body).send().await;
+    assert_problem(&put("ada").await, 422, "bad-suite");
+    put("root").await.expect_status(200);
+    let found = lake.call(Method::POST, &format!("{path}/check")).key("ada").send().await.expect(200);
+    assert_eq!(found["results"][0]["exception_info"]["raised_exception"], true, "{found}");
+    assert!(!found.to_string().contains("\"id\":1"), "{found}");
+}
+
+#[tokio::test]
+async fn values_that_grow_are_asked_in_the_order_of_the_rows() {
+    let kwargs = json!({"column": "n", "strictly": true});
+    let lake = held("id,n\n1,1\n", json!([rule("expect_column_values_to_be_increasing", kwargs, "reject")])).await;
+    assert_problem(&upload(&lake, "id,n\n2,5\n3,5\n").await, 422, "quality-refused");
+    upload(&lake, "id,n\n2,5\n3,6\n").await.expect_status(201);
+    assert_eq!(check(&lake).await["results"][0]["result"]["unexpected_count"], 0);
 }
 
 #[tokio::test]

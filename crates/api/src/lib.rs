@@ -20,6 +20,7 @@ mod layout_params;
 mod lineage;
 mod named_path;
 mod read_options;
+mod suite_queries;
 mod tus;
 
 mod wire;

@@ -65,13 +65,17 @@ pub struct SentAlert {
 /// The alerts.
 #[async_trait]
 pub trait Alerts: Send + Sync {
-    /// Raise an alert, unless this occurrence was raised, or another one of its rule and subject lately.
+    /// Raise an alert, unless this occurrence was raised, or another one of its rule and subject lately that is not over.
     async fn raise(
         &self,
         finding: &Finding,
         deliveries: &[NewDelivery],
         limits: AlertLimits,
     ) -> Result<Option<SentAlert>, CatalogError>;
+
+    /// What a rule told of this subject is over, of occurrences that sort before this one. Says how many alerts were
+    /// open; another one of a later occurrence may be raised at once.
+    async fn resolve(&self, rule: &RuleName, subject: &str, before: &str) -> Result<u64, CatalogError>;
 
     /// Alerts of these namespaces (none: all) and of this subject (none: any), newest first. The token is the last id.
     async fn list(

@@ -62,7 +62,7 @@ pub use namespaces::Namespaces;
 pub use partials::Partials;
 pub use pipeline_runs::{EndedPlace, PipelineRuns, RunBegun, RunFilter, RunLimits};
 pub use plain_commits::{PlainCommit, PlainCommits};
-pub use quality::{MAX_QUALITY_RESULTS, Quality};
+pub use quality::{JudgedResult, MAX_QUALITY_RESULTS, Quality, RecordedPlace};
 pub use rebuilding::{FoundTable, Rebuilding};
 pub use replays::Replays;
 pub use row_groups::{Entered, KnownRequest, NewGroup, Obstacle, RowGroups, RowRequest};

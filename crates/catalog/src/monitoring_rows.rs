@@ -250,6 +250,7 @@ pub(crate) struct AlertRow {
     severity: String,
     message: String,
     created_at: String,
+    resolved_at: Option<String>,
 }
 
 impl TryFrom<AlertRow> for Alert {
@@ -264,7 +265,12 @@ impl TryFrom<AlertRow> for Alert {
             severity: read("alert's severity", &row.severity)?,
             message: row.message,
         };
-        Ok(Self { id: read("alert id", &row.id)?, finding, created_at: read("alert's time", &row.created_at)? })
+        Ok(Self {
+            id: read("alert id", &row.id)?,
+            finding,
+            created_at: read("alert's time", &row.created_at)?,
+            resolved_at: row.resolved_at.map(|at| read("alert's end", &at)).transpose()?,
+        })
     }
 }
 

@@ -5,7 +5,9 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use sluice_domain::{NamespaceName, Page, PageRequest, PipelineName, PipelineRun, RunId, RunStatus, TableRef};
+use sluice_domain::{
+    NamespaceName, Page, PageRequest, PipelineName, PipelineRun, PipelineTotals, RunId, RunStatus, TableRef,
+};
 
 use crate::CatalogError;
 
@@ -68,6 +70,10 @@ pub trait PipelineRuns: Send + Sync {
 
     /// Runs, the last begun first. The token is the last id.
     async fn list(&self, filter: &RunFilter, page: &PageRequest) -> Result<Page<PipelineRun>, CatalogError>;
+
+    /// What the runs that ended come to together, by pipeline and by the table that they fill. A pipeline may be there
+    /// more than once.
+    async fn totals(&self, filter: &RunFilter) -> Result<Vec<PipelineTotals>, CatalogError>;
 
     /// Runs that ended after this place, in the order of their ends, this many at the most.
     async fn ended_after(&self, place: &EndedPlace, limit: u32) -> Result<Vec<PipelineRun>, CatalogError>;

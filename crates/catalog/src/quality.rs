@@ -5,12 +5,36 @@
 //! Invariant: whether an upload is in its table is what the ledger says, at the time when it is asked.
 
 use async_trait::async_trait;
-use sluice_domain::{Page, PageRequest, QualityResult, Suite, TableId, Verdict};
+use chrono::{DateTime, Utc};
+use sluice_domain::{Label, Page, PageRequest, QualityResult, Suite, TableId, TableRef, Verdict};
+use uuid::Uuid;
 
 use crate::CatalogError;
 
 /// How many results of a table are kept.
 pub const MAX_QUALITY_RESULTS: u32 = 100;
+
+/// A place in the order in which results were written down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordedPlace {
+    /// When the result was written down.
+    pub at: DateTime<Utc>,
+    /// The result; none stands before all that were written down at this moment.
+    pub id: Option<Uuid>,
+}
+
+/// A result, and the table that it is of.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JudgedResult {
+    /// When it was written down.
+    pub recorded_at: DateTime<Utc>,
+    /// The table.
+    pub table: TableRef,
+    /// Its tags.
+    pub tags: Vec<Label>,
+    /// The result.
+    pub result: QualityResult,
+}
 
 /// The suites of tables, and what came of asking them.
 #[async_trait]
@@ -26,6 +50,9 @@ pub trait Quality: Send + Sync {
 
     /// The results of a table, newest first.
     async fn results(&self, table: TableId, page: &PageRequest) -> Result<Page<QualityResult>, CatalogError>;
+
+    /// Results of tables that are there, written down after this place, in that order, this many at the most.
+    async fn recorded_after(&self, place: &RecordedPlace, limit: u32) -> Result<Vec<JudgedResult>, CatalogError>;
 
     /// Whether a table may be published: unless a newer result than its newest check, or that one, stands against it.
     async fn verdict(&self, table: TableId) -> Result<Verdict, CatalogError>;

@@ -4,7 +4,7 @@ use sluice_domain::{QualityResult, QualitySubject, UploadId};
 use sqlx::FromRow;
 
 use crate::{
-    CatalogError,
+    CatalogError, JudgedResult,
     columns::{read, read_json, read_number},
 };
 
@@ -29,6 +29,28 @@ impl TryFrom<QualityResultRow> for QualityResult {
             version: row.version.map(|version| read_number("quality result's version", version)).transpose()?,
             checked_at: read("quality result's time", &row.checked_at)?,
             validation: read_json("quality result", &row.validation)?,
+        })
+    }
+}
+
+/// A result with its table.
+#[derive(FromRow)]
+pub(crate) struct JudgedResultRow {
+    #[sqlx(flatten)]
+    result: QualityResultRow,
+    recorded_at: String,
+    table_name: String,
+    tags: Option<String>,
+}
+
+impl TryFrom<JudgedResultRow> for JudgedResult {
+    type Error = CatalogError;
+    fn try_from(row: JudgedResultRow) -> Result<Self, CatalogError> {
+        Ok(Self {
+            recorded_at: read("quality result's time", &row.recorded_at)?,
+            table: read("table name", &row.table_name)?,
+            tags: row.tags.map(|tags| read_json("tags", &tags)).transpose()?.unwrap_or_default(),
+            result: row.result.try_into()?,
         })
     }
 }

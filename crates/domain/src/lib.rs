@@ -60,8 +60,9 @@ pub use moment::{Moment, parse_moment};
 pub use monitoring::{
     Alert, AlertCondition, AlertDelivery, AlertRule, AlertRuleError, AlertSeverity, DeliveryId, DeliveryState,
     DurationError, Finding, Freshness, FreshnessStatus, MAX_ERROR_BYTES, Measure, NewPipelineRun, PipelineName,
-    PipelineRun, RuleName, RunError, RunKind, RunReport, RunStatus, ServiceLevel, ServiceLevelError,
-    ServiceLevelReport, ServiceLevelTargets, TableFreshness, judge_freshness, judge_service_level, parse_duration,
+    PipelineRun, PipelineTotals, RuleName, RunError, RunKind, RunReport, RunStatus, RunTotals, ServiceLevel,
+    ServiceLevelError, ServiceLevelReport, ServiceLevelTargets, TableFreshness, Tally, judge_freshness,
+    judge_service_level, parse_duration,
 };
 pub use names::{ColumnName, NameError, NamespaceName, TableName, TableRef};
 pub use page::{Page, PageRequest, PageToken, PageTokenError};

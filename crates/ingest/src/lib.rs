@@ -60,6 +60,7 @@ pub use land::{Body, BodyError};
 pub use limits::DecodeLimits;
 pub use metrics::IngestMetrics;
 pub use progress::ProgressBoard;
+pub use quality::AskTable;
 pub use replay::{ReplayFormat, ReplayRequest};
 pub use resumable::{
     Announced, Announcement, Checksum, ChecksumAlgorithm, DIRECT_MAX_BYTES, Direct, Piece, ResumableError,

@@ -39,11 +39,16 @@ const PAGE: u32 = 500;
 impl Road {
     /// Write an upload's rows as files of a plain table, and enter them into the catalog.
     pub(crate) async fn place_plain(&self, upload: &UploadEntry, target: &Target) -> Result<Outcome, IngestError> {
+        let admission = Admission::fixed(&target.shape, Arc::clone(&target.terms));
+        let admission = admission.knowing(self.references(&target.terms).await);
         // Held until the scratch files are gone, as for every table.
         let _slot = self.pipeline.slot().await;
-        let Staged { files, aside } =
-            self.pipeline.stage(upload, &Admission::fixed(&target.shape, Arc::default())).await?;
-        let (prepared, _) = self.pipeline.prepare(upload, RowCounts::all_committed(files.rows()), aside).await?;
+        let staged = self.pipeline.stage(upload, &admission).await;
+        let Staged { files, aside } = self.noting_refusal(upload, target, staged).await?;
+        let rows = RowCounts::all_committed(files.rows());
+        let (prepared, quality) = self.pipeline.prepare(upload, rows, aside).await?;
+        let prepared = admission.noted(prepared);
+        self.note_quality(upload, target, quality.as_ref()).await?;
         let named = self.name_files(upload, target, files).await?;
         let files = records_of(&named, upload);
         let _turn = target.table.take_turn().await;

@@ -16,11 +16,13 @@ use sluice_quality::ValueCheck;
 
 use crate::columns::FieldIndex;
 
+mod answers;
 mod asked;
 mod gauges;
 mod scans;
 mod service;
 
+pub use answers::AskTable;
 pub(crate) use asked::AskedSuite;
 pub(crate) use gauges::QualityGauges;
 

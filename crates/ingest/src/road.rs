@@ -241,7 +241,10 @@ impl Road {
         let terms = match entry.format {
             TableFormat::Delta => self.catalog.contracts().terms(entry.id).await?,
             // Their columns are those of their first upload.
-            TableFormat::Parquet => Terms::default(),
+            TableFormat::Parquet => {
+                let suite = self.catalog.contracts().terms(entry.id).await?.suite;
+                Terms { suite, ..Terms::default() }
+            }
         };
         Ok(Some(Target { entry, table, shape, terms: Arc::new(terms), exists: true }))
     }

@@ -12,7 +12,7 @@ use sluice_domain::{
     ItemResult, ItemState, PlanAction, PlanCause, PlanEntry, PlanItem, PlanSubject, StoredLifecycleRule,
 };
 
-use crate::{Lake, LifecycleError, LifecycleSettings, plan::Planner};
+use crate::{Lake, LifecycleError, LifecycleSettings, plan::Planner, runner::Stop};
 
 /// Does items of a plan, by the rules of the moment.
 pub(crate) struct Applier<'a> {
@@ -20,6 +20,8 @@ pub(crate) struct Applier<'a> {
     pub(crate) settings: &'a LifecycleSettings,
     pub(crate) rules: &'a [StoredLifecycleRule],
     pub(crate) now: DateTime<Utc>,
+    /// Whether the server stops: what takes long ends where it is.
+    pub(crate) stop: &'a Stop,
 }
 
 /// What came of an item that was tried.

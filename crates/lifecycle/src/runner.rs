@@ -52,7 +52,7 @@ impl Stop {
         *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
     }
 
-    fn is_wanted(&self) -> bool {
+    pub(crate) fn is_wanted(&self) -> bool {
         *self.wanted.borrow()
     }
 
@@ -174,7 +174,8 @@ impl Runner {
                 return Ok(());
             }
             lease.check().await.map_err(sluice_table::MaintenanceError::from)?;
-            let applier = Applier { lake: &self.of.lake, settings: &self.of.settings, rules, now: Utc::now() };
+            let Inner { lake, settings, stop, .. } = self.of.as_ref();
+            let applier = Applier { lake, settings, rules, now: Utc::now(), stop };
             let result = Box::pin(applier.apply(&planned.item)).await;
             self.of.lake.catalog.lifecycle_plans().record(plan.id, planned.number, &result).await?;
             self.of.metrics.came_to(&result);

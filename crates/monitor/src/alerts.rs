@@ -126,7 +126,7 @@ impl Monitor {
             severity,
             message: "This is a test: nothing is wrong.".to_owned(),
         };
-        Ok(Alert { id: Uuid::now_v7(), finding, created_at: self.inner.clock.now() })
+        Ok(Alert { id: Uuid::now_v7(), finding, created_at: self.inner.clock.now(), resolved_at: None })
     }
 
     /// Raise what a rule found; says whether that is news.
@@ -166,6 +166,9 @@ impl Monitor {
                 severity: *severity,
                 channels: channels.collect(),
                 pipeline: None,
+                namespace: None,
+                tag: None,
+                min_rule_severity: None,
                 enabled: true,
             })
         })

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use sluice_catalog::SentAlert;
-use sluice_domain::{PipelineRun, RunStatus};
+use sluice_domain::{PipelineRun, RunStatus, RunTotals};
 
 /// How the runs of a pipeline turned out.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,20 +30,16 @@ pub struct Health {
 }
 
 impl Health {
-    /// Sum up runs; those that go on are told as the last run only.
-    pub(crate) fn of(runs: &[PipelineRun], last: Option<&PipelineRun>, alerts: Vec<SentAlert>) -> Self {
-        let ended: Vec<&PipelineRun> = runs.iter().filter(|run| run.status.has_ended()).collect();
-        let of_status = |status| ended.iter().filter(|run| run.status == status).count() as u64;
-        let successful_runs = of_status(RunStatus::Success);
-        let mean = |values: Vec<f64>| (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64);
+    /// Of what the runs that ended come to; one that goes on is told as the last run only.
+    pub(crate) fn of(totals: &RunTotals, last: Option<&PipelineRun>, alerts: Vec<SentAlert>) -> Self {
         Self {
-            total_runs: ended.len() as u64,
-            successful_runs,
-            failed_runs: of_status(RunStatus::Failed),
-            success_rate: (!ended.is_empty()).then(|| successful_runs as f64 * 100.0 / ended.len() as f64),
-            average_duration_seconds: mean(ended.iter().filter_map(|run| run.duration_seconds).collect()),
-            average_records_processed: mean(ended.iter().map(|run| run.records_processed as f64).collect()),
-            average_quality_score: mean(ended.iter().filter_map(|run| run.quality_score).collect()),
+            total_runs: totals.runs,
+            successful_runs: totals.succeeded,
+            failed_runs: totals.failed,
+            success_rate: totals.success_rate(),
+            average_duration_seconds: totals.seconds.mean(),
+            average_records_processed: totals.records.mean(),
+            average_quality_score: totals.quality.mean(),
             last_run_status: last.map(|run| run.status),
             last_run_time: last.map(|run| run.started_at),
             alerts,
@@ -67,7 +63,7 @@ mod tests {
         }
         let going_on = run(RunStatus::Running);
         runs.push(going_on.clone());
-        let health = Health::of(&runs, Some(&going_on), Vec::new());
+        let health = Health::of(&RunTotals::of(&runs), Some(&going_on), Vec::new());
         assert_eq!((health.total_runs, health.successful_runs, health.failed_runs), (12, 10, 2));
         assert_eq!(health.success_rate.map(|rate| (rate * 100.0).round() / 100.0), Some(83.33));
         assert_eq!((health.average_duration_seconds, health.average_records_processed), (Some(150.0), Some(6500.0)));
@@ -76,7 +72,7 @@ mod tests {
 
     #[test]
     fn without_runs_nothing_is_divided() {
-        let health = Health::of(&[], None, Vec::new());
+        let health = Health::of(&RunTotals::default(), None, Vec::new());
         assert_eq!((health.total_runs, health.success_rate, health.average_duration_seconds), (0, None, None));
     }
 }

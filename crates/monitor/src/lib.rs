@@ -14,6 +14,7 @@ mod settings;
 
 mod health;
 mod metrics;
+mod quality;
 mod rules;
 mod service_levels;
 

@@ -21,6 +21,7 @@ pub(crate) const BUILT_IN: &[(&str, AlertCondition, AlertSeverity, &[&str])] = &
     ("long-runtime", AlertCondition::Duration, AlertSeverity::Warning, &["slack"]),
     ("data-loss", AlertCondition::DataLoss, AlertSeverity::Warning, &["slack"]),
     ("stale-data", AlertCondition::Freshness, AlertSeverity::Warning, &["slack"]),
+    ("quality-check-failure", AlertCondition::QualityCheck, AlertSeverity::Warning, &["email"]),
     ("sla-breach", AlertCondition::ServiceLevel, AlertSeverity::Warning, &["email"]),
 ];
 
@@ -44,7 +45,10 @@ pub(crate) fn judge_run(rule: &AlertRule, run: &PipelineRun) -> Option<Finding> 
             .map(|seconds| format!("{pipeline} ran for {seconds:.1} seconds, more than {limit}")),
         AlertCondition::DataLoss => above(run.data_loss(), limit)
             .map(|loss| format!("{loss:.2} % of the records of {pipeline} did not come out, more than {limit} %")),
-        AlertCondition::Freshness | AlertCondition::ServiceLevel => None,
+        AlertCondition::Freshness
+        | AlertCondition::ServiceLevel
+        | AlertCondition::QualityCheck
+        | AlertCondition::CheckScore => None,
     };
     let namespace = run.table.as_ref().map(|table| table.namespace.clone());
     message.map(|message| finding(rule, (pipeline.as_str(), namespace), run.id.to_string(), message))
@@ -66,7 +70,7 @@ fn above(value: f64, limit: f64) -> Option<f64> {
 /// something is expected of it.
 pub(crate) fn judge_table(rule: &AlertRule, table: &TableFreshness, now: DateTime<Utc>) -> Option<Finding> {
     let name = table.table.name.to_string();
-    if rule.condition != AlertCondition::Freshness || !rule.covers(&name) {
+    if rule.condition != AlertCondition::Freshness || !rule.covers_table(&table.table.name, &[]) {
         return None;
     }
     let expected = table.expected_every_seconds? as f64;
@@ -114,7 +118,7 @@ pub(crate) fn judge_report(
     Some(finding(rule, (pipeline.as_str(), namespace), now.date_naive().to_string(), message))
 }
 
-fn finding(
+pub(crate) fn finding(
     rule: &AlertRule,
     (subject, namespace): (&str, Option<NamespaceName>),
     occurrence: String,

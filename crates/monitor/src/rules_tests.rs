@@ -1,6 +1,8 @@
 use chrono::TimeDelta;
 use rstest::rstest;
-use sluice_domain::{ServiceLevelTargets, TableEntry, TableFormat, TableId, TableState, ZoneName, judge_service_level};
+use sluice_domain::{
+    RunTotals, ServiceLevelTargets, TableEntry, TableFormat, TableId, TableState, ZoneName, judge_service_level,
+};
 use uuid::Uuid;
 
 use super::{samples::run, *};
@@ -14,6 +16,9 @@ fn rule(condition: AlertCondition) -> AlertRule {
         severity: built_in.2,
         channels: Vec::new(),
         pipeline: None,
+        namespace: None,
+        tag: None,
+        min_rule_severity: None,
         enabled: true,
     }
 }
@@ -144,7 +149,7 @@ fn a_missed_service_level_is_found_once_a_day() {
     let daily = ServiceLevelTargets { min_success_rate: 98.0, ..ServiceLevelTargets::default() };
     let (rule, pipeline, now) = (rule(AlertCondition::ServiceLevel), "daily_etl".parse().unwrap(), Utc::now());
     let judge = |targets: &ServiceLevelTargets, at| {
-        judge_report(&rule, &pipeline, (&judge_service_level(&runs, targets), None), at)
+        judge_report(&rule, &pipeline, (&judge_service_level(&RunTotals::of(&runs), targets), None), at)
     };
     assert!(judge(&ServiceLevelTargets::default(), now).is_none());
     let found = judge(&daily, now).unwrap();

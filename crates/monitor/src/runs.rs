@@ -3,8 +3,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use sluice_catalog::{RunBegun, RunFilter, RunLimits};
 use sluice_domain::{
-    NamespaceName, NewPipelineRun, Page, PageRequest, PipelineName, PipelineRun, RunId, RunKind, RunReport,
-    ServiceLevel,
+    NamespaceName, NewPipelineRun, Page, PageRequest, PipelineName, PipelineRun, PipelineTotals, RunId, RunKind,
+    RunReport, RunTotals, ServiceLevel,
 };
 use uuid::{NoContext, Timestamp, Uuid};
 
@@ -14,8 +14,6 @@ use crate::{
     service_levels,
 };
 
-/// How many runs a summary reads, the newest.
-const MAX_RUNS_READ: usize = 10_000;
 /// How many alerts a summary tells.
 const MAX_ALERTS_TOLD: u32 = 100;
 /// How often a report is tried again that came in between.
@@ -112,11 +110,12 @@ impl Monitor {
         let last = self.last_run(pipeline, visible.clone()).await?;
         let filter =
             RunFilter { pipeline: Some(pipeline.clone()), since: Some(since), visible, ..RunFilter::default() };
-        let runs = self.read_runs(&filter).await?;
+        let mut totals = RunTotals::default();
+        self.totals(&filter).await?.iter().for_each(|one| totals.merge(&one.totals));
         let page = PageRequest { size: MAX_ALERTS_TOLD, token: None };
         let alerts = self.alerts(filter.visible.as_deref(), Some(pipeline.as_str()), &page).await?.items;
         let alerts = alerts.into_iter().filter(|sent| sent.alert.created_at >= since).collect();
-        Ok(Health::of(&runs, Some(&last), alerts))
+        Ok(Health::of(&totals, Some(&last), alerts))
     }
 
     /// How pipelines kept to their service levels, by pipeline: one, or all that had runs since then.
@@ -135,7 +134,7 @@ impl Monitor {
         let since = since.unwrap_or_else(|| self.inner.clock.now() - self.service_level_window());
         let filter = RunFilter { pipeline: pipeline.cloned(), since: Some(since), visible, ..RunFilter::default() };
         let levels = self.inner.catalog.service_levels().list().await?;
-        Ok((service_levels::report(&self.read_runs(&filter).await?, &levels), levels))
+        Ok((service_levels::report(&self.totals(&filter).await?, &levels), levels))
     }
 
     pub(crate) fn service_level_window(&self) -> TimeDelta {
@@ -153,18 +152,9 @@ impl Monitor {
         newest.ok_or_else(|| MonitorError::NotFound { what: "run of the pipeline", name: pipeline.to_string() })
     }
 
-    /// The newest runs, as many as a summary reads.
-    pub(crate) async fn read_runs(&self, filter: &RunFilter) -> Result<Vec<PipelineRun>, MonitorError> {
-        let mut runs = Vec::new();
-        let mut page = PageRequest { size: PageRequest::MAX_SIZE, token: None };
-        loop {
-            let found = self.runs(filter, &page).await?;
-            runs.extend(found.items);
-            page.token = found.next;
-            if page.token.is_none() || runs.len() >= MAX_RUNS_READ {
-                return Ok(runs);
-            }
-        }
+    /// What runs come to, by pipeline and table.
+    pub(crate) async fn totals(&self, filter: &RunFilter) -> Result<Vec<PipelineTotals>, MonitorError> {
+        Ok(self.inner.catalog.pipeline_runs().totals(filter).await?)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use sluice_domain::{
-    PipelineName, PipelineRun, ServiceLevel, ServiceLevelReport, ServiceLevelTargets, judge_service_level,
+    PipelineName, PipelineTotals, RunTotals, ServiceLevel, ServiceLevelReport, ServiceLevelTargets, judge_service_level,
 };
 
 /// The name that stands for every pipeline without targets of its own.
@@ -26,22 +26,22 @@ pub(crate) fn targets_of(levels: &[ServiceLevel], pipeline: &str) -> ServiceLeve
     of(pipeline).or_else(|| of(DEFAULT)).unwrap_or_default()
 }
 
-/// Hold runs against what is asked of their pipelines, by pipeline.
-pub(crate) fn report(runs: &[PipelineRun], levels: &[ServiceLevel]) -> Vec<PipelineServiceLevel> {
-    let mut by_pipeline: BTreeMap<&PipelineName, Vec<&PipelineRun>> = BTreeMap::new();
-    for run in runs {
-        by_pipeline.entry(&run.pipeline).or_default().push(run);
+/// Hold what runs come to against what is asked of their pipelines, by pipeline.
+pub(crate) fn report(totals: &[PipelineTotals], levels: &[ServiceLevel]) -> Vec<PipelineServiceLevel> {
+    let mut by_pipeline: BTreeMap<&PipelineName, RunTotals> = BTreeMap::new();
+    for one in totals {
+        by_pipeline.entry(&one.pipeline).or_default().merge(&one.totals);
     }
-    let judge = |(pipeline, runs): (&PipelineName, Vec<&PipelineRun>)| {
+    let judge = |(pipeline, totals): (&PipelineName, RunTotals)| {
         let targets = targets_of(levels, pipeline.as_str());
-        PipelineServiceLevel { pipeline: pipeline.clone(), targets, report: judge_service_level(runs, &targets) }
+        PipelineServiceLevel { pipeline: pipeline.clone(), targets, report: judge_service_level(&totals, &targets) }
     };
     by_pipeline.into_iter().map(judge).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use sluice_domain::RunStatus;
+    use sluice_domain::{PipelineRun, RunStatus};
 
     use super::*;
     use crate::rules::samples::run;
@@ -56,7 +56,13 @@ mod tests {
         let targets =
             ServiceLevelTargets { min_success_rate: 98.0, max_duration_seconds: 1800.0, min_quality_score: 98.0 };
         let levels = [ServiceLevel { pipeline: "daily_etl".parse().unwrap(), targets }];
-        let reports = report(&runs, &levels);
+        // Each run by itself, as if each filled a table of its own.
+        let totals = |run: &PipelineRun| PipelineTotals {
+            pipeline: run.pipeline.clone(),
+            table: None,
+            totals: RunTotals::of([run]),
+        };
+        let reports = report(&runs.iter().map(totals).collect::<Vec<_>>(), &levels);
         let told: Vec<_> = reports.iter().map(|one| (one.pipeline.as_str(), one.report.overall_compliant())).collect();
         assert_eq!(told, [("daily_etl", false), ("hourly", true)]);
         assert_eq!(reports[0].report.success_rate.actual, Some(95.0));

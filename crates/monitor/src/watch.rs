@@ -1,4 +1,5 @@
-//! The round that finds what is wrong: runs that ended, tables that are late, service levels that are missed.
+//! The round that finds what is wrong: runs that ended, results of suites, tables that are late, service levels that are
+//! missed.
 //!
 //! Invariant: one server goes the round at a time, and the mark moves only after every alert is in the catalog.
 
@@ -6,7 +7,10 @@ use std::{collections::HashMap, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sluice_catalog::{EndedPlace, RunFilter};
-use sluice_domain::{AlertCondition, AlertRule, NamespaceName, PageRequest, PipelineRun, RunId, RunKind};
+use sluice_domain::{
+    AlertCondition, AlertRule, NamespaceName, PageRequest, PipelineRun, PipelineTotals, RunId, RunKind,
+};
+use uuid::Uuid;
 
 use crate::{
     Monitor, MonitorError, PipelineServiceLevel,
@@ -18,7 +22,7 @@ use crate::{
 /// The name of the turn.
 const TURN: &str = "alerts";
 /// For how long a run may come to light after it ended: clocks differ, and transactions take their time.
-const OVERLAP: TimeDelta = TimeDelta::seconds(60);
+pub(crate) const OVERLAP: TimeDelta = TimeDelta::seconds(60);
 /// How many runs are read at once.
 const RUNS_AT_ONCE: u32 = 1000;
 /// How many runs one round judges; the next one goes on from there.
@@ -31,6 +35,8 @@ const SERVICE_LEVELS_EVERY: TimeDelta = TimeDelta::seconds(60);
 pub(crate) struct Memory {
     /// The runs that were judged and are still within the overlap.
     judged: HashMap<RunId, DateTime<Utc>>,
+    /// The results of suites that were judged and are still within the overlap, with when they were written down.
+    pub(crate) results: HashMap<Uuid, DateTime<Utc>>,
     /// When service levels were judged last.
     service_levels_at: Option<DateTime<Utc>>,
 }
@@ -61,7 +67,9 @@ impl Monitor {
         let Some(mark) = self.inner.catalog.watches().take_turn(TURN, until).await? else { return Ok(()) };
         let rules: Vec<AlertRule> = self.rules().await?.into_iter().map(|rule| rule.rule).collect();
         // What ended long before anybody watched is no news.
-        let mark = self.judge_runs(&rules, mark.unwrap_or(now), now, memory).await?;
+        let from = mark.unwrap_or(now);
+        let mark = self.judge_runs(&rules, from, now, memory).await?;
+        let mark = mark.min(self.judge_results(&rules, (from, now), memory).await?);
         self.judge_tables(&rules, now).await?;
         if memory.service_levels_at.is_none_or(|at| now - at >= SERVICE_LEVELS_EVERY) {
             self.judge_service_levels(&rules, now).await?;
@@ -145,12 +153,12 @@ impl Monitor {
         for level in &levels {
             let is_default = level.pipeline.as_str() == service_levels::DEFAULT;
             let pipeline = (!is_default).then(|| level.pipeline.clone());
-            let runs = self.read_runs(&RunFilter { pipeline, since, ..RunFilter::default() }).await?;
-            for one in service_levels::report(&runs, &levels) {
+            let totals = self.totals(&RunFilter { pipeline, since, ..RunFilter::default() }).await?;
+            for one in service_levels::report(&totals, &levels) {
                 if is_default && levels.iter().any(|other| other.pipeline == one.pipeline) {
                     continue;
                 }
-                self.judge_reported(rules, &one, namespace_of(&runs, &one), now).await?;
+                self.judge_reported(rules, &one, namespace_of(&totals, &one), now).await?;
             }
         }
         Ok(())
@@ -173,8 +181,8 @@ impl Monitor {
 }
 
 /// The namespace of the tables that a pipeline fills, if it is one.
-fn namespace_of(runs: &[PipelineRun], one: &PipelineServiceLevel) -> Option<NamespaceName> {
-    let mut tables = runs.iter().filter(|run| run.pipeline == one.pipeline).map(|run| run.table.as_ref());
+fn namespace_of(totals: &[PipelineTotals], one: &PipelineServiceLevel) -> Option<NamespaceName> {
+    let mut tables = totals.iter().filter(|of| of.pipeline == one.pipeline).map(|of| of.table.as_ref());
     let first = tables.next().flatten()?.namespace.clone();
     tables.all(|table| table.is_some_and(|table| table.namespace == first)).then_some(first)
 }

@@ -1,7 +1,10 @@
 use std::sync::{Arc, Mutex};
 
 use sluice_catalog::{Catalog, NewTable};
-use sluice_domain::{NewPipelineRun, RunReport, RunStatus, ServiceLevel, ServiceLevelTargets, TableFormat, ZoneName};
+use sluice_domain::{
+    NewPipelineRun, Observed, QualityAction, QualityResult, QualitySubject, Rule, RuleResult, RunReport, RunStatus,
+    ServiceLevel, ServiceLevelTargets, Severity, TableFormat, TableId, Validation, ZoneName,
+};
 use tempfile::TempDir;
 
 use super::*;
@@ -41,6 +44,39 @@ impl Watched {
         let pipeline = "daily_etl".parse().unwrap();
         let new = NewPipelineRun { pipeline, table: None, started_at: None, report };
         self.monitor.begin_run(new, "ada", None).await.unwrap();
+    }
+
+    async fn table(&self, name: &str) -> TableId {
+        let new = NewTable {
+            name: name.parse().unwrap(),
+            zone: ZoneName::Raw,
+            format: TableFormat::Delta,
+            partition_by: Vec::new(),
+            folder: None,
+            owner: "ada".into(),
+        };
+        let tables = self.monitor.inner.catalog.tables();
+        let table = tables.reserve(&new).await.unwrap();
+        tables.activate(table.id, &[]).await.unwrap();
+        table.id
+    }
+
+    /// A check of a table, of one rule.
+    async fn checked(&self, table: TableId, success: bool) {
+        let rule = Rule {
+            kind: "expect_table_row_count_to_equal".into(),
+            kwargs: serde_json::Map::new(),
+            severity: Severity::Medium,
+            action: QualityAction::Warn,
+            row_condition: None,
+            description: None,
+        };
+        let observed = Observed::default();
+        let results = vec![RuleResult { rule, success, observed, exception: None, complaints: Vec::new() }];
+        let validation = Validation { suite: "s".into(), results, ..Validation::default() };
+        let (subject, checked_at) = (QualitySubject::Table(uuid::Uuid::now_v7()), Utc::now());
+        let result = QualityResult { subject, version: Some(1), checked_at, validation };
+        self.monitor.inner.catalog.quality().record(table, &result).await.unwrap();
     }
 
     /// The rules of the alerts about this subject, newest first.
@@ -89,23 +125,44 @@ async fn nothing_that_ended_between_two_rounds_is_passed_over() {
 #[tokio::test]
 async fn a_table_that_gets_nothing_is_told_when_it_is_late() {
     let mut watched = Watched::open().await;
-    let new = NewTable {
-        name: "nyc.flights".parse().unwrap(),
-        zone: ZoneName::Raw,
-        format: TableFormat::Delta,
-        partition_by: Vec::new(),
-        folder: None,
-        owner: "ada".into(),
-    };
-    let tables = watched.monitor.inner.catalog.tables();
-    let table = tables.reserve(&new).await.unwrap();
-    tables.activate(table.id, &[]).await.unwrap();
-    assert!(watched.monitor.expect_freshness(&new.name, 60, "ada").await.unwrap());
+    watched.table("nyc.flights").await;
+    let name = "nyc.flights".parse().unwrap();
+    assert!(watched.monitor.expect_freshness(&name, 60, "ada").await.unwrap());
     watched.round().await;
     assert!(watched.raised("nyc.flights").await.is_empty());
     watched.wait(TimeDelta::seconds(91));
     watched.round().await;
     assert_eq!(watched.raised("nyc.flights").await, ["stale-data"]);
+}
+
+#[tokio::test]
+async fn a_failed_check_is_told_until_the_next_one_passes_and_then_anew() {
+    let mut watched = Watched::open().await;
+    let table = watched.table("nyc.flights").await;
+    let over = async |watched: &Watched| {
+        let alerts = watched.monitor.alerts(None, Some("nyc.flights"), &PageRequest::default()).await.unwrap().items;
+        alerts.iter().map(|sent| sent.alert.resolved_at.is_some()).collect::<Vec<_>>()
+    };
+    for _ in 0..2 {
+        watched.checked(table, false).await;
+        watched.round().await;
+    }
+    assert_eq!(watched.raised("nyc.flights").await, ["quality-check-failure"]);
+    assert_eq!(over(&watched).await, [false]);
+    watched.checked(table, true).await;
+    watched.round().await;
+    assert_eq!(over(&watched).await, [true]);
+    // As after a restart: what failed before it passed is no news.
+    watched.memory = Memory::default();
+    watched.round().await;
+    assert_eq!(over(&watched).await, [true]);
+    watched.checked(table, false).await;
+    watched.round().await;
+    assert_eq!(over(&watched).await, [false, true], "another alert, within the window");
+    // As after a restart: the passed check that lies between them ends the first one alone.
+    watched.memory = Memory::default();
+    watched.round().await;
+    assert_eq!(over(&watched).await, [false, true]);
 }
 
 #[tokio::test]

@@ -54,6 +54,11 @@ impl Arguments<'_> {
         Self::required(name, self.optional_text(name)?)
     }
 
+    /// A text of up to so many bytes.
+    pub(crate) fn long_text(&self, name: &str, max_bytes: usize) -> Read<String> {
+        Self::required(name, self.get(name).map(|value| text_of(name, value, max_bytes)).transpose()?)
+    }
+
     /// A number; dates and texts are none.
     pub(crate) fn number(&self, name: &str) -> Read<Option<f64>> {
         let number = |value: &Value| value.as_f64().ok_or_else(|| ArgumentError::new(name, "it is not a number"));
@@ -185,11 +190,15 @@ fn unit_of(text: &str) -> Option<(f64, f64)> {
 }
 
 fn text(name: &str, value: &Value) -> Result<String, ArgumentError> {
+    text_of(name, value, MAX_TEXT_BYTES)
+}
+
+fn text_of(name: &str, value: &Value, max_bytes: usize) -> Result<String, ArgumentError> {
     match value.as_str() {
         None => Err(ArgumentError::new(name, "it is not a text")),
         Some("") => Err(ArgumentError::new(name, "it is empty")),
-        Some(text) if text.len() > MAX_TEXT_BYTES => {
-            Err(ArgumentError::new(name, format!("it has more than {MAX_TEXT_BYTES} bytes")))
+        Some(text) if text.len() > max_bytes => {
+            Err(ArgumentError::new(name, format!("it has more than {max_bytes} bytes")))
         }
         Some(text) => Ok(text.to_owned()),
     }

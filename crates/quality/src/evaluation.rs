@@ -12,7 +12,7 @@ use sluice_domain::{Exception, QualityAction, RowScore, Rule, RuleResult, Suite,
 use crate::{
     budget::{Budget, MAX_STATE_BYTES},
     expectation::{Finding, Monitor, Ready, RowTest, Tally, Totals},
-    kinds::Kind,
+    kinds::{Kind, Reach},
     setting::{RowCondition, Setting},
 };
 
@@ -64,6 +64,8 @@ pub struct Evaluation {
     rows: u64,
     set_aside: u64,
     broken: u64,
+    /// The kinds of rules that are left out.
+    not_asked: Vec<String>,
 }
 
 impl Evaluation {
@@ -74,9 +76,13 @@ impl Evaluation {
 
     /// The same, with so much to remember.
     pub fn within(suite: &Suite, setting: &Setting, scope: Scope, state_bytes: usize) -> Self {
-        let watched = suite.rules.iter().map(|rule| Watched::new(rule, setting)).collect();
+        let needs_table = |rule: &&Rule| Kind::find(&rule.kind).is_some_and(|kind| kind.reach == Reach::Query);
+        let (left_out, asked): (Vec<&Rule>, Vec<&Rule>) =
+            suite.rules.iter().partition(|rule| scope == Scope::Upload && needs_table(rule));
+        let watched = asked.into_iter().map(|rule| Watched::new(rule, setting)).collect();
+        let not_asked = left_out.into_iter().map(|rule| rule.kind.clone()).collect();
         let (suite, budget) = (suite.clone(), Budget::new(state_bytes));
-        Self { suite, scope, watched, budget, rows: 0, set_aside: 0, broken: 0 }
+        Self { suite, scope, watched, budget, rows: 0, set_aside: 0, broken: 0, not_asked }
     }
 
     /// Leave out the rules that cannot be asked of these columns, and those about the columns themselves: the rows bring
@@ -145,7 +151,7 @@ impl Evaluation {
         let is_enough = self.suite.threshold().is_none_or(|least| least.is_reached_by(rows.valid, rows.total));
         let blocks = |result: &RuleResult| !result.success && result.rule.action == QualityAction::Block;
         let publishable = is_enough && !results.iter().any(blocks);
-        Validation { suite: self.suite.name, rows, publishable, results }
+        Validation { suite: self.suite.name, rows, publishable, results, not_asked: self.not_asked }
     }
 }
 

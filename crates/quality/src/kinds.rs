@@ -18,8 +18,11 @@ mod distinct;
 mod figures;
 mod moments;
 mod nulls;
+mod order;
 mod pairs;
+mod queries;
 mod rows;
+mod smoothing;
 mod spread;
 mod sql;
 mod texts;
@@ -43,6 +46,8 @@ pub(crate) enum Reach {
     RowAmongOthers,
     /// All rows together.
     Whole,
+    /// All rows of the table, by a query that is run elsewhere: nothing of an upload.
+    Query,
 }
 
 /// A kind of rule.
@@ -67,6 +72,9 @@ const FAMILIES: &[&[Kind]] = &[
     spread::KINDS,
     rows::KINDS,
     sql::KINDS,
+    order::KINDS,
+    smoothing::KINDS,
+    queries::KINDS,
 ];
 
 /// The names of all kinds.

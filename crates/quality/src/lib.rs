@@ -15,6 +15,7 @@ mod expectation;
 mod setting;
 
 mod kinds;
+mod queries;
 
 mod evaluation;
 mod suite;
@@ -29,6 +30,7 @@ pub use evaluation::{Evaluation, Scope, SetAside};
 pub use great_expectations::export;
 pub use kinds::{kind_names, needs};
 pub use profile::{ColumnProfile, Frequent, NumericProfile, Profile, ProfileLimits, Profiler, TextProfile, propose};
+pub use queries::{Answers, QueryAnswer, TableQuery, queries};
 pub use setting::{Conditions, MAX_REFERENCE_KEYS, Needs, OtherTable, References, RowCondition, Setting};
 pub use suite::{check_against, parse_suite};
 pub use value::{Limit, ValueCheck};

@@ -11,7 +11,10 @@ use arrow::{
     datatypes::{DataType, SchemaRef},
 };
 
-use crate::cells::{key, present};
+use crate::{
+    cells::{key, present},
+    queries::{Answers, QueryAnswer},
+};
 
 /// How many values of the columns of another table are kept to look others up in.
 pub const MAX_REFERENCE_KEYS: usize = 250_000;
@@ -91,6 +94,8 @@ pub struct Setting {
     pub conditions: Conditions,
     /// The other tables that it needs.
     pub references: Arc<References>,
+    /// What its queries over the whole table answered.
+    pub answers: Arc<Answers>,
 }
 
 impl fmt::Debug for Setting {
@@ -119,6 +124,13 @@ impl Setting {
     pub(crate) fn condition(&self, text: &str) -> Result<Arc<dyn RowCondition>, String> {
         let found = self.conditions.get(text).cloned();
         found.unwrap_or_else(|| Err("conditions in SQL cannot be asked here".to_owned()))
+    }
+
+    pub(crate) fn answer(&self, query: &str) -> Result<&QueryAnswer, String> {
+        match self.answers.get(query) {
+            Some(found) => found.as_ref().map(AsRef::as_ref).map_err(Clone::clone),
+            None => Err("queries over the whole table are asked by a check of the table".to_owned()),
+        }
     }
 
     pub(crate) fn other_table(&self, name: &str) -> Result<&OtherTable, String> {

@@ -12,6 +12,7 @@ use sluice_domain::{QualityAction, Rule, Suite, SuiteError};
 use crate::{
     great_expectations,
     kinds::{Kind, MAX_EXPRESSION_BYTES, Reach, needs},
+    queries,
     setting::{Conditions, OtherTable, References, Setting},
 };
 
@@ -119,7 +120,7 @@ fn check(suite: &Suite) -> Result<(), SuiteError> {
         let reason = format!("they look into more than {MAX_OTHER_TABLES} other tables");
         return Err(SuiteError::new("rules", reason));
     }
-    Ok(())
+    queries::check_count(suite)
 }
 
 fn check_rule(path: &str, rule: &Rule) -> Result<(), SuiteError> {
@@ -128,6 +129,9 @@ fn check_rule(path: &str, rule: &Rule) -> Result<(), SuiteError> {
     let kind = Kind::find(&rule.kind).ok_or_else(|| told(format!("there is no kind {name:?}")))?;
     let read = kind.read(&rule.kwargs);
     read.map(drop).map_err(|error| SuiteError::new(join(&format!("{path}.kwargs"), &error.name), error.reason))?;
+    if kind.reach == Reach::Query {
+        check_query(path, rule)?;
+    }
     if rule.action == QualityAction::Quarantine && kind.reach != Reach::Row {
         let reason = "what becomes of a row must follow from the row alone: warn, reject or block here";
         return Err(SuiteError::new(format!("{path}.action"), reason));
@@ -142,6 +146,19 @@ fn check_rule(path: &str, rule: &Rule) -> Result<(), SuiteError> {
     Ok(())
 }
 
+/// A query is asked of what is in the table already: no upload hangs on it, and it chooses its rows itself.
+fn check_query(path: &str, rule: &Rule) -> Result<(), SuiteError> {
+    if matches!(rule.action, QualityAction::Quarantine | QualityAction::Reject) {
+        let reason = "a query is asked by checks of the whole table, not of uploads as they come: warn or block here";
+        return Err(SuiteError::new(format!("{path}.action"), reason));
+    }
+    if rule.row_condition.is_some() {
+        let reason = "a query says itself of which rows it is asked: write the condition into it";
+        return Err(SuiteError::new(format!("{path}.row_condition"), reason));
+    }
+    Ok(())
+}
+
 /// Check that rules that decide about single rows can be asked of a table with these columns, and that every condition
 /// can be understood.
 ///
@@ -149,7 +166,13 @@ fn check_rule(path: &str, rule: &Rule) -> Result<(), SuiteError> {
 /// [`SuiteError`] naming the rule.
 pub fn check_against(suite: &Suite, schema: &SchemaRef, conditions: &Conditions) -> Result<(), SuiteError> {
     let references = references_of_none(suite);
-    let setting = Setting { schema: Arc::clone(schema), now_micros: 0, conditions: conditions.clone(), references };
+    let setting = Setting {
+        schema: Arc::clone(schema),
+        now_micros: 0,
+        conditions: conditions.clone(),
+        references,
+        answers: Arc::default(),
+    };
     for (at, rule) in suite.rules.iter().enumerate() {
         let place = |name: &str, reason: String| SuiteError::new(format!("rules[{at}].{name}"), reason);
         if let Some(condition) = &rule.row_condition {

@@ -108,7 +108,7 @@ impl QueryError {
     pub(crate) fn planning(error: DataFusionError, redaction: &Redaction) -> Self {
         match blame(&error) {
             Blame::Limits => Self::MemoryExceeded,
-            Blame::Caller => Self::Plan { message: redaction.message(&error) },
+            Blame::Caller => Self::Plan { message: redaction.message(&error) + &place_of(&error) },
             Blame::Server => Self::fault(error),
         }
     }
@@ -121,6 +121,13 @@ impl QueryError {
             Blame::Server => Self::fault(error),
         }
     }
+}
+
+/// Where in the text it is that a statement cannot be planned, if the engine tells.
+fn place_of(error: &DataFusionError) -> String {
+    let span = error.diagnostic().and_then(|diagnostic| diagnostic.span);
+    let start = span.map(|span| span.start).filter(|start| start.line > 0);
+    start.map_or_else(String::new, |start| format!(" at line {}, column {}", start.line, start.column))
 }
 
 /// What the scan says where a condition that was pushed into it cannot be evaluated.

@@ -35,12 +35,14 @@ pub(crate) fn open(
     tables: &BTreeMap<TableRef, OpenedTable>,
     requests: &Handle,
 ) -> Result<SessionContext> {
-    let config = SessionConfig::new()
+    let mut config = SessionConfig::new()
         .with_create_default_catalog_and_schema(false)
         .with_default_catalog_and_schema(CATALOG, NO_SCHEMA)
         .with_information_schema(false)
         .with_batch_size(BATCH_ROWS)
         .with_target_partitions(settings.target_partitions.max(1));
+    // Who wrote the statement is told where it does not fit.
+    config.options_mut().sql_parser.collect_spans = true;
     let state = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(runtime(settings, TableStores::of(tables.values(), requests))?)

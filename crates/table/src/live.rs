@@ -7,8 +7,9 @@ use deltalake::{
     DeltaTable,
     kernel::{LogicalFileView, Remove},
 };
+use sluice_domain::PlainFile;
 
-use crate::{DataFile, Refusal, TableError};
+use crate::{DataFile, Refusal, TableError, partition::told_values};
 
 /// Which part of a table's rows is meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,6 +93,19 @@ impl LiveFile {
     pub(crate) fn rows(&self) -> Option<u64> {
         let stats: serde_json::Value = serde_json::from_str(self.stats.as_deref()?).ok()?;
         stats["numRecords"].as_u64()
+    }
+
+    /// A file of a plain table, whose folders tell the values of its partition.
+    pub(crate) fn told(file: &PlainFile, partition_by: &[String]) -> Self {
+        let values = partition_by.iter().cloned().zip(told_values(&file.path, partition_by));
+        Self {
+            path: file.path.clone(),
+            size_bytes: file.size_bytes,
+            values: values.collect(),
+            stats: None,
+            written_at: 0,
+            remove: Remove::default(),
+        }
     }
 
     /// A file that was written and is in no version yet.

@@ -16,7 +16,7 @@ use arrow::{
 use deltalake::DeltaTable;
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
-use sluice_domain::TableLayout;
+use sluice_domain::{PlainSnapshot, TableLayout};
 use sluice_storage::Folder;
 
 use crate::{TableError, layout::layout_of, live::LiveFile};
@@ -50,6 +50,14 @@ impl FileReader {
         let partition_by = state.metadata().partition_columns().to_vec();
         let layout = layout_of(state.metadata().configuration());
         Ok(Self { folder: folder.clone(), schema: state.snapshot().arrow_schema(), partition_by, layout })
+    }
+
+    /// The same for the files of a plain table, whose columns the catalog knows.
+    pub(crate) fn of_plain(folder: &Folder, snapshot: &PlainSnapshot) -> Self {
+        let schema = Schema::new(snapshot.schema.fields().clone());
+        let layout = layout_of(snapshot.schema.metadata());
+        let partition_by = snapshot.partition_by.clone();
+        Self { folder: folder.clone(), schema: Arc::new(schema), partition_by, layout }
     }
 
     /// A reader of the same files as rows of other columns.

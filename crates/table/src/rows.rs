@@ -7,6 +7,8 @@ use arrow::{
     datatypes::SchemaRef,
 };
 use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
+use sluice_domain::{PlainFile, PlainSnapshot};
+use sluice_storage::Folder;
 
 use crate::{
     Table, TableError,
@@ -40,6 +42,15 @@ impl Table {
 }
 
 impl TableRows {
+    /// The rows of the newest version of a plain table, in the types that they were written in; the files in the order
+    /// in which they came.
+    pub fn of_plain(folder: &Folder, snapshot: &PlainSnapshot) -> Self {
+        let reader = FileReader::of_plain(folder, snapshot);
+        let file = |file: &PlainFile| LiveFile::told(file, &snapshot.partition_by);
+        let files = snapshot.files.iter().map(file).collect();
+        Self { version: snapshot.version, schema: Arc::clone(&reader.schema), files, reader }
+    }
+
     /// The rows, one file after the other, in bounded memory; of other columns than those at these places, where some
     /// are given, the values are not read.
     pub fn read(self, wanted: Option<Vec<usize>>) -> impl Stream<Item = Result<RecordBatch, TableError>> + Send {

@@ -71,6 +71,53 @@ async fn a_deleted_table_is_purged_after_its_window_and_cannot_be_restored_then(
 }
 
 #[tokio::test]
+async fn of_plain_tables_the_uploads_and_what_was_deleted_grow_old_and_the_rest_says_why_not() {
+    let lake = TestLake::open().await;
+    for table in ["a.p", "a.gone"] {
+        lake.upload(table, "?format=csv&table_format=parquet", "id\n1\n").await.expect_status(201);
+    }
+    let gone = folder_of(&lake, "a.gone").await;
+    lake.call(Method::DELETE, "/api/v1/tables/a/gone").send().await.expect_status(204);
+    let compact = json!({"below_bytes": 1_048_576, "target_bytes": 1_048_576, "min_files": 2});
+    let kinds = [
+        json!({"transition": {"steps": [{"after": "1s", "storage_class": "GLACIER"}]}}),
+        json!({"purge_deleted": {"after": "1s"}}),
+        json!({"expire_rows": {"column": "id", "after": "1s"}}),
+        json!({"compact": compact}),
+        json!({"versions": {"vacuum_after": "168h", "log_after": "168h"}}),
+    ];
+    for (at, action) in kinds.into_iter().enumerate() {
+        define(&lake, &format!("rule-{at}"), json!("lake"), action).await;
+    }
+    let complete = async {
+        loop {
+            let plan = plan_with_items(&lake).await;
+            if plan["pending"] == 3 {
+                return plan;
+            }
+        }
+    };
+    let planned = tokio::time::timeout(super::SOON, complete).await.expect("two objects and a deleted table");
+    let refused: Vec<_> = items(&planned).iter().filter_map(|item| item["refusal"].as_str()).collect();
+    assert!(
+        refused.len() >= 3 && refused.iter().all(|reason| reason.starts_with("a plain table has no log")),
+        "{planned}"
+    );
+    let done = apply(&lake, &planned).await;
+    assert_eq!((done["done"].as_u64(), done["failed"].as_u64()), (Some(3), Some(0)), "{done}");
+    assert!(files(&gone).is_empty());
+    assert_eq!(lake.count("a.p").await, 1);
+
+    define(&lake, "keep", json!("lake"), json!({"retain": {"for": "7y"}})).await;
+    define(&lake, "bytes", json!("lake"), json!({"expire_objects": {"after": "1s"}})).await;
+    let kept = plan(&lake).await;
+    assert_eq!(kept["pending"], 0, "{kept}");
+    define(&lake, "case-7", json!({"table": "a.p"}), json!({"legal_hold": {"reason": "case 7"}})).await;
+    let held = plan(&lake).await;
+    assert!(items(&held).iter().any(|item| item["rule"] == "case-7"), "{held}");
+}
+
+#[tokio::test]
 async fn a_table_that_was_restored_in_between_is_left_alone() {
     let lake = TestLake::open().await;
     lake.upload("a.t", "?format=csv", "id\n1\n").await.expect_status(201);

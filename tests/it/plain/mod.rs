@@ -1,5 +1,6 @@
 //! Tables of Parquet files without a log.
 
+mod quality;
 mod recovery;
 
 use std::{fs, path::Path, path::PathBuf};

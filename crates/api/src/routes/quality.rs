@@ -12,6 +12,7 @@ use crate::{
     auth::Authenticated,
     extract::{JsonBody, PageParams, Params, TableParams, TablePath},
     problem::{Problem, Problems},
+    suite_queries::AsCaller,
     wire::{ProfileView, QualityResultPage, QualityResultView, SuiteView, VerdictView, result_view},
 };
 
@@ -84,7 +85,9 @@ pub(super) async fn get_suite(
 /// Hold a table to a suite, in the place of the one before: ours, or one of Great Expectations (0.x or 1.x).
 ///
 /// Uploads are held to it from now on. Rules with the action `quarantine` decide about single rows; `reject` refuses
-/// whole uploads; `block` keeps the table from being published; `warn` is noted in the receipt.
+/// whole uploads; `block` keeps the table from being published; `warn` is noted in the receipt. Queries over the whole
+/// table, in which `{batch}` stands for it, are asked by checks alone: they warn or block. `increasing` and `decreasing`
+/// mean the order of the rows in an upload, and that of the files' names, and of the rows in each, in a table.
 #[utoipa::path(put, path = "/api/v1/tables/{namespace}/{table}/quality", tag = "quality", params(TableParams),
     request_body = SuiteView, responses((status = 200, description = "The suite", body = SuiteView), Problems))]
 pub(super) async fn set_suite(
@@ -99,11 +102,14 @@ pub(super) async fn set_suite(
     for other in needs(&suite).tables.keys().filter_map(|other| other.parse().ok()) {
         caller.require(Action::Read, &Resource::Table(other))?;
     }
+    app.catalog.tables().find(&name).await?;
+    AsCaller { app: &app, caller: &caller }.plan_all(&suite, &name).await?;
     app.ingest.set_suite(&grant, &name, &suite).await?;
     Ok(Json(suite))
 }
 
-/// Ask the suite of a table of the rows that it has now, and keep what comes of it.
+/// Ask the suite of a table of the rows that it has now, and keep what comes of it. Its queries over the whole table run
+/// as the caller's own.
 #[utoipa::path(post, path = "/api/v1/tables/{namespace}/{table}/quality/check", tag = "quality",
     params(TableParams, ResultParams),
     responses((status = 200, description = "What came of it", body = QualityResultView), Problems))]
@@ -115,7 +121,8 @@ pub(super) async fn check_quality(
 ) -> Result<Json<Value>, Problem> {
     caller.require(Action::Manage, &Resource::Table(name.clone()))?;
     let shape = shape(params.format.as_ref())?;
-    Ok(Json(result_view(&app.ingest.check_quality(&name).await?, &name, shape)))
+    let asker = AsCaller { app: &app, caller: &caller };
+    Ok(Json(result_view(&app.ingest.check_quality(&name, &asker).await?, &name, shape)))
 }
 
 /// List what came of the suite of a table: of uploads, and of checks. The newest 100 are kept.

@@ -3,7 +3,9 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sluice_catalog::SentAlert;
-use sluice_domain::{AlertCondition, AlertDelivery, AlertRule, AlertSeverity, PipelineName, RuleName};
+use sluice_domain::{
+    AlertCondition, AlertDelivery, AlertRule, AlertSeverity, Label, NamespaceName, PipelineName, RuleName, Severity,
+};
 use sluice_monitor::{EffectiveRule, TestOutcome};
 use utoipa::ToSchema;
 
@@ -11,13 +13,17 @@ use utoipa::ToSchema;
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AlertRuleBody {
-    /// What it looks at: `pipeline_failed`, `failure_rate`, `data_quality_score`, `duration_seconds`, `data_loss`,
-    /// `freshness` or `sla`.
+    /// What it looks at: of runs `pipeline_failed`, `failure_rate`, `data_quality_score`, `duration_seconds` and
+    /// `data_loss`; of pipelines `sla`; of tables `freshness`; of what came of the suites of tables, asked of uploads and
+    /// by checks, `quality_check_failed` and `quality_check_score`. The alerts of the last two are over once a check of
+    /// the whole table finds nothing.
     #[schema(value_type = String, example = "failure_rate",
-        pattern = "^(pipeline_failed|failure_rate|data_quality_score|duration_seconds|data_loss|freshness|sla)$")]
+        pattern = "^(pipeline_failed|failure_rate|data_quality_score|duration_seconds|data_loss|freshness|sla|\
+            quality_check_failed|quality_check_score)$")]
     condition: AlertCondition,
     /// Beyond what it is raised: percent of records, the least score, seconds, or how many times later than expected.
-    /// Default: 10, 95, 3600, 5 and 1.5. `pipeline_failed` and `sla` have none.
+    /// Default: 10, 95, 3600, 5 and 1.5; 95 of 100 rows that keep the rules of `quality_check_score`. `pipeline_failed`,
+    /// `sla` and `quality_check_failed` have none.
     #[serde(default)]
     #[schema(minimum = 0)]
     threshold: Option<f64>,
@@ -28,10 +34,22 @@ pub(crate) struct AlertRuleBody {
     /// Where the alert goes: channels of the server's settings. PagerDuty gets what is `CRITICAL` only.
     #[schema(max_items = 32)]
     channels: Vec<String>,
-    /// The only pipeline that it looks at, or table where it looks at freshness. Default: all.
+    /// The only pipeline that it looks at, or table where it looks at tables. Default: all.
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "daily_sales_etl")]
     pipeline: Option<PipelineName>,
+    /// The only namespace whose tables it looks at, where it looks at tables. Default: all.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "sales")]
+    namespace: Option<NamespaceName>,
+    /// Tables with this tag alone, of `quality_check_failed` and `quality_check_score`. Default: all.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "gold")]
+    tag: Option<Label>,
+    /// How much a broken rule must matter of `quality_check_failed`: `low` (the default), `medium`, `high` or `critical`.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, pattern = "^(low|medium|high|critical)$")]
+    min_rule_severity: Option<Severity>,
     /// Whether it is looked at. Default: true.
     #[serde(default)]
     enabled: Option<bool>,
@@ -47,6 +65,9 @@ impl AlertRuleBody {
             severity: self.severity.unwrap_or(AlertSeverity::Warning),
             channels: self.channels,
             pipeline: self.pipeline,
+            namespace: self.namespace,
+            tag: self.tag,
+            min_rule_severity: self.min_rule_severity,
             enabled: self.enabled.unwrap_or(true),
         }
     }
@@ -73,6 +94,15 @@ pub(crate) struct AlertRuleView {
     /// The only pipeline or table that it looks at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pipeline: Option<String>,
+    /// The only namespace whose tables it looks at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace: Option<String>,
+    /// The tag of the tables that it looks at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tag: Option<String>,
+    /// How much a broken rule must matter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    min_rule_severity: Option<&'static str>,
     /// Whether it is looked at.
     enabled: bool,
     /// Whether it was there from the beginning and nobody said otherwise. Its alerts then go to every channel of the
@@ -91,6 +121,9 @@ impl From<EffectiveRule> for AlertRuleView {
             severity: rule.severity.as_str(),
             channels: rule.channels,
             pipeline: rule.pipeline.map(Into::into),
+            namespace: rule.namespace.map(|namespace| namespace.to_string()),
+            tag: rule.tag.map(|tag| tag.to_string()),
+            min_rule_severity: rule.min_rule_severity.map(Severity::as_str),
             enabled: rule.enabled,
             built_in: effective.is_built_in,
         }
@@ -123,6 +156,9 @@ pub(crate) struct AlertView {
     message: String,
     /// When it was raised.
     timestamp: DateTime<Utc>,
+    /// When what happened was found to be over; of quality alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resolved_at: Option<DateTime<Utc>>,
     /// Its ways to people.
     deliveries: Vec<DeliveryView>,
 }
@@ -168,6 +204,7 @@ impl From<SentAlert> for AlertView {
             severity: finding.severity.as_str(),
             message: finding.message,
             timestamp: sent.alert.created_at,
+            resolved_at: sent.alert.resolved_at,
             deliveries: sent.deliveries.into_iter().map(Into::into).collect(),
         }
     }

@@ -143,7 +143,7 @@ pub(crate) struct ServiceLevelReportView {
     report_date: DateTime<Utc>,
     /// What was asked, by pipeline; `default` of all others.
     sla_config: BTreeMap<String, TargetsView>,
-    /// What came of it, by pipeline; of the 10,000 newest runs at the most.
+    /// What came of it, by pipeline.
     pipeline_sla_status: BTreeMap<String, ServiceLevelStatusView>,
 }
 

@@ -91,6 +91,8 @@ pub(crate) struct QualityResultView {
     /// What came of each rule.
     #[schema(value_type = Option<Vec<Object>>)]
     results: Option<Vec<Value>>,
+    /// Of an upload: the kinds of rules that are asked of the whole table alone, by a check.
+    not_asked: Option<Vec<String>>,
 }
 
 /// Scores, of 100.
@@ -132,6 +134,9 @@ pub(crate) fn result_view(result: &QualityResult, table: &TableRef, format: View
     }
     shown.insert("checked_at".into(), json!(result.checked_at));
     shown.insert("scores".into(), json!(scores));
+    if !validation.not_asked.is_empty() {
+        shown.insert("not_asked".into(), json!(validation.not_asked));
+    }
     Value::Object(shown)
 }
 

@@ -1,12 +1,14 @@
 //! Runs of three kinds in one order, and what is expected of tables and pipelines.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use rstest::rstest;
 use sluice_catalog::{CommittedUpload, EndedPlace, Entry, NewSource, NewUpload, RunBegun, RunFilter, RunLimits};
 use sluice_domain::{
     ErrorKind, FolderSource, NewPipelineRun, PipelineName, PipelineRun, RowCounts, RunCause, RunCounts, RunId, RunKind,
-    RunOutcome, RunReport, RunStatus, ServiceLevel, ServiceLevelTargets, SourceDefinition, SourceKind, StoredFailure,
-    UploadId,
+    RunOutcome, RunReport, RunStatus, RunTotals, ServiceLevel, ServiceLevelTargets, SourceDefinition, SourceKind,
+    StoredFailure, UploadId,
 };
 use uuid::{NoContext, Timestamp, Uuid};
 
@@ -128,6 +130,48 @@ async fn one_listing_has_the_runs_of_all_kinds_the_last_begun_first() {
         assert_eq!(runs.find(RunId(id)).await.unwrap().unwrap().id.0, id);
     }
     assert_eq!(runs.find(RunId(Uuid::now_v7())).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn totals_are_those_of_the_runs_that_are_listed() {
+    let (lake, _) = lake_with_runs().await;
+    let runs = lake.catalog.pipeline_runs();
+    let finished = reported("hourly", now());
+    let report = RunReport {
+        status: Some(RunStatus::Success),
+        duration_seconds: Some(12.5),
+        quality_score: Some(87.5),
+        ..RunReport::default()
+    };
+    let finished = finished.report(&report, now()).unwrap();
+    started(runs.begin(&finished, None, LIMITS).await.unwrap());
+    let (later, of) = (Utc::now() + TimeDelta::hours(1), |name: &str| Some(name.parse::<PipelineName>().unwrap()));
+    let filters = [
+        RunFilter::default(),
+        RunFilter { pipeline: of("nyc.flights"), ..RunFilter::default() },
+        RunFilter { pipeline: of("sales_data_pipeline"), ..RunFilter::default() },
+        RunFilter { pipeline: of("hourly"), ..RunFilter::default() },
+        RunFilter { visible: Some(namespaces(&["nyc"])), ..RunFilter::default() },
+        RunFilter { since: Some(later), ..RunFilter::default() },
+    ];
+    for filter in filters {
+        let listed = runs.list(&filter, &page(100, None)).await.unwrap().items;
+        let found = runs.totals(&filter).await.unwrap();
+        let pipelines: BTreeSet<_> =
+            listed.iter().filter(|run| run.status.has_ended()).map(|run| &run.pipeline).collect();
+        assert_eq!(found.iter().map(|one| &one.pipeline).collect::<BTreeSet<_>>(), pipelines, "{filter:?}");
+        for pipeline in pipelines {
+            let own = listed.iter().filter(|run| run.pipeline == *pipeline);
+            let (mut totals, expected) = (RunTotals::default(), RunTotals::of(own));
+            found.iter().filter(|one| one.pipeline == *pipeline).for_each(|one| totals.merge(&one.totals));
+            assert!((totals.seconds.sum - expected.seconds.sum).abs() < 0.1, "{pipeline}: {totals:?}, {expected:?}");
+            assert_eq!(RunTotals { seconds: expected.seconds, ..totals }, expected, "{pipeline}");
+            assert_eq!(totals.seconds.count, expected.seconds.count, "{pipeline}");
+        }
+    }
+    let of_source = RunFilter { pipeline: of("sales_data_pipeline"), ..RunFilter::default() };
+    let tables: BTreeSet<_> = runs.totals(&of_source).await.unwrap().into_iter().map(|one| one.table).collect();
+    assert_eq!(tables, [Some(table_ref("nyc.sales"))].into());
 }
 
 #[tokio::test]

@@ -50,6 +50,27 @@ async fn an_alert_is_raised_once_in_its_window_and_once_for_an_occurrence() {
 }
 
 #[tokio::test]
+async fn an_alert_that_is_over_stands_for_no_other_one() {
+    let lake = Lake::open().await;
+    let alerts = lake.catalog.alerts();
+    let resolve = async |subject: &str, before: &str| {
+        alerts.resolve(&"pipeline-failure".parse().unwrap(), subject, before).await.unwrap()
+    };
+    raise(&lake.catalog, &finding("nyc.flights", "1"), &["slack"]).await.unwrap();
+    assert_eq!(resolve("nyc.flights", "1").await, 0, "it is of this occurrence, not of an earlier one");
+    assert_eq!(resolve("nyc.taxis", "2").await, 0, "another subject");
+    assert_eq!(resolve("nyc.flights", "3").await, 1);
+    assert_eq!(resolve("nyc.flights", "3").await, 0, "it is over already");
+    assert_eq!(raise(&lake.catalog, &finding("nyc.flights", "1"), &[]).await, None, "the same occurrence");
+    assert_eq!(raise(&lake.catalog, &finding("nyc.flights", "2"), &[]).await, None, "what was over before");
+    assert!(raise(&lake.catalog, &finding("nyc.flights", "4"), &[]).await.is_some(), "another one, at once");
+    let lake = lake.reopen().await;
+    let listed = lake.catalog.alerts().list(None, None, &page(9, None)).await.unwrap().items;
+    let over: Vec<bool> = listed.iter().map(|sent| sent.alert.resolved_at.is_some()).collect();
+    assert_eq!(over, [false, true]);
+}
+
+#[tokio::test]
 async fn alerts_are_listed_newest_first_with_their_deliveries_to_whom_may_see_them() {
     let lake = Lake::open().await;
     for subject in ["nyc.flights", "hr.staff", "etl"] {
@@ -158,6 +179,9 @@ async fn alert_rules_are_as_said_last_and_bounded() {
         severity: AlertSeverity::Warning,
         channels: vec!["slack".into()],
         pipeline: None,
+        namespace: None,
+        tag: None,
+        min_rule_severity: None,
         enabled: true,
     };
     assert_eq!(rules.define(&rule("b", None), "ada", 1).await.unwrap(), Entry::Made);

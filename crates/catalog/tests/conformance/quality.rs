@@ -1,8 +1,8 @@
 //! Suites and their results.
 
-use sluice_catalog::{CatalogError, CommittedUpload, MAX_QUALITY_RESULTS};
+use sluice_catalog::{CatalogError, CommittedUpload, MAX_QUALITY_RESULTS, RecordedPlace, TableChange};
 use sluice_domain::{
-    QualityResult, QualitySubject, RowCounts, RowScore, Suite, TableEntry, TableId, UploadId, Validation,
+    NotesChange, QualityResult, QualitySubject, RowCounts, RowScore, Suite, TableEntry, TableId, UploadId, Validation,
 };
 use uuid::Uuid;
 
@@ -18,7 +18,7 @@ fn suite(name: &str) -> Suite {
 
 fn result(subject: QualitySubject, version: Option<u64>, publishable: bool) -> QualityResult {
     let rows = RowScore { total: 10, valid: 7 };
-    let validation = Validation { suite: "nö".into(), rows, publishable, results: Vec::new() };
+    let validation = Validation { suite: "nö".into(), rows, publishable, results: Vec::new(), not_asked: Vec::new() };
     QualityResult { subject, version, checked_at: instant("2026-01-31T23:59:59.123456789Z"), validation }
 }
 
@@ -59,6 +59,33 @@ async fn a_table_has_the_suite_that_was_set_last_and_its_uploads_are_held_to_it(
     lake.catalog.quality().set_suite(table, &empty, "ada").await.unwrap();
     assert_eq!(lake.catalog.quality().suite(table).await.unwrap(), Some(empty));
     assert_eq!(lake.catalog.contracts().terms(table).await.unwrap().suite, None);
+}
+
+#[tokio::test]
+async fn results_are_told_in_the_order_in_which_they_were_written_down() {
+    let lake = Lake::open().await;
+    let table = lake.active_table("nyc.flights").await;
+    let notes = NotesChange { tags: Some(vec!["gold".parse().unwrap()]), ..NotesChange::default() };
+    let change = TableChange { notes, ..TableChange::default() };
+    lake.catalog.tables().change(&table.name, change, "ada").await.unwrap();
+    let quality = lake.catalog.quality();
+    let begin = RecordedPlace { at: chrono::Utc::now() - chrono::TimeDelta::minutes(1), id: None };
+    let late = check(1, false);
+    let upload = lake.uploaded(&table, 2, true).await;
+    lake.record(table.id, &late).await;
+    let all = quality.recorded_after(&begin, 10).await.unwrap();
+    let ids: Vec<Uuid> = all.iter().map(|judged| judged.result.subject.id()).collect();
+    assert_eq!(ids, [upload.0, late.subject.id()], "not by when they were begun");
+    assert_eq!((&all[1].table, all[1].tags[0].as_str(), &all[1].result), (&table.name, "gold", &late));
+    assert_eq!(all[0].result.version, Some(2));
+    let place = RecordedPlace { at: all[0].recorded_at, id: Some(ids[0]) };
+    assert_eq!(quality.recorded_after(&place, 10).await.unwrap(), all[1..]);
+    assert_eq!(quality.recorded_after(&begin, 1).await.unwrap(), all[..1]);
+    lake.record(table.id, &result(QualitySubject::Upload(upload), None, false)).await;
+    let again = quality.recorded_after(&place, 10).await.unwrap();
+    assert_eq!(again.len(), 2, "what is said anew comes again");
+    lake.catalog.tables().delete(&table.name).await.unwrap();
+    assert_eq!(quality.recorded_after(&begin, 10).await.unwrap(), []);
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{PipelineName, words::words};
-use crate::NamespaceName;
+use crate::{Label, NamespaceName, Severity, TableRef};
 
 /// The longest name of a rule, in characters.
 const MAX_NAME_CHARS: usize = 128;
@@ -45,6 +45,10 @@ words!(
         Freshness = "freshness",
         /// A pipeline does not keep to its service level.
         ServiceLevel = "sla",
+        /// Rules of a table's suite are broken, as a check of the table or of an upload tells.
+        QualityCheck = "quality_check_failed",
+        /// Fewer of a hundred rows keep the rules of a table's suite.
+        CheckScore = "quality_check_score",
     }
 );
 
@@ -59,25 +63,32 @@ impl AlertCondition {
             Self::DataLoss => "Data Loss",
             Self::Freshness => "Stale Data",
             Self::ServiceLevel => "SLA Breach",
+            Self::QualityCheck => "Quality Check Failure",
+            Self::CheckScore => "Low Check Score",
         }
     }
 
     /// The threshold where the rule does not say; none of conditions that have none.
     pub fn default_threshold(self) -> Option<f64> {
         match self {
-            Self::PipelineFailed | Self::ServiceLevel => None,
+            Self::PipelineFailed | Self::ServiceLevel | Self::QualityCheck => None,
             Self::FailureRate => Some(10.0),
-            Self::QualityScore => Some(95.0),
+            Self::QualityScore | Self::CheckScore => Some(95.0),
             Self::Duration => Some(3600.0),
             Self::DataLoss => Some(5.0),
             Self::Freshness => Some(1.5),
         }
     }
 
+    /// Whether it looks at what came of quality suites.
+    pub fn is_of_results(self) -> bool {
+        matches!(self, Self::QualityCheck | Self::CheckScore)
+    }
+
     /// The largest threshold that makes sense.
     fn largest_threshold(self) -> f64 {
         match self {
-            Self::FailureRate | Self::QualityScore | Self::DataLoss => 100.0,
+            Self::FailureRate | Self::QualityScore | Self::DataLoss | Self::CheckScore => 100.0,
             _ => MAX_THRESHOLD,
         }
     }
@@ -153,6 +164,15 @@ pub struct AlertRule {
     pub channels: Vec<String>,
     /// The only pipeline that it looks at, or table where it looks at tables; all where it is not said.
     pub pipeline: Option<PipelineName>,
+    /// The only namespace whose tables it looks at, where it looks at tables.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<NamespaceName>,
+    /// Tables with this tag alone, where it looks at what came of quality suites.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag: Option<Label>,
+    /// How much a broken rule of a suite must matter; any where it is not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_rule_severity: Option<Severity>,
     /// Whether it is looked at.
     pub enabled: bool,
 }
@@ -172,6 +192,7 @@ impl AlertRule {
             }
             _ => {}
         }
+        self.check_scope()?;
         if self.channels.len() > MAX_CHANNELS {
             return bad("channels", format!("they are more than {MAX_CHANNELS}"));
         }
@@ -187,6 +208,20 @@ impl AlertRule {
         Ok(())
     }
 
+    fn check_scope(&self) -> Result<(), AlertRuleError> {
+        let is_of_results = self.condition.is_of_results();
+        let is_of_tables = is_of_results || self.condition == AlertCondition::Freshness;
+        let says = [
+            ("namespace", self.namespace.is_some() && !is_of_tables),
+            ("tag", self.tag.is_some() && !is_of_results),
+            ("min_rule_severity", self.min_rule_severity.is_some() && self.condition != AlertCondition::QualityCheck),
+        ];
+        match says.into_iter().find(|(_, is_wrong)| *is_wrong) {
+            Some((field, _)) => Err(AlertRuleError { field, reason: format!("{} has none", self.condition) }),
+            None => Ok(()),
+        }
+    }
+
     /// The threshold that counts.
     pub fn effective_threshold(&self) -> f64 {
         self.threshold.or(self.condition.default_threshold()).unwrap_or_default()
@@ -195,6 +230,15 @@ impl AlertRule {
     /// Whether it looks at this pipeline or table.
     pub fn covers(&self, subject: &str) -> bool {
         self.enabled && self.pipeline.as_ref().is_none_or(|pipeline| pipeline.as_str() == subject)
+    }
+}
+
+impl AlertRule {
+    /// Whether it looks at this table, which has these tags.
+    pub fn covers_table(&self, table: &TableRef, tags: &[Label]) -> bool {
+        self.covers(&table.to_string())
+            && self.namespace.as_ref().is_none_or(|namespace| *namespace == table.namespace)
+            && self.tag.as_ref().is_none_or(|tag| tags.contains(tag))
     }
 }
 
@@ -226,6 +270,8 @@ pub struct Alert {
     pub finding: Finding,
     /// When it was raised.
     pub created_at: DateTime<Utc>,
+    /// When what it tells was found to be over; of quality alone.
+    pub resolved_at: Option<DateTime<Utc>>,
 }
 
 /// One way of an alert to people: the alert and a channel.
@@ -264,62 +310,5 @@ pub struct AlertDelivery {
 }
 
 #[cfg(test)]
-mod tests {
-    use rstest::rstest;
-
-    use super::*;
-
-    fn rule(condition: AlertCondition) -> AlertRule {
-        AlertRule {
-            name: "rule".parse().unwrap(),
-            condition,
-            threshold: None,
-            severity: AlertSeverity::Warning,
-            channels: vec!["slack".into()],
-            pipeline: None,
-            enabled: true,
-        }
-    }
-
-    fn check(rule: &AlertRule) -> Result<(), AlertRuleError> {
-        rule.check(|channel| ["slack", "email"].contains(&channel))
-    }
-
-    #[rstest]
-    #[case(AlertCondition::FailureRate, 10.0)]
-    #[case(AlertCondition::QualityScore, 95.0)]
-    #[case(AlertCondition::Duration, 3600.0)]
-    #[case(AlertCondition::DataLoss, 5.0)]
-    fn a_rule_has_its_condition_s_threshold_until_it_says_another(#[case] condition: AlertCondition, #[case] own: f64) {
-        let rule = rule(condition);
-        assert_eq!(rule.effective_threshold(), own);
-        assert_eq!(AlertRule { threshold: Some(1.0), ..rule }.effective_threshold(), 1.0);
-    }
-
-    #[rstest]
-    #[case(AlertCondition::FailureRate, 100.1)]
-    #[case(AlertCondition::Duration, -1.0)]
-    #[case(AlertCondition::Duration, f64::NAN)]
-    #[case(AlertCondition::PipelineFailed, 1.0)]
-    fn a_threshold_that_cannot_be_is_refused(#[case] condition: AlertCondition, #[case] threshold: f64) {
-        let rule = AlertRule { threshold: Some(threshold), ..rule(condition) };
-        assert_eq!(check(&rule).unwrap_err().field, "threshold");
-    }
-
-    #[rstest]
-    #[case(&["slack", "carrier-pigeon"])]
-    #[case(&["slack", "slack"])]
-    #[case(&["slack"; MAX_CHANNELS + 1])]
-    fn channels_are_known_and_there_once(#[case] channels: &[&str]) {
-        let channels = channels.iter().map(|&channel| channel.to_owned()).collect();
-        let rule = AlertRule { channels, ..rule(AlertCondition::PipelineFailed) };
-        assert_eq!(check(&rule).unwrap_err().field, "channels");
-    }
-
-    #[test]
-    fn a_rule_of_one_pipeline_looks_at_no_other() {
-        let rule = AlertRule { pipeline: Some("etl".parse().unwrap()), ..rule(AlertCondition::PipelineFailed) };
-        assert!(rule.covers("etl") && !rule.covers("etl2"));
-        assert!(!AlertRule { enabled: false, ..rule }.covers("etl"));
-    }
-}
+#[path = "alert_tests.rs"]
+mod tests;

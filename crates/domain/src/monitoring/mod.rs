@@ -6,6 +6,7 @@ mod alert;
 mod duration;
 mod freshness;
 mod pipeline_run;
+mod run_totals;
 mod service_level;
 mod words;
 
@@ -18,6 +19,7 @@ pub use freshness::{Freshness, FreshnessStatus, TableFreshness, judge_freshness}
 pub use pipeline_run::{
     MAX_ERROR_BYTES, NewPipelineRun, PipelineName, PipelineRun, RunError, RunKind, RunReport, RunStatus,
 };
+pub use run_totals::{PipelineTotals, RunTotals, Tally};
 pub use service_level::{
     Measure, ServiceLevel, ServiceLevelError, ServiceLevelReport, ServiceLevelTargets, judge_service_level,
 };

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{PipelineName, PipelineRun, RunStatus};
+use super::{PipelineName, RunTotals};
 
 /// What is asked of the runs of a pipeline.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -100,27 +100,14 @@ impl ServiceLevelReport {
     }
 }
 
-/// Hold runs of one pipeline against targets; those that have not ended are left out.
-pub fn judge_service_level<'a>(
-    runs: impl IntoIterator<Item = &'a PipelineRun>,
-    targets: &ServiceLevelTargets,
-) -> ServiceLevelReport {
-    let ended: Vec<&PipelineRun> = runs.into_iter().filter(|run| run.status.has_ended()).collect();
-    let succeeded = ended.iter().filter(|run| run.status == RunStatus::Success).count();
-    let success_rate = (!ended.is_empty()).then(|| succeeded as f64 * 100.0 / ended.len() as f64);
-    let duration = mean(ended.iter().filter_map(|run| run.duration_seconds));
-    let quality = mean(ended.iter().filter_map(|run| run.quality_score));
+/// Hold what the runs of one pipeline come to against targets.
+pub fn judge_service_level(totals: &RunTotals, targets: &ServiceLevelTargets) -> ServiceLevelReport {
     ServiceLevelReport {
-        runs: ended.len() as u64,
-        success_rate: Measure::at_least(success_rate, targets.min_success_rate),
-        average_duration: Measure::at_most(duration, targets.max_duration_seconds),
-        quality_score: Measure::at_least(quality, targets.min_quality_score),
+        runs: totals.runs,
+        success_rate: Measure::at_least(totals.success_rate(), targets.min_success_rate),
+        average_duration: Measure::at_most(totals.seconds.mean(), targets.max_duration_seconds),
+        quality_score: Measure::at_least(totals.quality.mean(), targets.min_quality_score),
     }
-}
-
-fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let (sum, count) = values.fold((0.0, 0_u32), |(sum, count), value| (sum + value, count + 1));
-    (count > 0).then(|| sum / f64::from(count))
 }
 
 #[cfg(test)]
@@ -128,6 +115,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+    use crate::{PipelineRun, RunStatus};
 
     fn runs(total: usize, succeeded: usize) -> Vec<PipelineRun> {
         let status = |at| if at < succeeded { RunStatus::Success } else { RunStatus::Failed };
@@ -141,10 +129,10 @@ mod tests {
     #[test]
     fn nineteen_of_twenty_keep_to_the_default_and_not_to_98() {
         let runs = runs(20, 19);
-        let default = judge_service_level(&runs, &ServiceLevelTargets::default());
+        let default = judge_service_level(&RunTotals::of(&runs), &ServiceLevelTargets::default());
         let kept = Measure { actual: Some(95.0), target: 95.0, compliant: true };
         assert_eq!((default.success_rate, default.overall_compliant()), (kept, true));
-        let daily = judge_service_level(&runs, &DAILY_ETL);
+        let daily = judge_service_level(&RunTotals::of(&runs), &DAILY_ETL);
         let missed = Measure { actual: Some(95.0), target: 98.0, compliant: false };
         assert_eq!((daily.success_rate, daily.overall_compliant()), (missed, false));
         assert!(daily.average_duration.compliant && daily.quality_score.compliant);
@@ -159,7 +147,7 @@ mod tests {
         for run in &mut runs {
             (run.duration_seconds, run.quality_score) = (Some(duration), Some(quality));
         }
-        let report = judge_service_level(&runs, &DAILY_ETL);
+        let report = judge_service_level(&RunTotals::of(&runs), &DAILY_ETL);
         assert_eq!((report.average_duration.compliant, report.quality_score.compliant), (in_time, good));
         assert_eq!(report.overall_compliant(), in_time && good);
     }
@@ -167,7 +155,7 @@ mod tests {
     #[test]
     fn without_a_run_that_ended_nothing_is_divided() {
         let running = PipelineRun::sample("daily_etl", RunStatus::Running);
-        let report = judge_service_level([&running], &DAILY_ETL);
+        let report = judge_service_level(&RunTotals::of([&running]), &DAILY_ETL);
         assert_eq!((report.runs, report.success_rate.actual), (0, None));
         assert!(report.overall_compliant());
     }

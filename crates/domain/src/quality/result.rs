@@ -53,7 +53,7 @@ pub struct RuleResult {
 }
 
 /// What came of a suite.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Validation {
     /// The suite's name.
     pub suite: String,
@@ -63,6 +63,9 @@ pub struct Validation {
     pub publishable: bool,
     /// What came of each rule, in the order of the suite.
     pub results: Vec<RuleResult>,
+    /// The kinds of rules that are asked of the whole table alone, and were not asked of an upload.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_asked: Vec<String>,
 }
 
 impl Validation {

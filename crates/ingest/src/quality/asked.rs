@@ -10,7 +10,7 @@ use arrow::{
 };
 use chrono::{DateTime, Utc};
 use sluice_domain::Suite;
-use sluice_quality::{Conditions, Evaluation, References, RowCondition, Scope, Setting, needs};
+use sluice_quality::{Answers, Conditions, Evaluation, References, RowCondition, Scope, Setting, needs};
 use sluice_table::Condition;
 
 /// A suite, and what it is asked with.
@@ -26,23 +26,24 @@ pub(crate) struct AskedSuite {
 }
 
 impl AskedSuite {
-    /// Begin to ask rows with these columns. To be called where computing may take a moment.
+    /// Begin to ask rows with these columns. Queries over the whole table are not asked of an upload. To be called where computing may take a moment.
     pub(crate) fn begin(&self, schema: &SchemaRef) -> Evaluation {
-        let evaluation = self.evaluation(schema, Scope::Upload);
+        let evaluation = self.evaluation(schema, Scope::Upload, Arc::default());
         if self.is_partial { evaluation.of_some_columns() } else { evaluation }
     }
 
-    /// The same of rows that are in the table.
-    pub(crate) fn begin_table(&self, schema: &SchemaRef) -> Evaluation {
-        self.evaluation(schema, Scope::Table)
+    /// The same of rows that are in the table, with what its queries over all of them answered.
+    pub(crate) fn begin_table(&self, schema: &SchemaRef, answers: Arc<Answers>) -> Evaluation {
+        self.evaluation(schema, Scope::Table, answers)
     }
 
-    fn evaluation(&self, schema: &SchemaRef, scope: Scope) -> Evaluation {
+    fn evaluation(&self, schema: &SchemaRef, scope: Scope, answers: Arc<Answers>) -> Evaluation {
         let setting = Setting {
             schema: Arc::clone(schema),
             now_micros: self.now.timestamp_micros(),
             conditions: conditions(&self.suite, schema),
             references: Arc::clone(&self.references),
+            answers,
         };
         Evaluation::new(&self.suite, &setting, scope)
     }

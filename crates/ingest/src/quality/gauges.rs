@@ -95,7 +95,8 @@ mod tests {
         let gauges = QualityGauges::register(&mut registry);
         let judge = |table: usize, valid: u64| {
             let rows = RowScore { total: 4, valid };
-            let validation = Validation { suite: "s".into(), rows, publishable: true, results: Vec::new() };
+            let validation =
+                Validation { suite: "s".into(), rows, publishable: true, results: Vec::new(), not_asked: Vec::new() };
             gauges.set(&format!("a.t{table}").parse().unwrap(), &validation);
         };
         (0..=MAX_SERIES).for_each(|table| judge(table, 1));

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use futures::StreamExt as _;
 use sluice_catalog::CatalogError;
-use sluice_domain::{TableFormat, TableRef, Terms};
+use sluice_domain::{TableEntry, TableFormat, TableRef, Terms};
 use sluice_quality::{OtherTable, References, needs};
-use sluice_table::{TableError, TableRows};
+use sluice_table::TableRows;
 use tokio::{sync::mpsc, task::spawn_blocking};
 
 use crate::{
@@ -59,6 +59,16 @@ impl Road {
         Arc::new(references)
     }
 
+    /// The rows of the newest version of a table of any format.
+    pub(super) async fn rows_of(&self, entry: &TableEntry) -> Result<TableRows, IngestError> {
+        let table = self.shelf.get(entry);
+        if entry.format == TableFormat::Parquet {
+            return Ok(TableRows::of_plain(table.folder(), self.plain.snapshot(entry).await?.as_ref()));
+        }
+        self.tails.check(entry.id, &table).await?;
+        Ok(table.rows(None).await?)
+    }
+
     async fn other_table(
         &self,
         name: &str,
@@ -67,12 +77,7 @@ impl Road {
         let absent = || CatalogError::TableNotFound { name: name.to_owned() };
         let name: TableRef = name.parse().map_err(|_| absent())?;
         let entry = self.catalog.tables().find(&name).await?;
-        if entry.format == TableFormat::Parquet {
-            return Err(TableError::NotCreated.into());
-        }
-        let table = self.shelf.get(&entry);
-        self.tails.check(entry.id, &table).await?;
-        let rows = table.rows(None).await?;
+        let rows = self.rows_of(&entry).await?;
         let wanted = columns.iter().filter_map(|column| rows.schema.index_of(column).ok()).collect();
         let mut other = OtherTable::of(columns);
         scan(rows, Some(wanted), move |batches| {

@@ -3,15 +3,13 @@
 use std::sync::Arc;
 
 use chrono::{SubsecRound as _, Utc};
-use sluice_domain::{
-    Format, Grant, QualityResult, QualitySubject, Suite, SuiteError, TableEntry, TableFormat, TableRef, Terms,
-};
+use sluice_domain::{Format, Grant, QualityResult, QualitySubject, Suite, SuiteError, TableRef, Terms};
 use sluice_quality::{Profile, ProfileLimits, Profiler, check_against};
-use sluice_table::TableRows;
 use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
 use super::{
+    answers::{AskTable, answers},
     asked::{AskedSuite, conditions},
     scans::scan,
 };
@@ -25,12 +23,11 @@ impl Ingest {
     pub async fn set_suite(&self, grant: &Grant, name: &TableRef, suite: &Suite) -> Result<(), SchemaError> {
         let catalog = &self.road.catalog;
         let entry = catalog.tables().find(name).await?;
-        check_has_log(&entry)?;
         if name.table.is_quarantine() {
             let reason = "a quarantine takes whatever its table does not";
             return Err(SuiteError::new("table", reason).into());
         }
-        let schema = self.road.shelf.get(&entry).describe(None).await?.schema;
+        let schema = self.road.rows_of(&entry).await?.schema;
         let checked = suite.clone();
         let checking = spawn_blocking(move || check_against(&checked, &schema, &conditions(&checked, &schema)));
         joined(checking, "check of a suite").await??;
@@ -39,25 +36,26 @@ impl Ingest {
         Ok(())
     }
 
-    /// Ask the suite of a table of the rows that it has now, and keep what comes of it.
+    /// Ask the suite of a table of the rows that it has now, and keep what comes of it. Queries over the whole table are
+    /// run by `asker`.
     ///
     /// # Errors
     /// [`SchemaError::Suite`] where the table has none; the table's, the catalog's, or the store's.
-    pub async fn check_quality(&self, name: &TableRef) -> Result<QualityResult, SchemaError> {
+    pub async fn check_quality(&self, name: &TableRef, asker: &dyn AskTable) -> Result<QualityResult, SchemaError> {
         let catalog = &self.road.catalog;
         let entry = catalog.tables().find(name).await?;
-        check_has_log(&entry)?;
         let suite = catalog.quality().suite(entry.id).await?;
         let suite = suite.ok_or_else(|| SuiteError::new("suite", "the table has none yet"))?;
+        let rows = self.road.rows_of(&entry).await?;
+        let answers = answers(asker, &suite, name, rows.version).await;
         let _slot = self.road.pipeline.slot().await;
         let terms = Terms { suite: Some(suite.clone()), ..Terms::default() };
         let references = self.road.references(&terms).await;
-        let rows = self.rows_of(&entry).await?;
         let now = Utc::now().trunc_subsecs(6);
         let asked = AskedSuite { suite, now, references, is_partial: false };
         let (version, schema) = (rows.version, Arc::clone(&rows.schema));
         let validation = scan(rows, None, move |batches| {
-            let mut evaluation = asked.begin_table(&schema);
+            let mut evaluation = asked.begin_table(&schema, answers);
             batches.for_each(|batch| drop(evaluation.look(&batch)));
             evaluation.finish()
         });
@@ -75,9 +73,8 @@ impl Ingest {
     /// The table's, the catalog's, or the store's.
     pub async fn profile(&self, name: &TableRef) -> Result<(u64, Profile), SchemaError> {
         let entry = self.road.catalog.tables().find(name).await?;
-        check_has_log(&entry)?;
         let _slot = self.road.pipeline.slot().await;
-        let rows = self.rows_of(&entry).await?;
+        let rows = self.road.rows_of(&entry).await?;
         let (version, schema) = (rows.version, Arc::clone(&rows.schema));
         let profile = scan(rows, None, move |mut batches| {
             let mut profiler = Profiler::new(&schema, ProfileLimits::default());
@@ -86,14 +83,4 @@ impl Ingest {
         let unfit = |reason: String| IngestError::from(DecodeError::malformed(Format::Parquet, reason));
         Ok((version, profile.await?.map_err(unfit)?))
     }
-
-    async fn rows_of(&self, entry: &TableEntry) -> Result<TableRows, IngestError> {
-        let table = self.road.shelf.get(entry);
-        self.road.tails.check(entry.id, &table).await?;
-        Ok(table.rows(None).await?)
-    }
-}
-
-fn check_has_log(entry: &TableEntry) -> Result<(), SchemaError> {
-    if entry.format == TableFormat::Parquet { Err(SchemaError::Plain) } else { Ok(()) }
 }

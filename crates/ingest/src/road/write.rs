@@ -57,7 +57,7 @@ impl Road {
     }
 
     /// Keep what came of the table's suite, before the commit: of no upload that is in the table it is missing.
-    async fn note_quality(
+    pub(crate) async fn note_quality(
         &self,
         entry: &UploadEntry,
         target: &Target,
@@ -76,13 +76,21 @@ impl Road {
         target: &Target,
         admission: &Admission,
     ) -> Result<Outcome, IngestError> {
-        match Box::pin(self.write_judged(entry, target, admission)).await {
-            Err(IngestError::Breach(ContractBreach::Quality { validation })) => {
-                self.note_quality(entry, target, Some(&validation)).await?;
-                Err(ContractBreach::Quality { validation }.into())
-            }
-            outcome => outcome,
+        let outcome = Box::pin(self.write_judged(entry, target, admission)).await;
+        self.noting_refusal(entry, target, outcome).await
+    }
+
+    /// Keep what came of the table's suite where it refuses the upload.
+    pub(crate) async fn noting_refusal<T>(
+        &self,
+        entry: &UploadEntry,
+        target: &Target,
+        outcome: Result<T, IngestError>,
+    ) -> Result<T, IngestError> {
+        if let Err(IngestError::Breach(ContractBreach::Quality { validation })) = &outcome {
+            self.note_quality(entry, target, Some(validation)).await?;
         }
+        outcome
     }
 
     async fn write_judged(

@@ -1,6 +1,9 @@
 //! Tables: rows, versions, files, and those that were deleted.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use object_store::ObjectStore;
@@ -19,6 +22,8 @@ use crate::LifecycleError;
 const MAINTENANCE: &str = "maintenance";
 /// How long it holds unless it is renewed.
 const LEASE_TTL: Duration = Duration::from_secs(60);
+/// How long one item goes on removing files.
+const MAX_VACUUM: Duration = Duration::from_secs(30 * 60);
 
 impl Applier<'_> {
     pub(super) async fn table(
@@ -118,12 +123,23 @@ impl Applier<'_> {
         (lease, hours): (&Lease, u64),
     ) -> Result<Done, LifecycleError> {
         let retention = VacuumRetention::from_hours(hours)?;
-        // Forgotten first: a file that the ledger misses is a smaller evil than one that it misses in the store.
-        let planned = table.plan_vacuum(retention, self.now).await?;
-        self.lake.catalog.inventory().forget_files(entry.id, &planned.paths).await?;
-        let gone = table.vacuum(lease, retention, self.now).await?;
-        self.lake.catalog.inventory().forget_files(entry.id, &gone.paths).await?;
-        Ok(Done::Freed(gone.size_bytes, format!("{} files are gone", gone.files)))
+        let begun = Instant::now();
+        let (mut files, mut size_bytes) = (0, 0);
+        loop {
+            // Forgotten first: a file that the ledger misses is a smaller evil than one that it misses in the store.
+            let planned = table.plan_vacuum(retention, self.now).await?;
+            self.lake.catalog.inventory().forget_files(entry.id, &planned.paths).await?;
+            let gone = table.vacuum(lease, retention, self.now).await?;
+            self.lake.catalog.inventory().forget_files(entry.id, &gone.paths).await?;
+            files += gone.files;
+            size_bytes += gone.size_bytes;
+            if !gone.has_more {
+                return Ok(Done::Freed(size_bytes, format!("{files} files are gone")));
+            }
+            if begun.elapsed() >= MAX_VACUUM || self.stop.is_wanted() {
+                return Ok(Done::Freed(size_bytes, format!("{files} files are gone; the rest is for the next run")));
+            }
+        }
     }
 
     async fn clean_log(

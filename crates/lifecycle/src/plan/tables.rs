@@ -65,11 +65,11 @@ impl Planner<'_> {
             return Ok(Vec::new());
         }
         if entry.format == TableFormat::Parquet {
-            return Ok(self.refused(
-                entry,
-                said.proposals,
-                "a plain table has no versions, so its files stay as they are",
-            ));
+            let refused = |proposal: Proposal| {
+                let reason = reason_of_plain(&proposal.action);
+                self.refused(entry, vec![proposal], reason)
+            };
+            return Ok(said.proposals.into_iter().flat_map(refused).collect());
         }
         if let Err(error) = self.lake.facts.check_log(entry).await {
             let reason = format!("its log cannot be trusted: {error}");
@@ -198,5 +198,22 @@ impl Planner<'_> {
     fn key_of(&self, entry: &TableEntry) -> String {
         let zone: ZoneName = entry.zone;
         self.lake.zones.get(zone).key_of(&format!("{}/", entry.path))
+    }
+}
+
+/// Why this is not done to a plain table, whose files are never replaced. What is done to the uploads to it, and to it
+/// once it is deleted, is as for every table.
+fn reason_of_plain(action: &PlanAction) -> &'static str {
+    match action {
+        PlanAction::ExpireRows { .. } => {
+            "a plain table has no log that could take rows away, so its files stay as they are"
+        }
+        PlanAction::Vacuum { .. } | PlanAction::CleanLog { .. } => {
+            "a plain table has no log: none of its files is ever replaced, and no version of it is kept by itself"
+        }
+        PlanAction::Compact { .. } => {
+            "a plain table has no log that could replace its files, so they are not put together"
+        }
+        _ => "this is not done to a plain table",
     }
 }

@@ -65,12 +65,12 @@ impl Email {
         }
         let message = message
             .multipart(MultiPart::alternative_plain_html(payload.text(), payload.html()))
-            .map_err(|error| SendError(format!("the message cannot be made: {error}")))?;
+            .map_err(|error| SendError::new(format!("the message cannot be made: {error}")))?;
         // The library bounds every step; this bounds them all.
         let sent = tokio::time::timeout(self.timeout, self.transport.send(message)).await;
-        sent.map_err(|_| SendError("it did not answer in time".to_owned()))?.map(drop).map_err(|error| {
+        sent.map_err(|_| SendError::new("it did not answer in time".to_owned()))?.map(drop).map_err(|error| {
             let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
-            SendError(format!("{error}{cause}"))
+            SendError::new(format!("{error}{cause}"))
         })
     }
 }

@@ -4,9 +4,10 @@
 
 use std::{collections::BTreeMap, error::Error, time::Duration};
 
+use chrono::{DateTime, Utc};
 use reqwest::{
     Client, Url,
-    header::{HeaderMap, HeaderName, HeaderValue},
+    header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER},
     redirect::Policy,
 };
 use serde_json::Value;
@@ -53,8 +54,22 @@ impl Http {
     pub(crate) async fn post(&self, body: &Value) -> Result<(), SendError> {
         let answer = self.client.post(self.url.0.clone()).json(body).send().await.map_err(|error| failure(&error))?;
         let status = answer.status();
-        if status.is_success() { Ok(()) } else { Err(SendError(format!("it answered with {status}"))) }
+        if status.is_success() {
+            return Ok(());
+        }
+        let said = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let retry_after = said.and_then(|text| retry_after(text, Utc::now()));
+        Err(SendError { reason: format!("it answered with {status}"), retry_after })
     }
+}
+
+/// The wait that a header asks for: seconds, or a date.
+fn retry_after(text: &str, now: DateTime<Utc>) -> Option<Duration> {
+    let text = text.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    (DateTime::parse_from_rfc2822(text).ok()?.with_timezone(&Utc) - now).to_std().ok()
 }
 
 /// What happened, without the address, which may hold a secret.
@@ -70,5 +85,25 @@ fn failure(error: &reqwest::Error) -> SendError {
         deepest = Some(below);
     }
     let cause = deepest.map(|cause| format!(": {cause}")).unwrap_or_default();
-    SendError(format!("{what}{cause}"))
+    SendError::new(format!("{what}{cause}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("120", Some(120))]
+    #[case(" 0 ", Some(0))]
+    #[case("Sat, 31 Jan 2026 12:01:30 GMT", Some(90))]
+    #[case("Sat, 31 Jan 2026 11:00:00 GMT", None)]
+    #[case("-5", None)]
+    #[case("soon", None)]
+    #[case("99999999999999999999999", None)]
+    fn a_wait_is_told_in_seconds_or_by_a_date(#[case] text: &str, #[case] seconds: Option<u64>) {
+        let now = "2026-01-31T12:00:00Z".parse().unwrap();
+        assert_eq!(retry_after(text, now), seconds.map(Duration::from_secs));
+    }
 }

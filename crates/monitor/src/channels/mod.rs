@@ -14,8 +14,19 @@ pub(crate) use payload::Payload;
 
 /// A try that came to nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct SendError(pub(crate) String);
+#[error("{reason}")]
+pub(crate) struct SendError {
+    /// Why.
+    pub(crate) reason: String,
+    /// How long the channel wants to be left alone, where it says so.
+    pub(crate) retry_after: Option<Duration>,
+}
+
+impl SendError {
+    pub(crate) fn new(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), retry_after: None }
+    }
+}
 
 /// A place that alerts go to.
 #[derive(Debug)]

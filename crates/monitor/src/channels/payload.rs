@@ -130,6 +130,7 @@ mod tests {
                 message: message.into(),
             },
             created_at: "2026-01-31T12:00:00Z".parse().unwrap(),
+            resolved_at: None,
         })
     }
 

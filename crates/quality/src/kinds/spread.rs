@@ -34,6 +34,12 @@ pub(super) const KINDS: &[Kind] = &[
         parse: quantiles,
     },
     Kind {
+        name: "expect_column_quantile_spread_to_be_between",
+        reach: Reach::Whole,
+        parameters: &["column", "lower", "upper", "min_value", "max_value", "strict_min", "strict_max"],
+        parse: quantile_spread,
+    },
+    Kind {
         name: "expect_column_value_z_scores_to_be_less_than",
         reach: Reach::RowAmongOthers,
         parameters: &["column", "threshold", "double_sided", "mostly"],
@@ -132,6 +138,24 @@ fn quantiles(arguments: &Arguments<'_>) -> Result<Binder, ArgumentError> {
         let mut finding = Finding::of_value(success, json!({"quantiles": parts, "values": values}), complaint);
         finding.observed.details.insert("success_details".into(), json!(each));
         finding
+    }))
+}
+
+/// The distance between two quantiles: of the quartiles where it is not said which.
+fn quantile_spread(arguments: &Arguments<'_>) -> Result<Binder, ArgumentError> {
+    let bounds = Bounds::read(arguments)?;
+    let (lower, upper) = (arguments.number("lower")?.unwrap_or(0.25), arguments.number("upper")?.unwrap_or(0.75));
+    if !(0.0..=1.0).contains(&lower) {
+        return Err(ArgumentError::new("lower", "it is not a number from 0 to 1"));
+    }
+    if !(lower..=1.0).contains(&upper) {
+        return Err(ArgumentError::new("upper", "it is not a number from lower to 1"));
+    }
+    Ok(judged(arguments.text("column")?, move |seen| {
+        let ends = quantile(&seen.numbers, lower).zip(quantile(&seen.numbers, upper));
+        let spread = ends.map(|(low, high)| high - low);
+        let complaint = bounds.complaint(&format!("The quantile spread of {}", seen.column), &json!(spread));
+        Finding::of_value(spread.is_some_and(|spread| bounds.hold(spread)), json!(spread), complaint)
     }))
 }
 

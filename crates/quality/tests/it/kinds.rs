@@ -6,7 +6,7 @@ use arrow::array::RecordBatch;
 use rstest::rstest;
 use serde_json::{Value, json};
 use sluice_domain::type_name;
-use sluice_quality::{OtherTable, References, Scope, kind_names};
+use sluice_quality::{Conditions, OtherTable, References, Scope, kind_names};
 
 use crate::samples::{NOW, ask_one, ask_with, days, floats, ints, positive, rows, some, suite, texts};
 
@@ -187,6 +187,25 @@ fn a_rule_about_columns_or_values_is_kept_or_broken(#[case] kind: &str, #[case] 
 #[case("expect_column_values_to_exist_in_other_table",
     json!({"column": "n", "other_table_name": "a.ten", "other_column": "id"}),
     json!({"column": "dup", "other_table_name": "a.eleven", "other_column": "id"}))]
+// The order of the rows: n grows and misses its last value, dup stays at 1 first, moment falls and rises at the end.
+#[case("expect_column_values_to_be_increasing", json!({"column": "n", "strictly": true}),
+    json!({"column": "dup", "strictly": true}))]
+#[case("expect_column_values_to_be_increasing", json!({"column": "dup"}), json!({"column": "moment"}))]
+#[case("expect_column_values_to_be_increasing", json!({"column": "day", "parse_strings_as_datetimes": false,
+    "strictly": true, "mostly": 0.8}), json!({"column": "day", "strictly": true, "mostly": 0.81}))]
+#[case("expect_column_values_to_be_decreasing", json!({"column": "moment", "mostly": 0.9}),
+    json!({"column": "moment", "mostly": 0.91}))]
+#[case("expect_column_values_to_be_decreasing", json!({"column": "none"}), json!({"column": "c"}))]
+#[case("expect_column_values_to_be_near_moving_average", json!({"column": "n"}),
+    json!({"column": "dup", "threshold": 0.1}))]
+// The quartiles of n are 3 and 7.
+#[case("expect_column_quantile_spread_to_be_between", json!({"column": "n", "min_value": 4, "max_value": 4}),
+    json!({"column": "n", "lower": 0, "upper": 1, "max_value": 7.9}))]
+// Queries, of which the answers are handed in: no row, and the figure 7.
+#[case("unexpected_rows_expectation", json!({"unexpected_rows_query": "SELECT * FROM {batch} WHERE none"}),
+    json!({"unexpected_rows_query": "SELECT * FROM {batch}"}))]
+#[case("expect_query_result_to_be_between", json!({"query": "SELECT 7 FROM {batch}", "min_value": 7}),
+    json!({"query": "SELECT 7 FROM {batch}", "max_value": 7, "strict_max": true}))]
 // SQL.
 #[case("expect_rows_to_satisfy_expression", json!({"expression": "n > 0", "mostly": 0.9}),
     json!({"expression": "n > 0"}))]
@@ -227,6 +246,52 @@ fn about_sixty_kinds_are_there_and_each_is_tested() {
     assert!(names.len() > 50, "{}", names.len());
     let untested: Vec<_> = names.iter().filter(|name| !source.contains(&format!("(\"{name}\""))).collect();
     assert!(untested.is_empty(), "{untested:?}");
+}
+
+#[test]
+fn what_is_out_of_order_is_told_across_batches_and_missing_values() {
+    let values = rows(vec![("v", ints([Some(1), None, Some(3), Some(2), None, None, Some(2), Some(1), Some(9)]))]);
+    let result = ask_one("expect_column_values_to_be_increasing", json!({"column": "v"}), &values);
+    let observed = result.observed;
+    assert_eq!((observed.element_count, observed.missing_count), (Some(9), Some(3)));
+    assert_eq!((observed.unexpected_count, observed.unexpected), (Some(2), vec![json!(2), json!(1)]));
+    let strictly = ask_one("expect_column_values_to_be_increasing", json!({"column": "v", "strictly": true}), &values);
+    assert_eq!(strictly.observed.unexpected, [json!(2), json!(2), json!(1)]);
+    assert_eq!(strictly.complaints, ["Values of v are not strictly increasing"]);
+}
+
+/// Vector T11.
+#[rstest]
+#[case(&[10.0, 10.5, 9.8, 10.2, 10.1, 50.0, 10.0], &[50.0])]
+#[case(&[10.0, 10.0, 10.0, 10.0, 11.0], &[])]
+fn t11_only_a_number_far_from_the_moving_average_is_flagged(#[case] values: &[f64], #[case] flagged: &[f64]) {
+    let values = rows(vec![("v", floats(some(values)))]);
+    let result = ask_one("expect_column_values_to_be_near_moving_average", json!({"column": "v"}), &values);
+    assert_eq!(result.observed.unexpected, flagged.iter().map(|number| json!(number)).collect::<Vec<_>>());
+}
+
+#[test]
+fn rows_that_a_query_finds_are_told_as_great_expectations_tells_them() {
+    let kwargs = json!({"unexpected_rows_query": "SELECT * FROM {batch}"});
+    let one = suite(&[("unexpected_rows_expectation", kwargs, "block")]);
+    let validation = ask_with(&one, &table(), Conditions::new(), References::new(), Scope::Table);
+    let result = &validation.results[0];
+    assert_eq!(result.observed.value, Some(json!(30)));
+    let shown = result.observed.details["details"]["unexpected_rows"].as_array().unwrap();
+    assert_eq!((shown.len(), &shown[0]), (20, &json!({"n": 1})));
+    assert!(!validation.publishable && validation.not_asked.is_empty());
+}
+
+#[test]
+fn a_query_is_not_asked_of_an_upload_and_said_not_to_be() {
+    let kwargs = json!({"unexpected_rows_query": "SELECT * FROM {batch}"});
+    let two = suite(&[
+        ("unexpected_rows_expectation", kwargs, "block"),
+        ("expect_column_to_exist", json!({"column": "n"}), "warn"),
+    ]);
+    let validation = ask_with(&two, &table(), Conditions::new(), References::new(), Scope::Upload);
+    assert_eq!(validation.not_asked, ["unexpected_rows_expectation"]);
+    assert!(validation.publishable && validation.results.len() == 1 && validation.success());
 }
 
 #[test]

@@ -8,7 +8,9 @@ use arrow::{
 };
 use serde_json::{Value, json};
 use sluice_domain::{RuleResult, Suite, Validation, parse_moment};
-use sluice_quality::{Conditions, Evaluation, References, RowCondition, Scope, Setting, parse_suite};
+use sluice_quality::{
+    Answers, Conditions, Evaluation, QueryAnswer, References, RowCondition, Scope, Setting, parse_suite,
+};
 
 /// 2024-06-01T12:00:00Z, the present of the tests.
 pub(crate) const NOW: i64 = 1_717_243_200_000_000;
@@ -40,6 +42,21 @@ pub(crate) fn rows(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
     RecordBatch::try_new(Arc::new(schema), columns.into_iter().map(|(_, column)| column).collect()).unwrap()
 }
 
+/// What the queries of the tests answer: none, thirty rows, the figure 7.
+fn answers() -> Answers {
+    let answer = |batches: &[RecordBatch]| {
+        let mut answer = QueryAnswer::default();
+        batches.iter().for_each(|batch| answer.add(batch));
+        Ok(Arc::new(answer))
+    };
+    let of = |values: std::ops::Range<i64>| rows(vec![("n", ints(values.map(Some)))]);
+    HashMap::from([
+        ("SELECT * FROM {batch} WHERE none".to_owned(), answer(&[])),
+        ("SELECT * FROM {batch}".to_owned(), answer(&[of(1..13), of(13..31)])),
+        ("SELECT 7 FROM {batch}".to_owned(), answer(&[of(7..8)])),
+    ])
+}
+
 /// A suite of these rules: kind, parameters, action.
 pub(crate) fn suite(rules: &[(&str, Value, &str)]) -> Suite {
     let rules = rules.iter().map(|(kind, kwargs, action)| json!({"kind": kind, "kwargs": kwargs, "action": action}));
@@ -47,7 +64,13 @@ pub(crate) fn suite(rules: &[(&str, Value, &str)]) -> Suite {
 }
 
 pub(crate) fn setting(rows: &RecordBatch) -> Setting {
-    Setting { schema: rows.schema(), now_micros: NOW, conditions: Conditions::new(), references: Arc::default() }
+    Setting {
+        schema: rows.schema(),
+        now_micros: NOW,
+        conditions: Conditions::new(),
+        references: Arc::default(),
+        answers: Arc::new(answers()),
+    }
 }
 
 /// Ask a suite of a table that comes in batches of one, two, three … rows.

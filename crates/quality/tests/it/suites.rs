@@ -3,7 +3,7 @@
 use rstest::rstest;
 use serde_json::{Value, json};
 use sluice_domain::{QualityAction, Severity};
-use sluice_quality::{Conditions, check_against, export, parse_suite};
+use sluice_quality::{Conditions, check_against, export, parse_suite, queries};
 
 use crate::samples::{ints, rows, some, suite, texts};
 
@@ -47,6 +47,18 @@ fn of_rule(rule: Value) -> Value {
     "action": "quarantine"})), "rules[0].action")]
 #[case(of_rule(json!({"kind": "expect_column_pair_values_to_be_equal",
     "kwargs": {"column_A": "a", "column_B": "b", "ignore_row_if": "sometimes"}})), "rules[0].kwargs.ignore_row_if")]
+#[case(of_rule(json!({"kind": "unexpected_rows_expectation", "kwargs": {"unexpected_rows_query": "SELECT 1"}})),
+    "rules[0].kwargs.unexpected_rows_query")]
+#[case(of_rule(json!({"kind": "unexpected_rows_expectation", "action": "quarantine",
+    "kwargs": {"unexpected_rows_query": "SELECT 1 FROM {batch}"}})), "rules[0].action")]
+#[case(of_rule(json!({"kind": "unexpected_rows_expectation", "action": "reject",
+    "kwargs": {"unexpected_rows_query": "SELECT 1 FROM {batch}"}})), "rules[0].action")]
+#[case(of_rule(json!({"kind": "unexpected_rows_expectation", "row_condition": "a > 1",
+    "kwargs": {"unexpected_rows_query": "SELECT 1 FROM {batch}"}})), "rules[0].row_condition")]
+#[case(of_rule(json!({"kind": "expect_query_result_to_be_between", "kwargs": {"query": "SELECT 1 FROM {batch}"}})),
+    "rules[0].kwargs.min_value")]
+#[case(of_rule(json!({"kind": "expect_column_values_to_be_increasing",
+    "kwargs": {"column": "a", "parse_strings_as_datetimes": true}})), "rules[0].kwargs.parse_strings_as_datetimes")]
 #[case(json!({"name": "s", "expectations": [{"kwargs": {}}]}), "expectations[0].expectation_type")]
 #[case(json!({"expectations": []}), "expectation_suite_name")]
 #[case(json!({"name": "s", "expectations": [{"type": "expect_column_to_exist", "kwargs": {}}]}),
@@ -81,6 +93,19 @@ fn a_suite_has_no_more_rules_than_it_may_have() {
         "value_set": vec!["x".repeat(1000); 263]}});
     assert_eq!(parse_suite(&of_rule(set)).unwrap_err().field, "rules");
     assert_eq!(values(1001).unwrap_err().field, "rules[0].kwargs.value_set");
+}
+
+#[test]
+fn a_suite_asks_no_more_queries_than_it_may_and_tells_their_places() {
+    let rule = |at: usize| {
+        let query = format!("SELECT {at} FROM {{batch}}");
+        json!({"kind": "expect_query_result_to_be_between", "kwargs": {"query": query, "min_value": 0}})
+    };
+    let of = |count: usize| parse_suite(&json!({"name": "s", "rules": (0..count).map(rule).collect::<Vec<_>>()}));
+    assert_eq!(of(21).unwrap_err().field, "rules");
+    let found = queries(&of(20).unwrap());
+    assert_eq!((found.len(), found[1].field.as_str(), found[1].gives_value), (20, "rules[1].kwargs.query", true));
+    assert_eq!(found[1].over(&"a.t".parse().unwrap()), "SELECT 1 FROM \"a\".\"t\"");
 }
 
 #[test]

@@ -29,6 +29,8 @@ pub struct Vacuumed {
     pub size_bytes: u64,
     /// Their paths, relative to the table.
     pub paths: Vec<String>,
+    /// Whether there may be more: one call stops after many files.
+    pub has_more: bool,
 }
 
 impl Vacuumed {
@@ -82,7 +84,8 @@ impl Table {
                 let files = std::mem::take(&mut batch);
                 vacuumed.count(&self.remove_unreferenced(lease, &mut references, files).await?);
             }
-            if is_last || vacuumed.paths.len() >= MAX_FILES {
+            vacuumed.has_more = !is_last && vacuumed.paths.len() >= MAX_FILES;
+            if is_last || vacuumed.has_more {
                 return Ok(vacuumed);
             }
         }

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use chrono::{DateTime, SubsecRound as _, Utc};
 use sluice_domain::{
-    Alert, AlertDelivery, DeliveryId, DeliveryState, Finding, NamespaceName, Page, PageRequest, PageToken,
+    Alert, AlertDelivery, DeliveryId, DeliveryState, Finding, NamespaceName, Page, PageRequest, PageToken, RuleName,
 };
 use sqlx::AnyConnection;
 use uuid::Uuid;
@@ -30,7 +30,8 @@ impl Alerts for SqlBackend {
     ) -> Result<Option<SentAlert>, CatalogError> {
         let mut write = self.write().await?;
         let (repeated,): (i64,) = sqlx::query_as(
-            "SELECT COUNT(*) FROM alerts WHERE subject = $1 AND rule = $2 AND (created_at > $3 OR occurrence = $4)",
+            "SELECT COUNT(*) FROM alerts WHERE subject = $1 AND rule = $2 \
+             AND (created_at > $3 AND resolved_at IS NULL OR occurrence = $4 OR resolved_by > $4)",
         )
         .bind(&finding.subject)
         .bind(finding.rule.as_str())
@@ -42,7 +43,7 @@ impl Alerts for SqlBackend {
             return Ok(None);
         }
         let (id, created_at) = (Uuid::now_v7(), Utc::now().trunc_subsecs(6));
-        let alert = Alert { id, finding: finding.clone(), created_at };
+        let alert = Alert { id, finding: finding.clone(), created_at, resolved_at: None };
         insert(&mut write, &alert).await?;
         let (waiting,): (i64,) = sqlx::query_as("SELECT COUNT(*) FROM alert_deliveries WHERE state = 'waiting'")
             .fetch_one(&mut *write)
@@ -58,6 +59,31 @@ impl Alerts for SqlBackend {
         forget_old(&mut write, limits.kept).await?;
         write.commit().await?;
         Ok(Some(SentAlert { alert, deliveries: entered }))
+    }
+
+    async fn resolve(&self, rule: &RuleName, subject: &str, before: &str) -> Result<u64, CatalogError> {
+        const OPEN: &str = "rule = $1 AND subject = $2 AND occurrence < $3 AND resolved_at IS NULL";
+        let (open,): (i64,) = sqlx::query_as(sqlx::AssertSqlSafe(format!("SELECT COUNT(*) FROM alerts WHERE {OPEN}")))
+            .bind(rule.as_str())
+            .bind(subject)
+            .bind(before)
+            .fetch_one(&self.readers)
+            .await?;
+        if open == 0 {
+            return Ok(0);
+        }
+        let mut write = self.write().await?;
+        let done = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "UPDATE alerts SET resolved_at = $4, resolved_by = $3 WHERE {OPEN}"
+        )))
+        .bind(rule.as_str())
+        .bind(subject)
+        .bind(before)
+        .bind(now())
+        .execute(&mut *write)
+        .await?;
+        write.commit().await?;
+        Ok(done.rows_affected())
     }
 
     async fn list(

@@ -29,6 +29,7 @@ mod quality;
 mod rebuilding;
 mod replays;
 mod row_groups;
+mod run_totals;
 mod schemas;
 mod search;
 mod sequences;

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use sluice_domain::{Page, PageRequest, PageToken, PipelineRun, RunId, RunStatus, TableRef};
+use sluice_domain::{Page, PageRequest, PageToken, PipelineRun, PipelineTotals, RunId, RunStatus, TableRef};
 use sqlx::{AnyConnection, FromRow, any::AnyRow};
 
 use super::{SqlBackend, conditions::Conditions, entries, fetch_size, page_size};
@@ -83,6 +83,10 @@ impl PipelineRuns for SqlBackend {
             (of_external(filter, before), of_uploads(filter, before), of_sources(filter, before));
         let runs = self.newest(&external, &uploads, &sources, fetch_size(page)).await?;
         Ok(Page::from_overfetched(runs, page_size(page), |run| run.id.to_string()))
+    }
+
+    async fn totals(&self, filter: &RunFilter) -> Result<Vec<PipelineTotals>, CatalogError> {
+        self.run_totals(filter).await
     }
 
     async fn ended_after(&self, place: &EndedPlace, limit: u32) -> Result<Vec<PipelineRun>, CatalogError> {
@@ -197,7 +201,7 @@ fn of_all(filter: &RunFilter, before: Option<&str>) -> Conditions {
     conditions
 }
 
-fn of_external(filter: &RunFilter, before: Option<&str>) -> Conditions {
+pub(super) fn of_external(filter: &RunFilter, before: Option<&str>) -> Conditions {
     let mut conditions = of_all(filter, before);
     if let Some(pipeline) = &filter.pipeline {
         conditions.and("r.pipeline = {}", [pipeline.to_string()]);
@@ -212,7 +216,7 @@ fn of_external(filter: &RunFilter, before: Option<&str>) -> Conditions {
     conditions
 }
 
-fn of_uploads(filter: &RunFilter, before: Option<&str>) -> Conditions {
+pub(super) fn of_uploads(filter: &RunFilter, before: Option<&str>) -> Conditions {
     let mut conditions = of_all(filter, before);
     conditions.and(NO_QUARANTINE, []);
     if let Some(pipeline) = &filter.pipeline {
@@ -235,7 +239,7 @@ fn of_uploads(filter: &RunFilter, before: Option<&str>) -> Conditions {
     conditions
 }
 
-fn of_sources(filter: &RunFilter, before: Option<&str>) -> Conditions {
+pub(super) fn of_sources(filter: &RunFilter, before: Option<&str>) -> Conditions {
     let mut conditions = of_all(filter, before);
     if let Some(pipeline) = &filter.pipeline {
         conditions.and("s.name = {}", [pipeline.to_string()]);

@@ -4,11 +4,11 @@ use async_trait::async_trait;
 use sluice_domain::{Page, PageRequest, QualityResult, QualitySubject, Suite, TableId, Verdict};
 use sqlx::AnyConnection;
 
-use super::{SqlBackend, fetch_size, page_of, tables::not_found};
+use super::{SqlBackend, entries, fetch_size, page_of, tables::not_found};
 use crate::{
-    CatalogError, MAX_QUALITY_RESULTS, Quality,
+    CatalogError, JudgedResult, MAX_QUALITY_RESULTS, Quality, RecordedPlace,
     columns::{instant, json, now, number, read_json},
-    quality_rows::QualityResultRow,
+    quality_rows::{JudgedResultRow, QualityResultRow},
 };
 
 /// Sorts after every id.
@@ -54,9 +54,10 @@ impl Quality for SqlBackend {
         let version = version.map(|version| number("quality result's version", version)).transpose()?;
         let mut write = self.write().await?;
         sqlx::query(
-            "INSERT INTO quality_results (id, table_id, upload_id, version, publishable, checked_at, validation) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7) \
-             ON CONFLICT (id) DO UPDATE SET publishable = $5, checked_at = $6, validation = $7",
+            "INSERT INTO quality_results \
+             (id, table_id, upload_id, version, publishable, checked_at, validation, recorded_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
+             ON CONFLICT (id) DO UPDATE SET publishable = $5, checked_at = $6, validation = $7, recorded_at = $8",
         )
         .bind(result.subject.id().to_string())
         .bind(table.to_string())
@@ -65,6 +66,7 @@ impl Quality for SqlBackend {
         .bind(i64::from(result.validation.publishable))
         .bind(instant(result.checked_at))
         .bind(json("quality result", &result.validation)?)
+        .bind(now())
         .execute(&mut *write)
         .await?;
         forget_old(&mut write, table).await?;
@@ -81,6 +83,24 @@ impl Quality for SqlBackend {
             .fetch_all(&self.readers)
             .await?;
         page_of(rows, page, |result: &QualityResult| result.subject.id().to_string())
+    }
+
+    async fn recorded_after(&self, place: &RecordedPlace, limit: u32) -> Result<Vec<JudgedResult>, CatalogError> {
+        let rows: Vec<JudgedResultRow> = sqlx::query_as(
+            "SELECT q.id, q.upload_id, COALESCE(u.version, q.version) AS version, q.checked_at, q.validation, \
+             q.recorded_at, t.name AS table_name, a.tags FROM quality_results q \
+             JOIN tables t ON t.id = q.table_id AND t.state = 'active' \
+             LEFT JOIN annotations a ON a.table_id = t.id AND a.column_name = '' \
+             LEFT JOIN uploads u ON u.id = q.upload_id \
+             WHERE q.recorded_at >= $1 AND (q.recorded_at > $2 OR q.id > $3) ORDER BY q.recorded_at, q.id LIMIT $4",
+        )
+        .bind(instant(place.at))
+        .bind(instant(place.at))
+        .bind(place.id.map(|id| id.to_string()).unwrap_or_default())
+        .bind(i64::from(limit))
+        .fetch_all(&self.readers)
+        .await?;
+        entries(rows)
     }
 
     async fn verdict(&self, table: TableId) -> Result<Verdict, CatalogError> {

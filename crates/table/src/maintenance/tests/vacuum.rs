@@ -144,3 +144,18 @@ async fn more_files_than_one_batch_go_and_are_counted() {
     assert_eq!((vacuumed.files, vacuumed.size_bytes, vacuumed.paths.len()), (1203, 2406, 1203));
     assert!(table.names("k=x").await.is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_stops_after_ten_thousand_files_and_the_next_one_goes_on() {
+    let table = HandMade::table(false).await;
+    for number in 0..10_203 {
+        table.store().put(&Path::from(format!("k=x/{number}.parquet")), "x".into()).await.unwrap();
+    }
+    let (lease, later) = (table.lease().await, table.now + TimeDelta::hours(169));
+    let vacuum = async || table.open().vacuum(&lease, hours(168), later).await.unwrap();
+    let first = vacuum().await;
+    assert_eq!((first.files, first.has_more), (10_000, true));
+    let second = vacuum().await;
+    assert_eq!((second.files, second.has_more), (203, false));
+    assert!(table.names("k=x").await.is_empty());
+}
