@@ -8,6 +8,8 @@ mod contracts;
 #[cfg(test)]
 mod discovery;
 #[cfg(test)]
+mod inheritance;
+#[cfg(test)]
 mod inventory;
 #[cfg(test)]
 mod lifecycle;
@@ -43,3 +45,5 @@ mod transfer;
 mod upload_commits;
 #[cfg(test)]
 mod uploads;
+#[cfg(test)]
+mod webhooks;

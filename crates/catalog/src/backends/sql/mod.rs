@@ -15,6 +15,7 @@ mod conditions;
 mod contracts;
 mod expectations;
 mod find_hits;
+mod inheritance;
 mod inventory;
 mod lifecycle_plans;
 mod lifecycle_rules;
@@ -38,6 +39,7 @@ mod stored_objects;
 mod tables;
 mod transfer;
 mod uploads;
+mod webhooks;
 
 #[cfg(test)]
 mod tests;
@@ -53,9 +55,10 @@ pub(crate) use postgres::{Lease, Leased};
 
 use self::assembled::Assembled;
 use crate::{
-    AlertRules, Alerts, Annotations, CatalogError, Changes, Channels, Contracts, Discovery, FreshnessExpectations,
-    Inventory, LifecyclePlans, LifecycleRules, Lineage, Partials, PipelineRuns, Pulls, Quality, Rebuilding, Replays,
-    RowGroups, Schemas, ServiceLevels, SourceRuns, Sources, StoredObjects, Tables, Uploads, Watches,
+    AlertRules, Alerts, Annotations, CatalogError, ChangeWebhooks, Changes, Channels, Contracts, Discovery,
+    FreshnessExpectations, Inventory, LifecyclePlans, LifecycleRules, Lineage, Partials, PipelineRuns, Pulls, Quality,
+    Rebuilding, Replays, RowGroups, Schemas, ServiceLevels, SourceRuns, Sources, StoredObjects, Tables, Uploads,
+    Watches,
     backends::{Backend, Transfer},
 };
 
@@ -203,6 +206,10 @@ impl Backend for SqlBackend {
     }
 
     fn changes(&self) -> &dyn Changes {
+        self
+    }
+
+    fn change_webhooks(&self) -> &dyn ChangeWebhooks {
         self
     }
 
