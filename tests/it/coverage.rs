@@ -10,6 +10,7 @@ mod monitoring;
 mod pieces;
 mod sources;
 mod tables;
+mod webhooks;
 
 use std::collections::BTreeSet;
 
@@ -101,6 +102,7 @@ fn rows() -> Vec<Row> {
         .chain(monitoring::writes())
         .chain(monitoring::settings())
         .chain(lifecycle::writes())
+        .chain(webhooks::operations())
         .collect()
 }
 

@@ -1,5 +1,7 @@
 //! Lineage as callers see it.
 
+mod inheritance;
+
 use axum::http::Method;
 use serde_json::{Value, json};
 use sluice_domain::Action;

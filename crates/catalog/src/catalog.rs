@@ -5,10 +5,10 @@ use std::{path::Path, sync::Arc};
 use sluice_domain::UploadEntry;
 
 use crate::{
-    AlertRules, Alerts, Annotations, CatalogError, CatalogSettings, Changes, Channels, Contracts, Descriptions,
-    Discovery, FreshnessExpectations, Inventory, LifecyclePlans, LifecycleRules, Lineage, Partials, PipelineRuns,
-    Pulls, Quality, Rebuilding, Replays, RowGroups, Schemas, ServiceLevels, SourceRuns, Sources, StoredObjects, Tables,
-    Uploads, Watches,
+    AlertRules, Alerts, Annotations, CatalogError, CatalogSettings, ChangeWebhooks, Changes, Channels, Contracts,
+    Descriptions, Discovery, FreshnessExpectations, Inventory, LifecyclePlans, LifecycleRules, Lineage, Partials,
+    PipelineRuns, Pulls, Quality, Rebuilding, Replays, RowGroups, Schemas, ServiceLevels, SourceRuns, Sources,
+    StoredObjects, Tables, Uploads, Watches,
     backends::{Backend, Leased, SqlBackend, Transfer},
     nodes::{self, Node},
 };
@@ -156,6 +156,11 @@ impl Catalog {
     /// The feed of changes.
     pub fn changes(&self) -> &dyn Changes {
         self.backend.changes()
+    }
+
+    /// Where the feed of changes is told.
+    pub fn change_webhooks(&self) -> &dyn ChangeWebhooks {
+        self.backend.change_webhooks()
     }
 
     /// The runs of pipelines.

@@ -29,6 +29,14 @@ impl TryFrom<NotesRow> for Notes {
     }
 }
 
+/// What is said of a table that is told by its name.
+#[derive(FromRow)]
+pub(crate) struct NamedNotesRow {
+    #[sqlx(flatten)]
+    pub(crate) notes: NotesRow,
+    pub(crate) name: String,
+}
+
 #[derive(FromRow)]
 pub(crate) struct FoundRow {
     #[sqlx(flatten)]

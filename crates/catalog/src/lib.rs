@@ -34,6 +34,7 @@ mod sequences;
 mod sources;
 mod tables;
 mod uploads;
+mod webhooks;
 
 mod backends;
 mod columns;
@@ -44,6 +45,7 @@ mod monitoring_rows;
 mod quality_rows;
 mod rows;
 mod source_rows;
+mod webhook_rows;
 
 pub use alerts::{AlertLimits, AlertRules, Alerts, NewDelivery, SentAlert, Settlement, Watches};
 pub use catalog::Catalog;
@@ -72,3 +74,4 @@ pub use settings::CatalogSettings;
 pub use sources::{Begun, Defined, NewSource, Pulls, SourceRuns, Sources};
 pub use tables::{NewTable, TableChange, Tables};
 pub use uploads::{CommittedUpload, CommittedUploads, NewUpload, Uploads};
+pub use webhooks::{ChangeWebhooks, DefinedWebhook, NewWebhook};

@@ -2,9 +2,15 @@
 //!
 //! Invariant: a classification that is stricter wins where several are inherited.
 
-use std::{collections::BTreeMap, fmt, str::FromStr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    str::FromStr,
+};
 
 use serde::{Deserialize, Serialize};
+
+use crate::InheritedNotes;
 
 /// How many tags a table or a column has at the most.
 pub const MAX_TAGS: usize = 50;
@@ -123,14 +129,37 @@ pub struct TableNotes {
     pub table: Notes,
     /// Of its columns; those of which nothing is said are left out.
     pub columns: BTreeMap<String, Notes>,
+    /// What its columns inherit, by their names in lower case; those that inherit nothing are left out.
+    pub inherited: BTreeMap<String, InheritedNotes>,
+    /// Whether there is too much before the table to find everything that its columns inherit.
+    pub is_cut_off: bool,
 }
 
 impl TableNotes {
-    /// The strictest classification that the table or one of its columns has.
+    /// The strictest classification that counts for the table or one of its columns.
     pub fn strictest(&self) -> Option<&Label> {
-        let columns = self.columns.values().map(|notes| &notes.classification);
-        let all = columns.chain([&self.table.classification]).flatten();
-        all.min_by_key(|label| (label.strictness(), label.as_str()))
+        self.classifications().min_by_key(|label| (label.strictness(), label.as_str()))
+    }
+
+    /// Every classification that counts: of the table, of its columns, and of those that have none of their own what
+    /// they inherit.
+    pub fn classifications(&self) -> impl Iterator<Item = &Label> {
+        let own = self.columns.values().chain([&self.table]).filter_map(|notes| notes.classification.as_ref());
+        let owning = self.columns.iter().filter(|(_, notes)| notes.classification.is_some());
+        let owning: BTreeSet<String> = owning.map(|(name, _)| name.to_lowercase()).collect();
+        let inherited = self.inherited.iter().filter(move |(name, _)| !owning.contains(*name));
+        own.chain(inherited.flat_map(|(_, notes)| notes.classifications.iter().map(|inherited| &inherited.label)))
+    }
+
+    /// What a column inherits.
+    pub fn inherited_by(&self, column: &str) -> Option<&InheritedNotes> {
+        self.inherited.get(&column.to_lowercase())
+    }
+
+    /// The classification that counts for a column: its own, or the strictest that it inherits.
+    pub fn classification_of(&self, column: &str) -> Option<&Label> {
+        let own = self.columns.get(column).and_then(|notes| notes.classification.as_ref());
+        own.or_else(|| Some(&self.inherited_by(column)?.classifications.first()?.label))
     }
 }
 
@@ -161,6 +190,22 @@ mod tests {
         table.columns.insert("b".into(), notes("confidential"));
         table.columns.insert("c".into(), notes("pii"));
         assert_eq!(table.strictest(), Some(&label("pii")));
+    }
+
+    #[test]
+    fn what_a_column_inherits_counts_where_it_has_no_classification_of_its_own() {
+        let inherited = |text: &str| {
+            let from = crate::LabelOrigin { table: "a.s".parse().unwrap(), column: None };
+            let one = crate::InheritedLabel { label: label(text), from };
+            InheritedNotes { classifications: vec![one], tags: Vec::new() }
+        };
+        let both = [("email".to_owned(), inherited("pii")), ("note".to_owned(), inherited("trading"))];
+        let mut table = TableNotes { inherited: both.into(), ..TableNotes::default() };
+        assert_eq!((table.strictest(), table.classification_of("Email")), (Some(&label("pii")), Some(&label("pii"))));
+        let own = Notes { classification: Some(label("public")), ..Notes::default() };
+        table.columns.insert("Email".into(), own);
+        let counting: Vec<&str> = table.classifications().map(Label::as_str).collect();
+        assert_eq!((counting, table.classification_of("Email")), (vec!["public", "trading"], Some(&label("public"))));
     }
 
     #[test]

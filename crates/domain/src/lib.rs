@@ -10,12 +10,14 @@ mod names;
 mod access;
 mod annotation;
 mod change;
+mod change_webhook;
 mod channel;
 mod column_change;
 mod compression;
 mod contract;
 mod ddl;
 mod format;
+mod inheritance;
 mod inventory;
 mod json_schema;
 mod layout;
@@ -39,7 +41,11 @@ mod write;
 
 pub use access::{AccessError, Action, Caller, Grant, Resource};
 pub use annotation::{Label, LabelError, MAX_TAGS, Notes, NotesChange, TableNotes};
-pub use change::{CatalogChange, ChangedKind};
+pub use change::{CatalogChange, ChangedKind, EVENT_SOURCE};
+pub use change_webhook::{
+    ChangeWebhook, ContentMode, FailedTry, MissedChanges, RetryRules, WebhookDefinition, WebhookError, WebhookName,
+    WebhookSecret, WebhookState,
+};
 pub use channel::{Channel, ChannelId, ChannelName, ChannelNameError, ChannelOffset};
 pub use column_change::{ChangeKind, ColumnChange, SchemaEffect, column_changes};
 pub use compression::Compression;
@@ -47,6 +53,7 @@ pub use contract::{ChangePolicy, Contract, ContractError, RowCheck, RowRule, Rul
 pub use ddl::{DdlError, DdlTable, Dialect};
 pub use error::{CircuitOpen, ErrorKind, Failure};
 pub use format::{Format, FormatError};
+pub use inheritance::{Inheritance, InheritedLabel, InheritedNotes, LabelOrigin};
 pub use inventory::{FileRecord, LogRecord};
 pub use json_schema::json_schema;
 pub use layout::{DatePart, DerivedColumn, LayoutError, TableLayout};

@@ -10,9 +10,9 @@ use crate::LifecycleError;
 /// How a table is labelled.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Labels {
-    /// Its tags.
+    /// Its tags, those of its columns included, and nothing that they inherit.
     pub tags: BTreeSet<String>,
-    /// Its classifications, those of its columns included.
+    /// Its classifications, those of its columns included, and what these inherit where they have none of their own.
     pub classifications: BTreeSet<String>,
 }
 

@@ -1,7 +1,7 @@
 //! What can go wrong with watching, and what the caller can do about it.
 
 use sluice_catalog::CatalogError;
-use sluice_domain::{AlertRuleError, ErrorKind, Failure, RuleName, RunError, ServiceLevelError};
+use sluice_domain::{AlertRuleError, ErrorKind, Failure, RuleName, RunError, ServiceLevelError, WebhookError};
 
 /// A failure of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +45,9 @@ pub enum MonitorError {
     /// A service level that cannot be.
     #[error(transparent)]
     ServiceLevel(#[from] ServiceLevelError),
+    /// A webhook that cannot be.
+    #[error(transparent)]
+    Webhook(#[from] WebhookError),
     /// Settings of a channel that make no sense.
     #[error("monitor.channels.{channel}: {reason}")]
     Settings {
@@ -64,7 +67,7 @@ impl Failure for MonitorError {
             Self::RunNotFound | Self::NotFound { .. } => ErrorKind::NotFound,
             Self::Run(source) => source.kind(),
             Self::NotReported | Self::KeyTaken | Self::TooMany { .. } => ErrorKind::Conflict,
-            Self::Rule { .. } | Self::ServiceLevel(_) => ErrorKind::Invalid,
+            Self::Rule { .. } | Self::ServiceLevel(_) | Self::Webhook(_) => ErrorKind::Invalid,
             Self::Settings { .. } => ErrorKind::Internal,
             Self::Catalog(source) => source.kind(),
         }
@@ -79,6 +82,7 @@ impl Failure for MonitorError {
             Self::TooMany { .. } => "too-many",
             Self::Rule { .. } => "bad-alert-rule",
             Self::ServiceLevel(_) => "bad-service-level",
+            Self::Webhook(_) => "bad-webhook",
             Self::Settings { .. } => "bad-settings",
             Self::Catalog(source) => source.code(),
         }

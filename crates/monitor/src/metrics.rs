@@ -47,6 +47,7 @@ pub struct MonitorMetrics {
     success_rate: Figures,
     processing: Processing,
     deliveries: Family<DeliveryLabels, Counter>,
+    change_requests: Family<OutcomeLabels, Counter>,
     names: Arc<Mutex<HashSet<PipelineName>>>,
 }
 
@@ -79,6 +80,11 @@ struct DeliveryLabels {
     outcome: String,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabels {
+    outcome: String,
+}
+
 impl MonitorMetrics {
     /// Metrics that this registry shows.
     pub fn register(registry: &mut Registry) -> Self {
@@ -102,6 +108,8 @@ impl MonitorMetrics {
         registry.register("data_lake_processing_errors", help, metrics.processing.errors.clone());
         let help = "Tries to deliver an alert, by what came of them";
         registry.register("data_lake_alert_deliveries", help, metrics.deliveries.clone());
+        let help = "Requests that tell webhooks of changes, by what came of them";
+        registry.register("data_lake_change_requests", help, metrics.change_requests.clone());
         metrics
     }
 
@@ -136,6 +144,10 @@ impl MonitorMetrics {
     pub(crate) fn delivered(&self, channel: &str, outcome: &str) {
         let labels = DeliveryLabels { channel: channel.to_owned(), outcome: outcome.to_owned() };
         self.deliveries.get_or_create(&labels).inc();
+    }
+
+    pub(crate) fn told_changes(&self, outcome: &str) {
+        self.change_requests.get_or_create(&OutcomeLabels { outcome: outcome.to_owned() }).inc();
     }
 
     /// The name, for so many pipelines; further ones share one.

@@ -17,6 +17,7 @@ use tokio::{
 use crate::{
     Clock, MonitorError, MonitorMetrics, MonitorSettings,
     channels::{self, Channel},
+    webhooks::{Sender, Turn},
 };
 
 /// Watches runs, tables and pipelines, and tells people. Clones share everything.
@@ -32,6 +33,10 @@ pub(crate) struct Inner {
     pub(crate) clock: Clock,
     pub(crate) metrics: MonitorMetrics,
     pub(crate) channels: BTreeMap<String, Channel>,
+    /// Sends requests to webhooks.
+    pub(crate) sender: Sender,
+    /// Whether it is this server that tells webhooks.
+    pub(crate) turn: Turn,
     /// Told when an alert was raised here.
     pub(crate) wake: Notify,
     pub(crate) stop: watch::Sender<bool>,
@@ -50,12 +55,15 @@ impl Monitor {
         clock: Clock,
     ) -> Result<Self, MonitorError> {
         let channels = channels::open(&settings)?;
+        let sender = Sender::new(&settings.webhooks)?;
         let inner = Inner {
             catalog,
             settings,
             clock,
             metrics,
             channels,
+            sender,
+            turn: Turn::default(),
             wake: Notify::new(),
             stop: watch::Sender::new(false),
             tasks: Mutex::default(),
@@ -63,10 +71,11 @@ impl Monitor {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Watch, and deliver alerts, until [`Monitor::stop`].
+    /// Watch, deliver alerts and tell webhooks of changes, until [`Monitor::stop`].
     pub fn start(&self) {
         let mut tasks = self.inner.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         tasks.spawn(self.clone().watch());
+        tasks.spawn(self.clone().tell_changes());
         for name in self.inner.channels.keys() {
             tasks.spawn(self.clone().deliver(name.clone()));
         }

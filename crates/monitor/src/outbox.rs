@@ -116,7 +116,7 @@ impl SendError {
 }
 
 /// The wait after so many tries.
-fn backoff(first_ms: u64, attempts: u32) -> Duration {
+pub(crate) fn backoff(first_ms: u64, attempts: u32) -> Duration {
     let doubled = first_ms.saturating_mul(1_u64.checked_shl(attempts.saturating_sub(1)).unwrap_or(u64::MAX));
     Duration::from_millis(doubled).min(LONGEST_BACKOFF)
 }

@@ -23,6 +23,8 @@ pub struct MonitorSettings {
     pub alerts: AlertSettings,
     /// Where alerts can go, by name.
     pub channels: BTreeMap<String, ChannelSettings>,
+    /// Where the feed of changes can go.
+    pub webhooks: ChangeWebhookSettings,
 }
 
 impl Default for MonitorSettings {
@@ -33,6 +35,39 @@ impl Default for MonitorSettings {
             runs: RunSettings::default(),
             alerts: AlertSettings::default(),
             channels: BTreeMap::new(),
+            webhooks: ChangeWebhookSettings::default(),
+        }
+    }
+}
+
+/// Webhooks of the feed of changes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ChangeWebhookSettings {
+    /// The hosts that webhooks may be at, as `hooks.example.com`, which stands for its usual ports, or with a port, as
+    /// `10.0.0.7:8080`. Default: none.
+    pub hosts: Vec<String>,
+    /// How many webhooks there can be.
+    pub max_webhooks: u32,
+    /// How many events one request has at the most, where it has many.
+    pub max_batch_events: u32,
+    /// How long a receiver may take for one request, in seconds.
+    pub timeout_seconds: u64,
+    /// The wait after the first failed try, in milliseconds; each further one is twice as long, up to an hour.
+    pub backoff_ms: u64,
+    /// After how long without a success a webhook is disabled, in seconds.
+    pub give_up_seconds: u64,
+}
+
+impl Default for ChangeWebhookSettings {
+    fn default() -> Self {
+        Self {
+            hosts: Vec::new(),
+            max_webhooks: 100,
+            max_batch_events: 100,
+            timeout_seconds: 10,
+            backoff_ms: 2000,
+            give_up_seconds: 5 * 24 * 3600,
         }
     }
 }

@@ -72,12 +72,14 @@ pub(crate) struct LakeFacts {
 impl TableFacts for LakeFacts {
     async fn labels(&self, table: TableId) -> Result<Labels, LifecycleError> {
         let notes = self.catalog.annotations().notes(table).await?;
-        let mut labels = Labels::default();
-        for notes in std::iter::once(&notes.table).chain(notes.columns.values()) {
-            labels.tags.extend(notes.tags.iter().map(ToString::to_string));
-            labels.classifications.extend(notes.classification.iter().map(ToString::to_string));
+        if notes.is_cut_off {
+            tracing::warn!(table.id = %table, "too much is upstream of a table to know all that its columns inherit");
         }
-        Ok(labels)
+        let own = std::iter::once(&notes.table).chain(notes.columns.values());
+        Ok(Labels {
+            tags: own.flat_map(|notes| &notes.tags).map(ToString::to_string).collect(),
+            classifications: notes.classifications().map(ToString::to_string).collect(),
+        })
     }
 
     async fn check_log(&self, table: &TableEntry) -> Result<(), LifecycleError> {

@@ -37,6 +37,7 @@ pub(super) fn describing() -> Vec<Row> {
             "/api/v1/tables/nyc/flights/columns",
             "/api/v1/tables/nyc/a%20b/columns",
         ),
+        of_flights(column, "/api/v1/tables/nyc/flights/columns/id", "/api/v1/tables/nyc/a%20b/columns/id"),
         Row {
             bad: bad(
                 Method::GET,

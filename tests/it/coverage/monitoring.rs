@@ -18,6 +18,7 @@ const CHANNEL_TEST: &str = "/api/v1/alerts/channels/{channel}/test";
 pub(super) fn add_channel(settings: &mut Settings) {
     let hook = json!({"type": "webhook", "url": "http://127.0.0.1:9/hook"});
     settings.monitor.channels.insert("hook".to_owned(), serde_json::from_value(hook).unwrap());
+    settings.monitor.webhooks.hosts = vec!["127.0.0.1:9".to_owned()];
 }
 
 /// A reported run into `nyc.flights`, and things to delete. Gives the id of the run.
@@ -28,6 +29,8 @@ pub(super) async fn define(lake: &TestLake, caller: &str) -> String {
         ("/api/v1/tables/nyc/flights/freshness", json!({"expected_every": "60m"})),
         ("/api/v1/sla/definitions/doomed", json!({})),
         ("/api/v1/alerts/rules/doomed", json!({"condition": "sla", "channels": []})),
+        ("/api/v1/changes/webhooks/doomed", json!({"url": "http://127.0.0.1:9/doomed"})),
+        ("/api/v1/changes/webhooks/deaf", json!({"url": "http://127.0.0.1:9/deaf"})),
     ] {
         lake.call(Method::PUT, path).key(caller).json(&body).send().await.expect_status(201);
     }

@@ -17,7 +17,7 @@ use crate::{
     auth::Authenticated,
     extract::{JsonBody, Params, TableParams, TablePath},
     problem::{Problem, Problems},
-    wire::{ColumnChangeBody, ColumnsView, CompatibilityView, SchemaBody},
+    wire::{ColumnChangeBody, ColumnNotesView, ColumnsView, CompatibilityView, SchemaBody},
 };
 
 /// Show the columns of a table with what is said of them.
@@ -31,7 +31,24 @@ pub(super) async fn list_columns(
     caller.require(Action::Read, &Resource::Table(name.clone()))?;
     let entry = app.catalog.tables().find(&name).await?;
     let (description, notes) = (app.ingest.describe(&entry).await?, app.catalog.annotations().notes(entry.id).await?);
-    Ok(Json(ColumnsView::new(&description, notes)?))
+    Ok(Json(ColumnsView::new(&description, &notes, &caller)?))
+}
+
+/// Show a column with what is said of it, and what it inherits.
+#[utoipa::path(get, path = "/api/v1/tables/{namespace}/{table}/columns/{column}", tag = "catalog",
+    params(TableParams, ("column" = String, Path, description = "The column")),
+    responses((status = 200, description = "The column", body = ColumnNotesView), Problems))]
+pub(super) async fn get_column(
+    State(app): State<App>,
+    Authenticated(caller): Authenticated,
+    path: Result<Path<(String, String, String)>, PathRejection>,
+) -> Result<Json<ColumnNotesView>, Problem> {
+    let (name, column) = table_and_column(path)?;
+    caller.require(Action::Read, &Resource::Table(name.clone()))?;
+    let entry = app.catalog.tables().find(&name).await?;
+    let (description, notes) = (app.ingest.describe(&entry).await?, app.catalog.annotations().notes(entry.id).await?);
+    let found = ColumnsView::new(&description, &notes, &caller)?.into_column(&column);
+    found.map(Json).ok_or_else(|| no_column(&name, &column))
 }
 
 /// Say what a column is: description, tags, classification.
@@ -44,17 +61,27 @@ pub(super) async fn annotate_column(
     path: Result<Path<(String, String, String)>, PathRejection>,
     JsonBody(change): JsonBody<ColumnChangeBody>,
 ) -> Result<Json<ColumnsView>, Problem> {
-    let Path((namespace, table, column)) = path.map_err(|error| Problem::bad_request("bad-path", error.body_text()))?;
-    let name = TableRef::parse(&namespace, &table);
-    let name = name.map_err(|error| Problem::bad_request("illegal-name", error.to_string()))?;
+    let (name, column) = table_and_column(path)?;
     let grant = caller.require(Action::Manage, &Resource::Table(name.clone()))?;
     let entry = app.catalog.tables().find(&name).await?;
     let description = app.ingest.describe(&entry).await?;
     if description.schema.field_with_name(&column).is_err() {
-        return Err(Problem::new(StatusCode::NOT_FOUND, "not-found", format!("{name} has no column {column:?}")));
+        return Err(no_column(&name, &column));
     }
     let notes = app.catalog.annotations().annotate(entry.id, &column, change.change()?, grant.principal()).await?;
-    Ok(Json(ColumnsView::new(&description, notes)?))
+    Ok(Json(ColumnsView::new(&description, &notes, &caller)?))
+}
+
+fn table_and_column(
+    path: Result<Path<(String, String, String)>, PathRejection>,
+) -> Result<(TableRef, String), Problem> {
+    let Path((namespace, table, column)) = path.map_err(|error| Problem::bad_request("bad-path", error.body_text()))?;
+    let name = TableRef::parse(&namespace, &table);
+    Ok((name.map_err(|error| Problem::bad_request("illegal-name", error.to_string()))?, column))
+}
+
+fn no_column(table: &TableRef, column: &str) -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "not-found", format!("{table} has no column {column:?}"))
 }
 
 /// Say whether columns would fit a table, before an upload brings them. Nothing is changed.

@@ -200,7 +200,7 @@ pub(super) async fn list_changes(
 }
 
 /// The number to begin after.
-async fn begin(app: &App, since: Option<String>) -> Result<i64, Problem> {
+pub(super) async fn begin(app: &App, since: Option<String>) -> Result<i64, Problem> {
     let (oldest, newest) = app.catalog.changes().range().await?;
     let Some(text) = since else { return Ok(newest) };
     let number: i64 = text.parse().ok().filter(|number| *number >= 0).ok_or_else(|| {

@@ -23,6 +23,7 @@ mod tables;
 mod tus;
 mod uploads;
 mod versions;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -52,7 +53,7 @@ fn catalog() -> OpenApiRouter<App> {
         .routes(routes!(schemas::get_schema, schemas::declare_schema))
         .routes(routes!(schemas::get_contract, schemas::set_contract))
         .routes(routes!(columns::list_columns))
-        .routes(routes!(columns::annotate_column))
+        .routes(routes!(columns::get_column, columns::annotate_column))
         .routes(routes!(columns::check_schema))
         .routes(routes!(columns::get_ddl))
         .routes(routes!(columns::get_json_schema))
@@ -60,6 +61,9 @@ fn catalog() -> OpenApiRouter<App> {
         .routes(routes!(discovery::search_tables))
         .routes(routes!(discovery::list_popular_tables))
         .routes(routes!(discovery::list_changes))
+        .routes(routes!(webhooks::list_change_webhooks))
+        .routes(routes!(webhooks::get_change_webhook, webhooks::define_change_webhook, webhooks::delete_change_webhook))
+        .routes(routes!(webhooks::test_change_webhook))
         .routes(routes!(quality::get_suite, quality::set_suite))
         .routes(routes!(quality::check_quality))
         .routes(routes!(quality::list_quality_results))

@@ -133,6 +133,7 @@ pub(super) async fn preview_table(
 
 async fn view(app: &App, entry: TableEntry) -> Result<Json<TableView>, Problem> {
     let description = app.ingest.describe(&entry).await?;
+    let notes = app.catalog.annotations().notes(entry.id).await?;
     let location = app.location(&entry);
-    Ok(Json(TableView::new(entry, location, &description)?))
+    Ok(Json(TableView::new(entry, location, &description, &notes)?))
 }

@@ -6,15 +6,13 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 use sluice_catalog::MAX_HITS;
-use sluice_domain::{CatalogChange, Place, SearchHit};
+use sluice_domain::{CatalogChange, EVENT_SOURCE, Place, SearchHit};
 use utoipa::ToSchema;
 
 use super::TableSummary;
 
 /// How many values of a facet are told, the most frequent first.
 const MAX_FACET_VALUES: usize = 20;
-/// Whose events they are, in the words of CloudEvents.
-const SOURCE: &str = "/api/v1/tables";
 
 /// What a search found.
 #[derive(Serialize, ToSchema)]
@@ -157,8 +155,8 @@ impl From<CatalogChange> for ChangeEvent {
         Self {
             specversion: "1.0",
             id: change.number.to_string(),
-            source: SOURCE,
-            kind: format!("io.sluice.{}", change.kind.as_str()),
+            source: EVENT_SOURCE,
+            kind: change.kind.event_type(),
             subject: change.subject,
             time: change.at,
             datacontenttype: "application/json",

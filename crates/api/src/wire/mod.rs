@@ -1,6 +1,7 @@
 //! What goes over the wire; every type here is in the OpenAPI document.
 
 mod alert;
+mod column_notes;
 mod direct;
 mod discovery;
 mod expectation;
@@ -22,11 +23,13 @@ mod source;
 mod sql_lineage;
 mod table;
 mod upload;
+mod webhook;
 
 pub(crate) use alert::{
     AlertChannelPage, AlertChannelView, AlertPage, AlertRuleBody, AlertRulePage, AlertRuleView, AlertView,
     ChannelTestView,
 };
+pub(crate) use column_notes::{ColumnNotesView, ColumnsView, TableLabelsView};
 pub(crate) use direct::{DirectBody, DirectView};
 pub(crate) use discovery::{ChangeEvent, ChangePage, PopularPage, PopularView, SearchView};
 pub(crate) use expectation::{
@@ -38,7 +41,7 @@ pub(crate) use lifecycle::{LifecycleRuleBody, LifecycleRulePage, LifecycleRuleVi
 pub(crate) use lifecycle_plan::{LifecycleRunPage, PlanDetail, PlanView};
 pub(crate) use lineage::{DatasetView, EdgeBody, EdgesView, FlowPage, FlowView, OpenLineageBody};
 pub(crate) use lineage_graph::{LineageEventPage, LineageEventView, LineageView};
-pub(crate) use notes::{ColumnChangeBody, ColumnsView, TableChangeBody};
+pub(crate) use notes::{ColumnChangeBody, TableChangeBody};
 pub(crate) use pipeline_run::{HealthView, PipelineRunBody, PipelineRunPage, PipelineRunView, RunReportBody};
 pub(crate) use progress::{ProgressView, UploadEvent};
 pub(crate) use quality::{
@@ -55,3 +58,4 @@ pub(crate) use table::{
     NamespacePage, NamespaceView, SchemaPage, SchemaVersionView, TablePage, TableSummary, TableView, VersionPage,
 };
 pub(crate) use upload::{JsonRows, Octets, ReceiptView, UploadForm, UploadPage, UploadView};
+pub(crate) use webhook::{WebhookBody, WebhookPage, WebhookTestView, WebhookView};

@@ -1,10 +1,9 @@
 //! What people say of tables and columns, on the wire.
 
 use axum::http::StatusCode;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer};
 use sluice_catalog::TableChange;
-use sluice_domain::{Label, LabelError, MAX_TAGS, NotesChange, TableNotes};
-use sluice_table::{Column, Description, TableError, columns_of};
+use sluice_domain::{Label, LabelError, MAX_TAGS, NotesChange};
 use utoipa::ToSchema;
 
 use crate::problem::Problem;
@@ -108,64 +107,4 @@ fn labels(tags: Option<Vec<String>>, classification: Option<Option<String>>) -> 
 
 fn unprocessable(code: &'static str, detail: String) -> Problem {
     Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail)
-}
-
-/// The columns of a table, with what is said of them.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct ColumnsView {
-    /// The tags of the table.
-    tags: Vec<String>,
-    /// How the table's values are to be treated.
-    classification: Option<String>,
-    /// The strictest classification of the table and its columns.
-    strictest_classification: Option<String>,
-    /// The columns, in order.
-    columns: Vec<ColumnNotesView>,
-}
-
-/// A column, with what is said of it.
-#[derive(Serialize, ToSchema)]
-struct ColumnNotesView {
-    /// Its name.
-    name: String,
-    /// Its type as Delta names it.
-    #[schema(example = "long")]
-    delta_type: String,
-    /// Whether values may be missing.
-    nullable: bool,
-    /// Whether the table is partitioned by it.
-    partition: bool,
-    /// What it is: what was said of it here, or where it was declared.
-    description: Option<String>,
-    /// Words to find it by.
-    tags: Vec<String>,
-    /// How its values are to be treated.
-    classification: Option<String>,
-}
-
-impl ColumnsView {
-    pub(crate) fn new(description: &Description, mut notes: TableNotes) -> Result<Self, TableError> {
-        let text = |label: &Label| label.to_string();
-        let strictest_classification = notes.strictest().map(text);
-        let columns = columns_of(&description.schema, &description.partition_by)?.into_iter().map(|column| {
-            let Column { name, delta_type, nullable, partition, .. } = column;
-            let said = notes.columns.remove(&name).unwrap_or_default();
-            let comment = || description.schema.field_with_name(&name).ok()?.metadata().get("comment").cloned();
-            ColumnNotesView {
-                description: said.description.or_else(comment),
-                tags: said.tags.iter().map(text).collect(),
-                classification: said.classification.as_ref().map(text),
-                name,
-                delta_type,
-                nullable,
-                partition,
-            }
-        });
-        Ok(Self {
-            columns: columns.collect(),
-            tags: notes.table.tags.iter().map(text).collect(),
-            classification: notes.table.classification.as_ref().map(text),
-            strictest_classification,
-        })
-    }
 }

@@ -2,11 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use sluice_domain::{Namespace, Page, SchemaVersion, TableEntry, TableFormat, column_changes};
+use sluice_domain::{Namespace, Page, SchemaVersion, TableEntry, TableFormat, TableNotes, column_changes};
 use sluice_table::{Column, Description, TableError, VersionEntry, columns_of};
 use utoipa::ToSchema;
 
-use super::{LayoutView, schema::SchemaChangesView};
+use super::{LayoutView, TableLabelsView, schema::SchemaChangesView};
 
 /// A namespace.
 #[derive(Serialize, ToSchema)]
@@ -118,10 +118,17 @@ pub(crate) struct TableView {
     min_writer_version: Option<i32>,
     /// How its files are laid out, where it says more than the settings.
     layout: LayoutView,
+    #[serde(flatten)]
+    labels: TableLabelsView,
 }
 
 impl TableView {
-    pub(crate) fn new(entry: TableEntry, location: String, description: &Description) -> Result<Self, TableError> {
+    pub(crate) fn new(
+        entry: TableEntry,
+        location: String,
+        description: &Description,
+        notes: &TableNotes,
+    ) -> Result<Self, TableError> {
         let protocol = (entry.format == TableFormat::Delta).then_some(description.protocol);
         Ok(Self {
             columns: columns(&description.schema, &description.partition_by)?,
@@ -132,6 +139,7 @@ impl TableView {
             min_reader_version: protocol.map(|(reader, _)| reader),
             min_writer_version: protocol.map(|(_, writer)| writer),
             layout: LayoutView::from(&description.layout),
+            labels: notes.into(),
             summary: TableSummary::new(entry, location),
         })
     }

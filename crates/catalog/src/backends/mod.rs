@@ -9,10 +9,10 @@ use async_trait::async_trait;
 pub(crate) use sql::{Leased, SqlBackend};
 
 use crate::{
-    AlertRules, Alerts, Annotations, CatalogError, Changes, Channels, Contracts, Descriptions, Discovery,
-    FreshnessExpectations, Inventory, LifecyclePlans, LifecycleRules, Lineage, Partials, PipelineRuns, Pulls, Quality,
-    Rebuilding, Replays, RowGroups, Schemas, ServiceLevels, SourceRuns, Sources, StoredObjects, Tables, Uploads,
-    Watches,
+    AlertRules, Alerts, Annotations, CatalogError, ChangeWebhooks, Changes, Channels, Contracts, Descriptions,
+    Discovery, FreshnessExpectations, Inventory, LifecyclePlans, LifecycleRules, Lineage, Partials, PipelineRuns,
+    Pulls, Quality, Rebuilding, Replays, RowGroups, Schemas, ServiceLevels, SourceRuns, Sources, StoredObjects, Tables,
+    Uploads, Watches,
     transfer::{RowSink, RowSource},
 };
 
@@ -46,6 +46,7 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync {
     fn annotations(&self) -> &dyn Annotations;
     fn discovery(&self) -> &dyn Discovery;
     fn changes(&self) -> &dyn Changes;
+    fn change_webhooks(&self) -> &dyn ChangeWebhooks;
     fn pipeline_runs(&self) -> &dyn PipelineRuns;
     fn freshness(&self) -> &dyn FreshnessExpectations;
     fn service_levels(&self) -> &dyn ServiceLevels;

@@ -17,11 +17,11 @@ use crate::samples::{Lake, instant, page};
 const RUN: &str = "01941f29-7c00-7000-8000-000000000001";
 const ALL: LineageView = LineageView { before: None, limit: 1_000 };
 
-fn dataset(name: &str) -> Dataset {
+pub(crate) fn dataset(name: &str) -> Dataset {
     name.parse().unwrap()
 }
 
-fn new_flow(source: &str, target: &str, transformation: &str) -> NewFlow {
+pub(crate) fn new_flow(source: &str, target: &str, transformation: &str) -> NewFlow {
     NewFlow {
         source: dataset(source),
         target: dataset(target),
@@ -37,7 +37,7 @@ fn new_flow(source: &str, target: &str, transformation: &str) -> NewFlow {
     }
 }
 
-fn column(flow: &NewFlow, source: &str, target: &str, influence: Influence) -> FlowColumn {
+pub(crate) fn column(flow: &NewFlow, source: &str, target: &str, influence: Influence) -> FlowColumn {
     FlowColumn {
         source: ColumnNode::new(flow.source.clone(), source).unwrap(),
         target: ColumnNode::new(flow.target.clone(), target).unwrap(),
@@ -45,7 +45,7 @@ fn column(flow: &NewFlow, source: &str, target: &str, influence: Influence) -> F
     }
 }
 
-async fn declare(catalog: &Catalog, flow: NewFlow) -> Declared {
+pub(crate) async fn declare(catalog: &Catalog, flow: NewFlow) -> Declared {
     catalog.lineage().declare(&[flow]).await.unwrap()
 }
 

@@ -10,6 +10,8 @@ mod descriptions;
 #[cfg(test)]
 mod discovery;
 #[cfg(test)]
+mod inheritance;
+#[cfg(test)]
 mod inventory;
 #[cfg(test)]
 mod lifecycle;
@@ -45,3 +47,5 @@ mod transfer;
 mod upload_commits;
 #[cfg(test)]
 mod uploads;
+#[cfg(test)]
+mod webhooks;

@@ -55,7 +55,7 @@ pub enum LifecycleScope {
     Zone(LakeZone),
     /// The tables of a namespace, and the uploads to them.
     Namespace(NamespaceName),
-    /// The tables with this classification, and the uploads to them.
+    /// The tables with this classification, their own, a column's, or one that a column inherits; and the uploads to them.
     Classification(String),
     /// The tables with this tag, and the uploads to them.
     Tag(String),

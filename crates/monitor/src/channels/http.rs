@@ -1,12 +1,12 @@
-//! Alerts as JSON over HTTP.
+//! Alerts and events as JSON over HTTP.
 //!
-//! Invariant: an alert goes to the address of the settings and nowhere else: no redirect is followed.
+//! Invariant: what is sent goes to the address that was checked and nowhere else: no redirect is followed.
 
 use std::{collections::BTreeMap, error::Error, time::Duration};
 
 use chrono::{DateTime, Utc};
 use reqwest::{
-    Client, Url,
+    Client, RequestBuilder, StatusCode, Url,
     header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER},
     redirect::Policy,
 };
@@ -34,10 +34,7 @@ impl std::fmt::Debug for HiddenUrl {
 impl Http {
     /// An address with the headers that are sent there.
     pub(crate) fn new(url: &Secret, headers: &BTreeMap<String, Secret>, timeout: Duration) -> Result<Self, String> {
-        let url = Url::parse(url.reveal()).map_err(|error| format!("url: {error}"))?;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err("url: it is neither http nor https".to_owned());
-        }
+        let url = http_url(url.reveal()).map_err(|reason| format!("url: {reason}"))?;
         let mut sent = HeaderMap::new();
         for (name, value) in headers {
             let key: HeaderName = name.parse().map_err(|_| format!("headers: {name:?} is no name of a header"))?;
@@ -46,30 +43,53 @@ impl Http {
             value.set_sensitive(true);
             sent.insert(key, value);
         }
-        let client = Client::builder().timeout(timeout).redirect(Policy::none()).default_headers(sent).build();
-        Ok(Self { client: client.map_err(|error| error.without_url().to_string())?, url: HiddenUrl(url) })
+        Ok(Self { client: client(timeout, sent)?, url: HiddenUrl(url) })
     }
 
     /// Send it; anything but a success is a failure.
     pub(crate) async fn post(&self, body: &Value) -> Result<(), SendError> {
-        let answer = self.client.post(self.url.0.clone()).json(body).send().await.map_err(|error| failure(&error))?;
-        let status = answer.status();
+        let Answer { status, retry_after } = send(self.client.post(self.url.0.clone()).json(body)).await?;
         if status.is_success() {
             return Ok(());
         }
-        let said = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-        let retry_after = said.and_then(|text| retry_after(text, Utc::now()));
         Err(SendError { reason: format!("it answered with {status}"), retry_after })
     }
 }
 
-/// The wait that a header asks for: seconds, or a date.
+/// An address that is reached over HTTP.
+pub(crate) fn http_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| error.to_string())?;
+    if matches!(url.scheme(), "http" | "https") { Ok(url) } else { Err("it is neither http nor https".to_owned()) }
+}
+
+/// A client that waits so long for an answer, and follows no redirect.
+pub(crate) fn client(timeout: Duration, headers: HeaderMap) -> Result<Client, String> {
+    let client = Client::builder().timeout(timeout).redirect(Policy::none()).default_headers(headers).build();
+    client.map_err(|error| error.without_url().to_string())
+}
+
+/// What was answered.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    /// How long the answer asks to wait.
+    pub(crate) retry_after: Option<Duration>,
+}
+
+/// Send a request, and read no more of the answer than its head.
+pub(crate) async fn send(request: RequestBuilder) -> Result<Answer, SendError> {
+    let answer = request.send().await.map_err(|error| failure(&error))?;
+    let asked = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+    Ok(Answer { status: answer.status(), retry_after: asked.and_then(|text| retry_after(text, Utc::now())) })
+}
+
+/// How long `Retry-After` asks to wait: seconds, or until a date.
 fn retry_after(text: &str, now: DateTime<Utc>) -> Option<Duration> {
-    let text = text.trim();
-    if let Ok(seconds) = text.parse() {
+    if let Ok(seconds) = text.trim().parse() {
         return Some(Duration::from_secs(seconds));
     }
-    (DateTime::parse_from_rfc2822(text).ok()?.with_timezone(&Utc) - now).to_std().ok()
+    let until = DateTime::parse_from_rfc2822(text.trim()).ok()?.to_utc();
+    Some((until - now).to_std().unwrap_or_default())
 }
 
 /// What happened, without the address, which may hold a secret.
@@ -98,7 +118,7 @@ mod tests {
     #[case("120", Some(120))]
     #[case(" 0 ", Some(0))]
     #[case("Sat, 31 Jan 2026 12:01:30 GMT", Some(90))]
-    #[case("Sat, 31 Jan 2026 11:00:00 GMT", None)]
+    #[case("Sat, 31 Jan 2026 11:00:00 GMT", Some(0))]
     #[case("-5", None)]
     #[case("soon", None)]
     #[case("99999999999999999999999", None)]

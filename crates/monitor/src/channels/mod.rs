@@ -1,7 +1,7 @@
 //! The ways of an alert to people. Each tells why it failed, and never tells a secret.
 
 mod email;
-mod http;
+pub(crate) mod http;
 mod payload;
 
 use std::{collections::BTreeMap, time::Duration};

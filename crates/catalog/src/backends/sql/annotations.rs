@@ -4,10 +4,10 @@ use async_trait::async_trait;
 use sluice_domain::{ChangedKind, Notes, NotesChange, TableId, TableNotes};
 use sqlx::{AnyConnection, AnyExecutor};
 
-use super::{SqlBackend, changes, search, tables::find_live_by_id};
+use super::{SqlBackend, changes, inheritance, search, tables::find_live_by_id};
 use crate::{
     Annotations, CatalogError,
-    columns::{json, now},
+    columns::{json, now, read},
     discovery_rows::NotesRow,
 };
 
@@ -17,7 +17,10 @@ const OF_TABLE: &str = "";
 #[async_trait]
 impl Annotations for SqlBackend {
     async fn notes(&self, table: TableId) -> Result<TableNotes, CatalogError> {
-        find(&self.readers, table).await
+        let mut connection = self.readers.acquire().await?;
+        let mut notes = find(&mut *connection, table).await?;
+        add_inherited(&mut connection, table, &mut notes).await?;
+        Ok(notes)
     }
 
     async fn annotate(
@@ -33,10 +36,25 @@ impl Annotations for SqlBackend {
         search::index(&mut write, &entry).await?;
         let body = serde_json::json!({"column": column, "principal": principal});
         changes::record(&mut write, ChangedKind::TableChanged, &entry.name, body).await?;
-        let notes = find(&mut *write, table).await?;
+        let mut notes = find(&mut *write, table).await?;
+        add_inherited(&mut write, table, &mut notes).await?;
         write.commit().await?;
         Ok(notes)
     }
+}
+
+/// Flows know tables by their names, those of deleted ones too.
+async fn add_inherited(
+    connection: &mut AnyConnection,
+    table: TableId,
+    notes: &mut TableNotes,
+) -> Result<(), CatalogError> {
+    let name: Option<String> = sqlx::query_scalar("SELECT name FROM tables WHERE id = $1")
+        .bind(table.to_string())
+        .fetch_optional(&mut *connection)
+        .await?;
+    let Some(name) = name else { return Ok(()) };
+    inheritance::add(connection, &mut [(read("table name", &name)?, notes)]).await
 }
 
 /// Change the notes of a table, within a transaction.

@@ -2,12 +2,12 @@
 //!
 //! Invariant: what it reads is bounded by the number of hits and of words, not by the number of tables.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
-use sluice_domain::{Label, SearchHit, TableId, TableNotes, is_slip, slips};
+use sluice_domain::{Label, SearchHit, TableId, TableNotes, TableRef, is_slip, slips};
 use sqlx::AnyConnection;
 
-use super::{annotations, assembled::Assembled, push_visible};
+use super::{annotations, assembled::Assembled, inheritance, push_visible};
 use crate::{
     CatalogError, MAX_HITS, SearchQuery,
     columns::read,
@@ -43,7 +43,11 @@ pub(super) async fn search(
     let mut words = asked.into_iter().map(|(_, meant)| meant);
     let lead = words.next();
     let others: Vec<Meant> = words.collect();
-    let mut hits = find(connection, query, lead.as_ref(), &others).await?;
+    let heirs = match &query.classification {
+        Some(classification) => inheritance::heirs(connection, classification).await?,
+        None => BTreeSet::new(),
+    };
+    let mut hits = find(connection, (query, &heirs), lead.as_ref(), &others).await?;
     weigh(connection, &others, &mut hits).await?;
     add_notes(connection, &mut hits).await?;
     hits.sort_by(|a, b| b.score.cmp(&a.score).then_with(|| a.table.name.cmp(&b.table.name)));
@@ -97,7 +101,7 @@ async fn near(connection: &mut AnyConnection, word: &str) -> Result<Vec<(String,
 
 async fn find(
     connection: &mut AnyConnection,
-    query: &SearchQuery,
+    (query, heirs): (&SearchQuery, &BTreeSet<TableRef>),
     lead: Option<&Meant>,
     others: &[Meant],
 ) -> Result<Vec<SearchHit>, CatalogError> {
@@ -124,7 +128,7 @@ async fn find(
             select.push(" AND EXISTS (SELECT 1 FROM search_postings o WHERE o.table_id = t.id AND o.word IN (");
             select.push_list(other.iter().map(|(word, _)| word)).push("))");
         }
-        narrow(&mut select, query);
+        narrow(&mut select, query, heirs);
         select.push(if lead.is_some() {
             " ORDER BY p.weight DESC, p.table_id DESC LIMIT "
         } else {
@@ -145,7 +149,7 @@ async fn find(
     Ok(hits)
 }
 
-fn narrow(select: &mut Assembled, query: &SearchQuery) {
+fn narrow(select: &mut Assembled, query: &SearchQuery, heirs: &BTreeSet<TableRef>) {
     push_visible(select, "t.namespace", query.visible.as_deref());
     if let Some(namespace) = &query.namespace {
         select.push(" AND t.namespace = ").push_bind(namespace.as_str());
@@ -161,8 +165,9 @@ fn narrow(select: &mut Assembled, query: &SearchQuery) {
         select.push_bind(within_json(tag)).push(" ESCAPE '!')");
     }
     if let Some(classification) = &query.classification {
-        select.push(" AND EXISTS (SELECT 1 FROM annotations n WHERE n.table_id = t.id AND n.classification = ");
-        select.push_bind(classification.as_str()).push(")");
+        select.push(" AND (EXISTS (SELECT 1 FROM annotations n WHERE n.table_id = t.id AND n.classification = ");
+        select.push_bind(classification.as_str()).push(") OR t.name IN (");
+        select.push_list(heirs.iter().map(ToString::to_string)).push("))");
     }
 }
 
@@ -201,14 +206,15 @@ async fn add_notes(connection: &mut AnyConnection, hits: &mut [SearchHit]) -> Re
     }
     let mut query = Assembled::new("SELECT * FROM annotations WHERE table_id IN (");
     query.push_list(hits.iter().map(|hit| hit.table.id.to_string())).push(")");
-    let rows: Vec<NotesRow> = query.build_query_as().fetch_all(connection).await?;
+    let rows: Vec<NotesRow> = query.build_query_as().fetch_all(&mut *connection).await?;
     let mut notes: HashMap<TableId, TableNotes> = HashMap::new();
     for row in rows {
         let table = TableId(read("table id", &row.table_id)?);
         annotations::add(notes.entry(table).or_default(), row)?;
     }
-    for hit in hits {
+    for hit in hits.iter_mut() {
         hit.notes = notes.remove(&hit.table.id).unwrap_or_default();
     }
-    Ok(())
+    let mut tables: Vec<_> = hits.iter_mut().map(|hit| (hit.table.name.clone(), &mut hit.notes)).collect();
+    inheritance::add(connection, &mut tables).await
 }

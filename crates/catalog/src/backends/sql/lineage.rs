@@ -188,6 +188,7 @@ pub(super) async fn put_flow(connection: &mut AnyConnection, flow: &NewFlow) -> 
     };
     let is_latest = make_latest(connection, &id, flow).await?;
     put_columns(connection, &id, flow, is_latest).await?;
+    make_told(connection, &id, flow).await?;
     Ok((id, is_new))
 }
 
@@ -258,15 +259,49 @@ async fn make_latest(connection: &mut AnyConnection, id: &str, flow: &NewFlow) -
         set_latest(connection, id, 1).await?;
         return Ok(true);
     };
-    let mut query = Assembled::new("SELECT id FROM lineage_flows WHERE id IN (");
-    query.push_list([id, &latest]).push(") ORDER BY occurred_at DESC, id DESC LIMIT 1");
-    let newest: String = query.build_query_scalar().fetch_one(&mut *connection).await?;
-    if newest != id {
+    if !is_newer(connection, id, &latest).await? {
         return Ok(false);
     }
     set_latest(connection, &latest, 0).await?;
     set_latest(connection, id, 1).await?;
     Ok(true)
+}
+
+/// Whether a flow is newer than another.
+async fn is_newer(connection: &mut AnyConnection, id: &str, other: &str) -> Result<bool, CatalogError> {
+    let mut query = Assembled::new("SELECT id FROM lineage_flows WHERE id IN (");
+    query.push_list([id, other]).push(") ORDER BY occurred_at DESC, id DESC LIMIT 1");
+    let newest: String = query.build_query_scalar().fetch_one(connection).await?;
+    Ok(newest == id)
+}
+
+/// Make a flow that tells of columns the one of its transformation that is believed, unless a later one tells of some.
+async fn make_told(connection: &mut AnyConnection, id: &str, flow: &NewFlow) -> Result<(), CatalogError> {
+    let tells: Option<String> = sqlx::query_scalar("SELECT flow_id FROM lineage_columns WHERE flow_id = $1 LIMIT 1")
+        .bind(id)
+        .fetch_optional(&mut *connection)
+        .await?;
+    if tells.is_none() {
+        return Ok(());
+    }
+    let told: Option<String> = sqlx::query_scalar(
+        "SELECT id FROM lineage_flows WHERE source = $1 AND target = $2 AND transformation = $3 AND is_told = 1",
+    )
+    .bind(flow.source.key())
+    .bind(flow.target.key())
+    .bind(&flow.transformation)
+    .fetch_optional(&mut *connection)
+    .await?;
+    if let Some(told) = &told
+        && (told == id || !is_newer(connection, id, told).await?)
+    {
+        return Ok(());
+    }
+    for (id, is_told) in told.iter().map(|told| (told.as_str(), 0_i64)).chain([(id, 1)]) {
+        let update = sqlx::query("UPDATE lineage_flows SET is_told = $1 WHERE id = $2");
+        update.bind(is_told).bind(id).execute(&mut *connection).await?;
+    }
+    Ok(())
 }
 
 async fn set_latest(connection: &mut AnyConnection, id: &str, is_latest: i64) -> Result<(), CatalogError> {

@@ -16,6 +16,7 @@ mod contracts;
 mod descriptions;
 mod expectations;
 mod find_hits;
+mod inheritance;
 mod inventory;
 mod lifecycle_plans;
 mod lifecycle_rules;
@@ -40,6 +41,7 @@ mod stored_objects;
 mod tables;
 mod transfer;
 mod uploads;
+mod webhooks;
 
 #[cfg(test)]
 mod tests;
@@ -55,10 +57,10 @@ pub(crate) use postgres::{Lease, Leased};
 
 use self::assembled::Assembled;
 use crate::{
-    AlertRules, Alerts, Annotations, CatalogError, Changes, Channels, Contracts, Descriptions, Discovery,
-    FreshnessExpectations, Inventory, LifecyclePlans, LifecycleRules, Lineage, Partials, PipelineRuns, Pulls, Quality,
-    Rebuilding, Replays, RowGroups, Schemas, ServiceLevels, SourceRuns, Sources, StoredObjects, Tables, Uploads,
-    Watches,
+    AlertRules, Alerts, Annotations, CatalogError, ChangeWebhooks, Changes, Channels, Contracts, Descriptions,
+    Discovery, FreshnessExpectations, Inventory, LifecyclePlans, LifecycleRules, Lineage, Partials, PipelineRuns,
+    Pulls, Quality, Rebuilding, Replays, RowGroups, Schemas, ServiceLevels, SourceRuns, Sources, StoredObjects, Tables,
+    Uploads, Watches,
     backends::{Backend, Transfer},
 };
 
@@ -210,6 +212,10 @@ impl Backend for SqlBackend {
     }
 
     fn changes(&self) -> &dyn Changes {
+        self
+    }
+
+    fn change_webhooks(&self) -> &dyn ChangeWebhooks {
         self
     }
 

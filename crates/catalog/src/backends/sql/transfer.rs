@@ -45,6 +45,7 @@ pub(super) const TABLES: &[&str] = &[
     "search_slips",
     "table_reads",
     "changes",
+    "change_webhooks",
     "lineage_runs",
     "lineage_events",
     "lineage_run_datasets",
