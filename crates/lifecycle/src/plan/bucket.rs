@@ -101,7 +101,7 @@ pub(crate) fn bucket_changes(rules: &[StoredLifecycleRule], present: &BucketRule
         let rule = id.strip_prefix(OURS).unwrap_or(id).to_owned();
         changes.push(BucketChange { rule, wanted: None, id: id.to_owned(), refusal: None });
     }
-    for (rule, wanted) in wanted.into_iter().filter(|(_, rule)| present.find(&rule.id) != Some(rule)) {
+    for (rule, wanted) in wanted.into_iter().filter(|(_, rule)| present.find(&rule.id).as_ref() != Some(rule)) {
         let refusal = refusal(&wanted, rules, keys);
         changes.push(BucketChange { rule, id: wanted.id.clone(), wanted: Some(wanted), refusal });
     }

@@ -42,10 +42,11 @@ pub(super) fn client(store: &AmazonS3, settings: &S3Settings) -> Client {
         .build();
     let tries = u32::try_from(limits.retries).unwrap_or(u32::MAX).saturating_add(1);
     let address = s3::address(settings);
-    let config = Builder::new()
+    let mut config = Builder::new();
+    config.set_endpoint_url(address.endpoint);
+    let config = config
         .behavior_version_latest()
         .region(Region::new(address.region))
-        .set_endpoint_url(address.endpoint)
         .force_path_style(!address.virtual_hosted_style)
         .credentials_provider(OfStore(store.credentials().clone()))
         // The store's provider keeps them as long as they hold.
