@@ -4,7 +4,7 @@ use arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
 use sluice_domain::{ErrorKind, Failure, TableRef};
 
-use crate::{Fault, OpenError, fault::is_of_storage, redaction::Redaction};
+use crate::{Fault, OpenError, fault::is_of_storage, position::placed, redaction::Redaction};
 
 /// A query that has no answer, or no whole one.
 #[derive(Debug, thiserror::Error)]
@@ -108,7 +108,7 @@ impl QueryError {
     pub(crate) fn planning(error: DataFusionError, redaction: &Redaction) -> Self {
         match blame(&error) {
             Blame::Limits => Self::MemoryExceeded,
-            Blame::Caller => Self::Plan { message: redaction.message(&error) },
+            Blame::Caller => Self::Plan { message: placed(&error, redaction.message(&error)) },
             Blame::Server => Self::fault(error),
         }
     }

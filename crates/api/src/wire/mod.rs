@@ -10,6 +10,7 @@ mod lifecycle_plan;
 mod lineage;
 mod lineage_graph;
 mod notes;
+mod pipeline;
 mod pipeline_run;
 mod progress;
 mod quality;
@@ -39,6 +40,7 @@ pub(crate) use lifecycle_plan::{LifecycleRunPage, PlanDetail, PlanView};
 pub(crate) use lineage::{DatasetView, EdgeBody, EdgesView, FlowPage, FlowView, OpenLineageBody};
 pub(crate) use lineage_graph::{LineageEventPage, LineageEventView, LineageView};
 pub(crate) use notes::{ColumnChangeBody, ColumnsView, TableChangeBody};
+pub(crate) use pipeline::{PipelineBody, PipelinePage, PipelineView};
 pub(crate) use pipeline_run::{HealthView, PipelineRunBody, PipelineRunPage, PipelineRunView, RunReportBody};
 pub(crate) use progress::{ProgressView, UploadEvent};
 pub(crate) use quality::{

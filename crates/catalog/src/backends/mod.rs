@@ -10,8 +10,8 @@ pub(crate) use sql::{Leased, SqlBackend};
 
 use crate::{
     AlertRules, Alerts, Annotations, CatalogError, Changes, Channels, Contracts, Discovery, FreshnessExpectations,
-    Inventory, LifecyclePlans, LifecycleRules, Lineage, Partials, PipelineRuns, Pulls, Quality, Rebuilding, Replays,
-    RowGroups, Schemas, ServiceLevels, SourceRuns, Sources, StoredObjects, Tables, Uploads, Watches,
+    Inventory, LifecyclePlans, LifecycleRules, Lineage, Partials, PipelineRuns, Pipelines, Pulls, Quality, Rebuilding,
+    Replays, RowGroups, Schemas, ServiceLevels, SourceRuns, Sources, StoredObjects, Tables, Uploads, Watches,
     transfer::{RowSink, RowSource},
 };
 
@@ -45,6 +45,7 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync {
     fn discovery(&self) -> &dyn Discovery;
     fn changes(&self) -> &dyn Changes;
     fn pipeline_runs(&self) -> &dyn PipelineRuns;
+    fn pipelines(&self) -> &dyn Pipelines;
     fn freshness(&self) -> &dyn FreshnessExpectations;
     fn service_levels(&self) -> &dyn ServiceLevels;
     fn alert_rules(&self) -> &dyn AlertRules;

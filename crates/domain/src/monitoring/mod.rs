@@ -9,6 +9,8 @@ mod pipeline_run;
 mod service_level;
 mod words;
 
+pub(crate) use words::words;
+
 pub use alert::{
     Alert, AlertCondition, AlertDelivery, AlertRule, AlertRuleError, AlertSeverity, DeliveryId, DeliveryState, Finding,
     RuleName,
