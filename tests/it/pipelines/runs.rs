@@ -197,20 +197,27 @@ async fn a_pipeline_by_the_clock_runs_at_once_and_again() {
     put(&lake, "orders", &body).await.expect_status(200);
 }
 
+/// Wait until a run is in its try of this number.
+async fn wait_for_try(lake: &TestLake, path: &str, number: u64) {
+    for _ in 0..600 {
+        if lake.get(path).await.expect(200)["attempts"] == number {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("the run does not come to its try {number}");
+}
+
 #[tokio::test]
 async fn a_run_that_the_server_left_is_taken_up_by_the_next_one() {
     let lake = lake().await;
     define(&lake, "pairs", &endless()).await;
     let begun = lake.post("/api/v1/pipelines/pairs/runs", &[], "").await.expect(202);
-    let lake = lake.reopen().await;
     let path = format!("/api/v1/runs/{}", begun["run_id"].as_str().unwrap());
+    wait_for_try(&lake, &path, 1).await;
+    let lake = lake.reopen().await;
     assert_eq!(lake.get(&path).await.expect(200)["status"], "RUNNING");
-    for _ in 0..600 {
-        if lake.get(&path).await.expect(200)["attempts"] == 2 {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
+    wait_for_try(&lake, &path, 2).await;
     let cancelled = lake.post(&format!("{path}/cancel"), &[("prefer", "wait=60")], "").await.expect(202);
     assert_eq!((&cancelled["status"], &cancelled["attempts"]), (&json!("CANCELLED"), &json!(2)), "{cancelled}");
 }

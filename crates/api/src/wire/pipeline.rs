@@ -88,7 +88,7 @@ pub(crate) struct ScheduleView {
     #[schema(minimum = 1)]
     every_seconds: Option<u32>,
     /// Whether it runs when an input has a version that its last run did not see.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     on_new_data: bool,
 }
 
@@ -109,11 +109,6 @@ pub(crate) struct StepBody {
     /// The condition for a row to be looked at, with `expressions`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     filter: Option<String>,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the attribute asks for it")]
-fn is_false(flag: &bool) -> bool {
-    !flag
 }
 
 fn bad(detail: &str) -> Problem {
