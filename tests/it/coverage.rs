@@ -8,6 +8,7 @@ mod lifecycle;
 mod lineage;
 mod monitoring;
 mod pieces;
+mod pipelines;
 mod sources;
 mod tables;
 mod webhooks;
@@ -87,6 +88,7 @@ fn open(path: &'static str) -> Row {
 
 fn rows() -> Vec<Row> {
     let reads = reads().into_iter().chain(pieces::reads()).chain(sources::reads());
+    let reads = reads.chain(pipelines::reads());
     let reads = reads.chain(lineage::reads()).chain(monitoring::reads()).chain(lifecycle::reads());
     reads
         .chain(writes())
@@ -98,6 +100,7 @@ fn rows() -> Vec<Row> {
         .chain(tables::small_writes())
         .chain(pieces::writes())
         .chain(sources::writes())
+        .chain(pipelines::writes())
         .chain(lineage::writes())
         .chain(monitoring::writes())
         .chain(monitoring::settings())
@@ -117,6 +120,8 @@ struct Covered {
     run_id: String,
     /// A run into `nyc.flights` that was reported.
     reported_run_id: String,
+    /// A run of a pipeline that goes on.
+    endless_run_id: String,
     /// A lifecycle plan that nobody has applied.
     plan_id: String,
 }
@@ -146,7 +151,8 @@ impl Covered {
         let run_id = sources::define(&lake, &drop, "owner").await;
         let reported_run_id = monitoring::define(&lake, "owner").await;
         let plan_id = lifecycle::plan(&lake, "owner").await;
-        Self { lake, upload_id, partial_id, drop, run_id, reported_run_id, plan_id }
+        let endless_run_id = pipelines::define(&lake, "owner").await;
+        Self { lake, upload_id, partial_id, drop, run_id, reported_run_id, endless_run_id, plan_id }
     }
 
     fn call(&self, method: &Method, path: &str, content: Content) -> Call {
@@ -156,6 +162,7 @@ impl Covered {
             ("{partial_id}", &self.partial_id),
             ("{run_id}", &self.run_id),
             ("{reported_run_id}", &self.reported_run_id),
+            ("{endless_run_id}", &self.endless_run_id),
             ("{plan_id}", &self.plan_id),
         ];
         let named =
@@ -285,6 +292,7 @@ async fn what_was_refused_changed_nothing() {
         .chain(tables::schemas())
         .chain(pieces::writes())
         .chain(sources::writes())
+        .chain(pipelines::writes())
         .chain(lineage::writes())
         .chain(monitoring::writes())
         .chain(lifecycle::writes())

@@ -19,6 +19,7 @@ const SIBLINGS: &[(&str, &[&str])] = &[
     ("sluice-ingest", &["sluice-domain", "sluice-storage", "sluice-catalog", "sluice-table", "sluice-quality"]),
     ("sluice-monitor", &["sluice-domain", "sluice-catalog"]),
     ("sluice-lifecycle", &["sluice-domain", "sluice-storage", "sluice-catalog", "sluice-table"]),
+    ("sluice-curate", &["sluice-domain", "sluice-catalog", "sluice-table", "sluice-query"]),
     (
         "sluice-api",
         &[
@@ -30,6 +31,7 @@ const SIBLINGS: &[(&str, &[&str])] = &[
             "sluice-ingest",
             "sluice-monitor",
             "sluice-lifecycle",
+            "sluice-curate",
             "sluice-quality",
         ],
     ),
@@ -44,6 +46,7 @@ const SIBLINGS: &[(&str, &[&str])] = &[
             "sluice-ingest",
             "sluice-monitor",
             "sluice-lifecycle",
+            "sluice-curate",
             "sluice-api",
         ],
     ),

@@ -15,6 +15,7 @@ mod integrity;
 mod layout;
 mod lifecycle;
 mod lineage;
+mod pipelines;
 mod plain;
 mod quality;
 mod rebuild;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::FromRef;
 use prometheus_client::registry::Registry;
 use sluice_catalog::Catalog;
+use sluice_curate::Curate;
 use sluice_domain::TableEntry;
 use sluice_ingest::{Ingest, Sources};
 use sluice_lifecycle::Lifecycle;
@@ -28,6 +29,8 @@ pub struct App {
     pub sources: Sources,
     /// Runs, freshness, service levels and alerts.
     pub monitor: Monitor,
+    /// Pipelines that make curated tables, and their runs.
+    pub curate: Curate,
     /// What becomes of old data.
     pub lifecycle: Lifecycle,
     /// SQL.

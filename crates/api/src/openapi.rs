@@ -19,6 +19,7 @@ use crate::problem::Problem;
     tags(
         (name = "ingest", description = "Files into tables, and what became of them"),
         (name = "sources", description = "Places that data is pulled from, and their runs"),
+        (name = "pipelines", description = "What makes curated tables out of others by SQL"),
         (name = "catalog", description = "Namespaces, tables, schemas, versions"),
         (name = "discovery", description = "Finding tables, and hearing what happens to them"),
         (name = "lineage", description = "Where data comes from and where it goes"),

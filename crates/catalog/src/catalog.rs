@@ -7,8 +7,8 @@ use sluice_domain::UploadEntry;
 use crate::{
     AlertRules, Alerts, Annotations, CatalogError, CatalogSettings, ChangeWebhooks, Changes, Channels, Contracts,
     Descriptions, Discovery, FreshnessExpectations, Inventory, LifecyclePlans, LifecycleRules, Lineage, Partials,
-    PipelineRuns, Pulls, Quality, Rebuilding, Replays, RowGroups, Schemas, ServiceLevels, SourceRuns, Sources,
-    StoredObjects, Tables, Uploads, Watches,
+    PipelineRuns, Pipelines, Pulls, Quality, Rebuilding, Replays, RowGroups, Schemas, ServiceLevels, SourceRuns,
+    Sources, StoredObjects, Tables, Uploads, Watches,
     backends::{Backend, Leased, SqlBackend, Transfer},
     nodes::{self, Node},
 };
@@ -166,6 +166,11 @@ impl Catalog {
     /// The runs of pipelines.
     pub fn pipeline_runs(&self) -> &dyn PipelineRuns {
         self.backend.pipeline_runs()
+    }
+
+    /// The pipelines that make curated tables, and their runs.
+    pub fn pipelines(&self) -> &dyn Pipelines {
+        self.backend.pipelines()
     }
 
     /// How often tables are expected to change.

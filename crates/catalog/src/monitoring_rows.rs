@@ -51,6 +51,7 @@ impl TryFrom<ExternalRunRow> for PipelineRun {
             duration_seconds: figures.duration_seconds,
             error: row.error,
             revision: row.revision,
+            details: None,
         })
     }
 }
@@ -198,6 +199,7 @@ impl From<LedgerRun> for PipelineRun {
             duration_seconds: run.ended_at.map(seconds),
             error: run.failure.map(|failure| failure.detail),
             revision: 0,
+            details: None,
         }
     }
 }
@@ -210,6 +212,7 @@ pub(crate) struct FreshnessRow {
     every_seconds: Option<i64>,
     expected_since: Option<String>,
     last_update: Option<String>,
+    last_run: Option<String>,
 }
 
 impl TryFrom<FreshnessRow> for TableFreshness {
@@ -220,7 +223,8 @@ impl TryFrom<FreshnessRow> for TableFreshness {
             table: row.table.try_into()?,
             expected_every_seconds: every.transpose()?,
             expected_since: row.expected_since.map(|at| read("expectation's time", &at)).transpose()?,
-            last_update: row.last_update.map(|at| read("upload commit time", &at)).transpose()?,
+            // As text they sort like the times they name.
+            last_update: row.last_update.max(row.last_run).map(|at| read("table's last change", &at)).transpose()?,
         })
     }
 }

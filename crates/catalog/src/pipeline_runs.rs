@@ -1,5 +1,5 @@
-//! Runs of pipelines: those that other programs report are kept here, those of uploads and sources are read from the
-//! ledger, and one listing has them all in the order of their starts.
+//! Runs of pipelines: those that other programs report are kept here, those of uploads, sources and pipelines of the lake
+//! are read from where they are, and one listing has them all in the order of their starts.
 //!
 //! Invariant: what the ledger tells of a run is never written a second time.
 

@@ -100,6 +100,7 @@ pub(crate) struct SchemaRow {
     table_version: i64,
     schema_json: String,
     upload_id: Option<String>,
+    run_id: Option<String>,
     principal: String,
     created_at: String,
 }
@@ -112,6 +113,7 @@ impl TryFrom<SchemaRow> for SchemaVersion {
             table_version: read_number("schema's table version", row.table_version)?,
             schema: read_json("schema", &row.schema_json)?,
             upload_id: row.upload_id.map(|id| read("schema's upload id", &id)).transpose()?,
+            run_id: row.run_id.map(|id| read("schema's run id", &id)).transpose()?,
             principal: row.principal,
             created_at: read("schema creation time", &row.created_at)?,
         })

@@ -4,7 +4,7 @@
 
 use arrow_schema::Schema;
 use async_trait::async_trait;
-use sluice_domain::{Page, PageRequest, SchemaVersion, TableId, UploadId};
+use sluice_domain::{Page, PageRequest, RunId, SchemaVersion, TableId, UploadId};
 
 use crate::CatalogError;
 
@@ -19,6 +19,8 @@ pub struct NewSchemaVersion {
     pub schema: Schema,
     /// The upload that brought it about.
     pub upload_id: Option<UploadId>,
+    /// The run of a pipeline that brought it about.
+    pub run_id: Option<RunId>,
     /// Who brought it about.
     pub principal: String,
 }

@@ -27,6 +27,7 @@ mod moment;
 mod monitoring;
 mod page;
 mod partial;
+mod pipeline;
 mod plain;
 mod progress;
 mod quality;
@@ -74,6 +75,11 @@ pub use monitoring::{
 pub use names::{ColumnName, NameError, NamespaceName, TableName, TableRef};
 pub use page::{Page, PageRequest, PageToken, PageTokenError};
 pub use partial::{Delivery, PartialUpload};
+pub use pipeline::{
+    CompiledStatement, CuratedFigures, CuratedOutcome, CuratedRun, Pipeline, PipelineCause, PipelineDefinition,
+    PipelineId, PipelineLink, PipelineMode, PipelineSchedule, PipelineSettingsError, PipelineStep, PreparedRun,
+    RunDetails, StatementPlace, StepKind, find_cycle,
+};
 pub use plain::{PlainFile, PlainSnapshot};
 pub use progress::{Phase, Progress};
 pub use quality::{

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{NamespaceName, TableRef, UploadId};
+use crate::{NamespaceName, RunId, TableRef, UploadId};
 
 /// The id of a table: stays when the name is used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -173,6 +173,8 @@ pub struct SchemaVersion {
     pub schema: Schema,
     /// The upload that brought it about.
     pub upload_id: Option<UploadId>,
+    /// The run of a pipeline that brought it about.
+    pub run_id: Option<RunId>,
     /// Who brought it about.
     pub principal: String,
     /// When.

@@ -263,6 +263,7 @@ impl CommitQueue {
             table_version: version,
             schema: description.schema.as_ref().clone(),
             upload_id: Some(upload.id),
+            run_id: None,
             principal: upload.principal.clone(),
         };
         self.catalog.schemas().record(&schema).await?;

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use chrono::{TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use sluice_catalog::{Catalog, CatalogError};
-use sluice_domain::{FileRecord, PageRequest, TableEntry, TableFormat, TableId, UploadId, UploadState};
+use sluice_domain::{FileRecord, PageRequest, RunId, TableEntry, TableFormat, TableId, UploadId, UploadState};
 use sluice_storage::Lease;
 use sluice_table::{
     Checkpoint, LogRetention, MaintenanceSettings, Orphan, OrphanSearch, Shelf, Table, wants_checkpoint,
@@ -186,9 +186,18 @@ impl Upkeep {
                 UploadState::Committed => self.catalog.inventory().file(table, &orphan.path).await?.is_none(),
                 UploadState::Landed | UploadState::Committing => false,
             }),
-            Err(CatalogError::UploadNotFound { .. }) => Ok(false),
+            Err(CatalogError::UploadNotFound { .. }) => self.is_of_ended_run(table, orphan, RunId(id)).await,
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// The same of the files of a run of a pipeline.
+    async fn is_of_ended_run(&self, table: TableId, orphan: &Orphan, run: RunId) -> Result<bool, IngestError> {
+        let run = self.catalog.pipelines().find_run(run).await?;
+        if !run.is_some_and(|run| run.status.has_ended()) {
+            return Ok(false);
+        }
+        Ok(self.catalog.inventory().file(table, &orphan.path).await?.is_none())
     }
 
     async fn delete(&self, entry: &TableEntry, table: &Table, orphans: &[Orphan]) -> Result<(), IngestError> {

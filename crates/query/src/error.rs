@@ -4,7 +4,7 @@ use arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
 use sluice_domain::{ErrorKind, Failure, TableRef};
 
-use crate::{Fault, OpenError, fault::is_of_storage, redaction::Redaction};
+use crate::{Fault, OpenError, fault::is_of_storage, position::placed, redaction::Redaction};
 
 /// A query that has no answer, or no whole one.
 #[derive(Debug, thiserror::Error)]
@@ -108,7 +108,7 @@ impl QueryError {
     pub(crate) fn planning(error: DataFusionError, redaction: &Redaction) -> Self {
         match blame(&error) {
             Blame::Limits => Self::MemoryExceeded,
-            Blame::Caller => Self::Plan { message: redaction.message(&error) + &place_of(&error) },
+            Blame::Caller => Self::Plan { message: placed(&error, redaction.message(&error)) },
             Blame::Server => Self::fault(error),
         }
     }
@@ -121,13 +121,6 @@ impl QueryError {
             Blame::Server => Self::fault(error),
         }
     }
-}
-
-/// Where in the text it is that a statement cannot be planned, if the engine tells.
-fn place_of(error: &DataFusionError) -> String {
-    let span = error.diagnostic().and_then(|diagnostic| diagnostic.span);
-    let start = span.map(|span| span.start).filter(|start| start.line > 0);
-    start.map_or_else(String::new, |start| format!(" at line {}, column {}", start.line, start.column))
 }
 
 /// What the scan says where a condition that was pushed into it cannot be evaluated.

@@ -42,6 +42,8 @@ pub(crate) enum Wish {
     Rows(Option<u64>),
     /// What its columns come from, as rows.
     Lineage,
+    /// Its columns, and no rows: whether it can be run at all.
+    Columns,
 }
 
 impl Wish {
@@ -49,7 +51,7 @@ impl Wish {
     pub(crate) fn row_limit(self) -> Option<u64> {
         match self {
             Self::Rows(limit) => limit,
-            Self::Lineage => None,
+            Self::Lineage | Self::Columns => None,
         }
     }
 }

@@ -7,7 +7,7 @@ use datafusion::{
     error::Result,
     execution::context::{SQLOptions, TaskContext},
     logical_expr::{LogicalPlan, LogicalPlanBuilder},
-    physical_plan::ExecutionPlan,
+    physical_plan::{ExecutionPlan, empty::EmptyExec},
     prelude::SessionContext,
 };
 use sluice_domain::TableRef;
@@ -60,9 +60,13 @@ impl Planning {
         let (explains, stop) = (self.statement.explains, self.stop.clone());
         let session = session::open(settings, &self.statement.tables, &self.tables, &self.requests)
             .map_err(|error| QueryError::planning(error, &redaction))?;
+        let wish = self.wish;
         let logical = self.logical(&session).await.map_err(|error| QueryError::planning(error, &redaction))?;
         let plan = session.state().create_physical_plan(&logical).await;
-        let plan = plan.map_err(|error| QueryError::planning(error, &redaction))?;
+        let mut plan = plan.map_err(|error| QueryError::planning(error, &redaction))?;
+        if wish == Wish::Columns {
+            plan = Arc::new(EmptyExec::new(plan.schema()));
+        }
         let plan = interruptible(plan, &stop).map_err(|error| QueryError::planning(error, &redaction))?;
         Ok(Planned { plan, context: session.task_ctx(), redaction, explains, stop })
     }
@@ -74,6 +78,9 @@ impl Planning {
             .with_allow_dml(false)
             .with_allow_statements(false)
             .verify_plan(&plan)?;
+        if self.statement.explains && self.wish == Wish::Columns {
+            return plan_err!("EXPLAIN has no rows of tables");
+        }
         if self.wish == Wish::Lineage {
             if self.statement.explains {
                 return plan_err!("the lineage of EXPLAIN cannot be told, only that of its statement");

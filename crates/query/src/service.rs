@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use arrow::datatypes::SchemaRef;
 use sluice_domain::{Caller, TableRef, lineage::SqlLineage};
 use tokio::{
     sync::Semaphore,
@@ -34,6 +35,17 @@ pub struct QueryRequest {
     pub row_limit: RowLimit,
     /// The versions that tables are read at, where the text does not say; others are read at their newest.
     pub versions: BTreeMap<TableRef, u64>,
+    /// How long it may run, the reading of its result included; what the settings say where it is none.
+    pub timeout: Option<Duration>,
+}
+
+/// What a query would answer with.
+#[derive(Debug, Clone)]
+pub struct Described {
+    /// Its columns.
+    pub schema: SchemaRef,
+    /// The tables that it reads, and at which version.
+    pub tables: Vec<(TableRef, u64)>,
 }
 
 /// How many rows a query answers at the most.
@@ -138,10 +150,21 @@ impl QueryService {
         Ok(told)
     }
 
+    /// Plan a query to its end, and tell its columns; the query itself is not run.
+    ///
+    /// # Errors
+    /// Any [`QueryError`] but those about values, with its place in the text as far as that is known.
+    pub async fn describe(&self, caller: &Caller, sql: String) -> Result<Described, QueryError> {
+        let request = QueryRequest { sql, ..QueryRequest::default() };
+        let mut run = self.begin(caller, request, Wish::Columns).await?;
+        while run.next_batch().await?.is_some() {}
+        Ok(Described { schema: run.schema(), tables: run.tables.clone() })
+    }
+
     async fn begin(&self, caller: &Caller, request: QueryRequest, wish: Wish) -> Result<QueryRun, QueryError> {
         let tokens = guard::tokenize(&request.sql, self.settings.max_sql_bytes)?;
         let place = self.place().await?;
-        let clock = self.clock();
+        let clock = self.clock(request.timeout);
 
         let held = Arc::clone(&place);
         let statement = self.engine.plan(async move { hold(held, async { statement::parse(tokens) }).await }).await?;
@@ -166,8 +189,8 @@ impl QueryService {
         }
     }
 
-    fn clock(&self) -> Clock {
-        let timeout_seconds = self.settings.timeout_seconds;
+    fn clock(&self, asked: Option<Duration>) -> Clock {
+        let timeout_seconds = asked.map_or(self.settings.timeout_seconds, |asked| asked.as_secs().max(1));
         let deadline = Deadline::now() + Duration::from_secs(timeout_seconds);
         Clock { started: Instant::now(), deadline, timeout_seconds }
     }

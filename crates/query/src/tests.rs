@@ -1,5 +1,6 @@
 //! Queries as callers send them.
 
+mod describing;
 mod failing;
 mod files;
 mod killers;

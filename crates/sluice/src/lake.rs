@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use sluice_catalog::Catalog;
-use sluice_domain::{Action, Caller, Resource, TableEntry, TableId, TableRef};
+use sluice_curate::LogCheck;
+use sluice_domain::{Action, Caller, Resource, StoredFailure, TableEntry, TableId, TableRef};
 use sluice_ingest::Ingest;
 use sluice_lifecycle::{Labels, LifecycleError, TableFacts};
 use sluice_query::{OpenError, OpenedTable, TableAddress, TableOpener, TableResolver};
@@ -84,5 +85,12 @@ impl TableFacts for LakeFacts {
 
     async fn check_log(&self, table: &TableEntry) -> Result<(), LifecycleError> {
         self.ingest.check_log(table).await.map_err(|error| LifecycleError::Facts(Box::new(error)))
+    }
+}
+
+#[async_trait]
+impl LogCheck for LakeFacts {
+    async fn check_log(&self, table: &TableEntry) -> Result<(), StoredFailure> {
+        self.ingest.check_log(table).await.map_err(|error| StoredFailure::from(&error))
     }
 }

@@ -13,12 +13,13 @@ use axum::Router;
 use prometheus_client::registry::Registry;
 use sluice_api::{App, Authenticator, Readiness};
 use sluice_catalog::Catalog;
+use sluice_curate::{Curate, CurateSettings};
 use sluice_ingest::{Ingest, IngestMetrics, Sources};
 use sluice_lifecycle::{Lifecycle, LifecycleMetrics, LifecycleSettings};
 use sluice_monitor::{Clock, Monitor, MonitorMetrics, MonitorSettings};
 use sluice_query::{Isolation, QueryService, QuerySettings};
 use sluice_storage::{StorageSettings, Zones};
-use sluice_table::Shelf;
+use sluice_table::{Shelf, WriterSettings};
 use tokio::{net::TcpListener, sync::Semaphore, time::Instant};
 
 use crate::{
@@ -64,7 +65,7 @@ impl Server {
         settings.ingest.resumable.dir.get_or_insert_with(|| data_dir.join("partial"));
         let mut metrics = Registry::default();
         let shelf = Arc::new(Shelf::new(Arc::clone(&zones)));
-        let max_body_bytes = settings.ingest.max_body_bytes;
+        let (max_body_bytes, writer) = (settings.ingest.max_body_bytes, settings.ingest.writer.clone());
         let ingest_metrics = IngestMetrics::register(&mut metrics);
         let connection_metrics = ConnectionMetrics::register(&mut metrics);
         metrics.register_collector(Box::new(BreakerMetrics(Arc::clone(&zones))));
@@ -92,14 +93,16 @@ impl Server {
             Sources::new(ingest.clone(), settings.sources, settings.storage.clone(), sluice_api::upload_options);
         sources.start();
         monitor.start();
-        let lifecycle =
-            begin_lifecycle(settings.lifecycle, &mut metrics, (&ingest, &catalog), (&zones, &shelf), scratch_dir);
+        let facts = Arc::new(LakeFacts { ingest: ingest.clone(), catalog: catalog.clone() });
+        let curate = begin_curate(settings.curate, (&facts, &queries), &shelf, (&scratch_dir, writer));
+        let lifecycle = begin_lifecycle(settings.lifecycle, &mut metrics, facts, (&zones, &shelf), scratch_dir);
         let app = App {
             zones,
             catalog,
             ingest,
             sources,
             monitor,
+            curate,
             lifecycle,
             queries,
             authenticator: Arc::new(authenticator),
@@ -155,6 +158,7 @@ impl Server {
         }
         let left = deadline.map_or(grace, |end| end.saturating_duration_since(Instant::now()));
         app.monitor.stop().await;
+        app.curate.stop().await;
         // An item that is under way may take long: what is cut off here is done again after the next start.
         if tokio::time::timeout(left, app.lifecycle.stop()).await.is_err() {
             tracing::warn!("a step of the lifecycle was not finished within the grace; the next start resumes it");
@@ -207,19 +211,39 @@ fn monitor(settings: MonitorSettings, catalog: &Catalog, metrics: &mut Registry)
     Ok(Monitor::new(catalog.clone(), settings, MonitorMetrics::register(metrics), Clock::default())?)
 }
 
+/// Pipelines, begun.
+fn begin_curate(
+    settings: CurateSettings,
+    (facts, queries): (&Arc<LakeFacts>, &Arc<QueryService>),
+    shelf: &Arc<Shelf>,
+    (scratch_dir, writer): (&Path, WriterSettings),
+) -> Curate {
+    let lake = sluice_curate::Lake {
+        catalog: facts.catalog.clone(),
+        shelf: Arc::clone(shelf),
+        queries: Arc::clone(queries),
+        logs: facts.clone(),
+        scratch_dir: scratch_dir.to_owned(),
+        writer,
+    };
+    let curate = Curate::new(lake, settings);
+    curate.start();
+    curate
+}
+
 /// What becomes of old data, begun.
 fn begin_lifecycle(
     settings: LifecycleSettings,
     metrics: &mut Registry,
-    (ingest, catalog): (&Ingest, &Catalog),
+    facts: Arc<LakeFacts>,
     (zones, shelf): (&Arc<Zones>, &Arc<Shelf>),
     scratch_dir: PathBuf,
 ) -> Lifecycle {
     let lake = sluice_lifecycle::Lake {
         zones: Arc::clone(zones),
-        catalog: catalog.clone(),
+        catalog: facts.catalog.clone(),
         shelf: Arc::clone(shelf),
-        facts: Arc::new(LakeFacts { ingest: ingest.clone(), catalog: catalog.clone() }),
+        facts,
         scratch_dir,
     };
     let lifecycle = Lifecycle::new(lake, settings, LifecycleMetrics::register(metrics));

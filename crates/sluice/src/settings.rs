@@ -12,6 +12,7 @@ use figment::{
 use serde::{Deserialize, Serialize};
 use sluice_api::AuthSettings;
 use sluice_catalog::CatalogSettings;
+use sluice_curate::CurateSettings;
 use sluice_ingest::{IngestSettings, SourcesSettings};
 use sluice_lifecycle::LifecycleSettings;
 use sluice_monitor::MonitorSettings;
@@ -45,6 +46,8 @@ pub struct Settings {
     pub ingest: IngestSettings,
     /// Sources that pull.
     pub sources: SourcesSettings,
+    /// Pipelines of the lake, and their runs.
+    pub curate: CurateSettings,
     /// Runs, freshness, service levels and alerts.
     pub monitor: MonitorSettings,
     /// What becomes of old data.
@@ -67,6 +70,7 @@ impl Default for Settings {
             storage: StorageSettings::default(),
             ingest: IngestSettings::default(),
             sources: SourcesSettings::default(),
+            curate: CurateSettings::default(),
             monitor: MonitorSettings::default(),
             lifecycle: LifecycleSettings::default(),
             query: QuerySettings::default(),

@@ -185,6 +185,29 @@ impl Table {
         Ok(None)
     }
 
+    /// The entry with this place in a writer's order, if the log has it.
+    ///
+    /// # Errors
+    /// [`CommitFailure::Unresolved`] where the entries in question were cleaned up, or the store's.
+    pub async fn find_transaction(&self, of: &Transaction) -> Result<Option<CommittedEntry>, TableError> {
+        match self.newest_sequence(&of.app_id).await? {
+            Some(newest) if newest >= of.sequence => {}
+            _ => return Ok(None),
+        }
+        let top = self.newest().await?.version().ok_or(TableError::NotCreated)?;
+        for version in (0..=top).rev() {
+            let Some(bytes) = self.log_store.read_commit_entry(version).await? else {
+                return Err(CommitFailure::Unresolved { version }.into());
+            };
+            match Entry::parse(version, &bytes)?.sequence_of(&of.app_id) {
+                Some(sequence) if sequence == of.sequence => return Ok(Some(CommittedEntry { version, bytes })),
+                Some(earlier) if earlier < of.sequence => return Ok(None),
+                _ => {}
+            }
+        }
+        Ok(None)
+    }
+
     /// The entry that an earlier try of this commit left.
     pub(crate) async fn find_made(&self, of: &Provenance) -> Result<Option<CommittedEntry>, TableError> {
         let (Some(transaction), Some(first)) = (&of.transaction, of.uploads.first()) else { return Ok(None) };

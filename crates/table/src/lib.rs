@@ -43,14 +43,14 @@ pub use error::TableError;
 pub use inspect::{EntryFacts, LiveFile, object_path, read_facts};
 pub use layout::{check_layout, layout_of, layout_properties, spelled};
 pub use live::Scope;
-pub use log::change::{COMMIT_ID_TAG, CommittedEntry, EPOCH_TAG, Provenance, UPLOADS_TAG, UploadPart};
+pub use log::change::{COMMIT_ID_TAG, CommittedEntry, EPOCH_TAG, Provenance, RUN_TAG, UPLOADS_TAG, UploadPart};
 pub use maintenance::{
     BadCheckpoint, Checkpoint, CleanedLog, LogRetention, MaintenanceError, MaintenanceSettings, Orphan, OrphanPage,
     OrphanSearch, VacuumRetention, Vacuumed, wants_checkpoint,
 };
 pub use operations::{
     Applied, Compact, Delete, DeleteMarker, Evolve, Expire, Keep, Matched, Merge, MergeRule, Operation, Overwrite,
-    Rewrite, RowChanges, SchemaChange, Source, SourceWriter, Workspace, ZOrder,
+    Replace, Rewrite, RowChanges, SchemaChange, Source, SourceWriter, Workspace, ZOrder,
 };
 pub use plain::{describe_plain, scan_plain};
 pub use refusal::{CommitFailure, Refusal};

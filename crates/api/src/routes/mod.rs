@@ -11,6 +11,7 @@ mod lineage;
 mod lineage_export;
 mod namespaces;
 mod operations;
+mod pipelines;
 mod quality;
 mod quarantine;
 mod queries;
@@ -38,7 +39,7 @@ use crate::{App, openapi, request_context, same_origin, unread_body};
 /// The routes with their descriptions.
 fn described() -> OpenApiRouter<App> {
     let frame = OpenApiRouter::with_openapi(openapi::Frame::openapi());
-    frame.merge(catalog()).merge(ingestion()).merge(watching()).merge(querying())
+    frame.merge(catalog()).merge(ingestion()).merge(curating()).merge(watching()).merge(querying())
 }
 
 /// What exists: a new route is a line here, or in the function of its kind.
@@ -94,6 +95,15 @@ fn ingestion() -> OpenApiRouter<App> {
         .routes(routes!(sources::list_runs, sources::run_source))
         .routes(routes!(sources::get_run))
         .routes(routes!(sources::list_pulls))
+}
+
+/// What is made of what is there.
+fn curating() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(pipelines::list_pipelines))
+        .routes(routes!(pipelines::get_pipeline, pipelines::define_pipeline, pipelines::delete_pipeline))
+        .routes(routes!(pipelines::list_runs_of_pipeline, pipelines::run_pipeline))
+        .routes(routes!(pipelines::cancel_run))
 }
 
 /// What is watched, and what becomes of it.

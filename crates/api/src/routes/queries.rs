@@ -49,7 +49,7 @@ pub(super) async fn run_query(
     caller.require(Action::Read, &Resource::Catalog)?;
     let format = accepted(&headers)?;
     let row_limit = row_limit(format, body.row_limit);
-    let request = QueryRequest { sql: body.sql, row_limit, versions: versions(body.versions)? };
+    let request = QueryRequest { sql: body.sql, row_limit, versions: versions(body.versions)?, timeout: None };
     let run = app.queries.run(&caller, request).await?;
     match format {
         OutputFormat::Csv => streamed(run, format, "text/csv; charset=utf-8").await,
@@ -111,7 +111,7 @@ async fn document(mut run: QueryRun) -> Result<QueryView, Problem> {
 pub(super) async fn preview(app: &App, caller: &Caller, name: &TableRef, limit: u64) -> Result<PreviewView, Problem> {
     let TableRef { namespace, table } = name;
     let sql = format!("SELECT * FROM \"{namespace}\".\"{table}\" LIMIT {limit}");
-    let request = QueryRequest { sql, row_limit: RowLimit::AtMost(limit), versions: BTreeMap::new() };
+    let request = QueryRequest { sql, row_limit: RowLimit::AtMost(limit), ..QueryRequest::default() };
     let mut run = app.queries.run(caller, request).await?;
     let version = run.tables.first().map_or(0, |(_, version)| *version);
     let Rows { columns, rows, .. } = rows(&mut run).await?;
@@ -125,7 +125,7 @@ pub(super) async fn typed<T: DeserializeOwned>(
     sql: String,
     limit: u64,
 ) -> Result<Vec<T>, Problem> {
-    let request = QueryRequest { sql, row_limit: RowLimit::AtMost(limit), versions: BTreeMap::new() };
+    let request = QueryRequest { sql, row_limit: RowLimit::AtMost(limit), ..QueryRequest::default() };
     let mut run = app.queries.run(caller, request).await?;
     let Rows { rows, .. } = rows(&mut run).await?;
     serde_json::from_str(rows.get()).map_err(|error| {

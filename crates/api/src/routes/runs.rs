@@ -1,4 +1,4 @@
-//! Runs of pipelines: of uploads, of sources, and those that other programs report.
+//! Runs of pipelines: of uploads, of sources, of pipelines of the lake, and those that other programs report.
 
 use axum::{
     Json,
@@ -31,7 +31,7 @@ const MAX_HOURS: u32 = 366 * 24;
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RunQuery {
-    /// Those of one pipeline: a reported one, a source, or `namespace.table` for the uploads of a table.
+    /// Those of one pipeline: one of the lake, a reported one, a source, or `namespace.table` for the uploads of a table.
     pipeline: Option<String>,
     /// Those that fill one table, `namespace.table`.
     table: Option<String>,
@@ -65,7 +65,7 @@ pub(super) fn parse_pipeline(text: &str) -> Result<PipelineName, Problem> {
     text.parse().map_err(|error| Problem::bad_request("bad-parameter", format!("pipeline: {error}")))
 }
 
-/// List runs: uploads, runs of sources, and what other programs report, the last begun first.
+/// List runs: uploads, runs of sources and of pipelines, and what other programs report, the last begun first.
 #[utoipa::path(get, path = "/api/v1/runs", tag = "monitoring", params(RunQuery),
     responses((status = 200, description = "A page of runs", body = PipelineRunPage), Problems))]
 pub(super) async fn list_pipeline_runs(
@@ -167,7 +167,7 @@ pub(super) async fn get_pipeline_health(
 }
 
 /// Ask for a right over a run: it is the right over its table, and without one belongs to who is not confined.
-fn require(caller: &Caller, action: Action, run: &PipelineRun) -> Result<Grant, Problem> {
+pub(super) fn require(caller: &Caller, action: Action, run: &PipelineRun) -> Result<Grant, Problem> {
     Ok(match &run.table {
         Some(table) => caller.require(action, &Resource::Table(table.clone()))?,
         None if caller.namespaces.is_some() => return Err(AccessError::Invisible.into()),

@@ -1,5 +1,7 @@
 //! Runs of pipelines on the wire.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 use sluice_catalog::SentAlert;
@@ -17,7 +19,7 @@ pub(crate) struct PipelineRunView {
     /// The pipeline's name and the moment of its start.
     #[schema(example = "daily_sales_etl_20260131_120000_123456")]
     run_name: String,
-    /// `upload`, `source` or `external`.
+    /// `upload`, `source`, `pipeline` or `external`.
     #[schema(example = "external")]
     kind: &'static str,
     /// The pipeline; of an upload the table's name, of a run of a source the source's.
@@ -58,11 +60,47 @@ pub(crate) struct PipelineRunView {
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+    /// Of a run of a pipeline of the lake: `request`, `schedule` or `new_data`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<&'static str>,
+    /// Of such a run: how often it was tried.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempts: Option<u32>,
+    /// Of such a run: the rows of its inputs, at the versions that were read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rows_in: Option<u64>,
+    /// Of such a run: the rows that took effect in its target.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rows_out: Option<u64>,
+    /// Of such a run: the bytes that were read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes_in: Option<u64>,
+    /// Of such a run: the bytes of the files that were written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes_out: Option<u64>,
+    /// Of such a run: the version of each input that was read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    versions_in: Option<BTreeMap<String, u64>>,
+    /// Of such a run: the version of its target that it made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version_out: Option<u64>,
 }
 
 impl From<PipelineRun> for PipelineRunView {
     fn from(run: PipelineRun) -> Self {
+        let details = run.details.as_deref();
+        let figures = details.map(|details| &details.figures);
+        let versions_in = figures
+            .map(|figures| figures.versions_in.iter().map(|(table, version)| (table.to_string(), *version)).collect());
         Self {
+            cause: details.map(|details| details.cause.as_str()),
+            attempts: details.map(|details| details.attempts),
+            rows_in: figures.map(|figures| figures.rows_in),
+            rows_out: figures.map(|figures| figures.rows_out),
+            bytes_in: figures.map(|figures| figures.bytes_in),
+            bytes_out: figures.map(|figures| figures.bytes_out),
+            versions_in,
+            version_out: figures.and_then(|figures| figures.version_out),
             run_id: run.id.to_string(),
             run_name: run.label(),
             kind: run.kind.as_str(),

@@ -184,11 +184,14 @@ pub(crate) struct SchemaVersionView {
     columns: Vec<ColumnView>,
     /// What is new in it; of the first version, nothing is.
     changes: SchemaChangesView,
-    /// What brought it about: an upload, or a declaration.
+    /// What brought it about: `upload`, `pipeline` or `declaration`.
     #[schema(example = "upload")]
     cause: &'static str,
     /// The upload that brought it about.
     upload_id: Option<String>,
+    /// The run of a pipeline that brought it about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run_id: Option<String>,
     /// Who brought it about.
     principal: String,
     /// When.
@@ -205,11 +208,16 @@ impl SchemaVersionView {
         let changes = before.map(|before| column_changes(&before.schema, &version.schema)).unwrap_or_default();
         Ok(Self {
             changes: changes.into(),
-            cause: if version.upload_id.is_some() { "upload" } else { "declaration" },
+            cause: match (version.upload_id, version.run_id) {
+                (Some(_), _) => "upload",
+                (None, Some(_)) => "pipeline",
+                (None, None) => "declaration",
+            },
             number: version.number,
             table_version: version.table_version,
             columns: columns(&version.schema, partition_by)?,
             upload_id: version.upload_id.map(|id| id.to_string()),
+            run_id: version.run_id.map(|id| id.to_string()),
             principal: version.principal,
             created_at: version.created_at,
         })

@@ -11,8 +11,8 @@ pub(crate) use sql::{Leased, SqlBackend};
 use crate::{
     AlertRules, Alerts, Annotations, CatalogError, ChangeWebhooks, Changes, Channels, Contracts, Descriptions,
     Discovery, FreshnessExpectations, Inventory, LifecyclePlans, LifecycleRules, Lineage, Partials, PipelineRuns,
-    Pulls, Quality, Rebuilding, Replays, RowGroups, Schemas, ServiceLevels, SourceRuns, Sources, StoredObjects, Tables,
-    Uploads, Watches,
+    Pipelines, Pulls, Quality, Rebuilding, Replays, RowGroups, Schemas, ServiceLevels, SourceRuns, Sources,
+    StoredObjects, Tables, Uploads, Watches,
     transfer::{RowSink, RowSource},
 };
 
@@ -48,6 +48,7 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync {
     fn changes(&self) -> &dyn Changes;
     fn change_webhooks(&self) -> &dyn ChangeWebhooks;
     fn pipeline_runs(&self) -> &dyn PipelineRuns;
+    fn pipelines(&self) -> &dyn Pipelines;
     fn freshness(&self) -> &dyn FreshnessExpectations;
     fn service_levels(&self) -> &dyn ServiceLevels;
     fn alert_rules(&self) -> &dyn AlertRules;

@@ -29,6 +29,7 @@ impl Lake {
             table_version: 0,
             schema: Schema::new(fields),
             upload_id: None,
+            run_id: None,
             principal: "ada".into(),
         };
         self.catalog.schemas().record(&new).await.unwrap();

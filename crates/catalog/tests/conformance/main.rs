@@ -28,6 +28,8 @@ mod opening;
 #[cfg(test)]
 mod partials;
 #[cfg(test)]
+mod pipelines;
+#[cfg(test)]
 mod plain_commits;
 #[cfg(test)]
 mod quality;

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
 use sluice_catalog::{CatalogError, NewSchemaVersion};
-use sluice_domain::{PageRequest, PageToken, TableId, UploadId};
+use sluice_domain::{PageRequest, PageToken, RunId, TableId, UploadId};
 use uuid::Uuid;
 
 use crate::samples::{Lake, page};
@@ -27,6 +27,7 @@ fn version(table_id: TableId, table_version: u64, schema: Schema) -> NewSchemaVe
         table_version,
         schema,
         upload_id: Some(UploadId(Uuid::now_v7())),
+        run_id: Some(RunId(Uuid::now_v7())),
         principal: "ada".into(),
     }
 }
@@ -40,6 +41,7 @@ async fn a_schema_is_given_back_exactly() {
     let recorded = lake.catalog.schemas().record(&new).await.unwrap();
     assert_eq!((recorded.number, recorded.table_version, recorded.principal.as_str()), (1, 0, "ada"));
     assert_eq!((&recorded.schema, recorded.upload_id), (&new.schema, new.upload_id));
+    assert_eq!(recorded.run_id, new.run_id);
 
     let lake = lake.reopen().await;
     let latest = lake.catalog.schemas().latest(table).await.unwrap().unwrap();

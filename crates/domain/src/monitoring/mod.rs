@@ -10,6 +10,8 @@ mod run_totals;
 mod service_level;
 mod words;
 
+pub(crate) use words::words;
+
 pub use alert::{
     Alert, AlertCondition, AlertDelivery, AlertRule, AlertRuleError, AlertSeverity, DeliveryId, DeliveryState, Finding,
     RuleName,

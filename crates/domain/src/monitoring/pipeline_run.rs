@@ -1,4 +1,4 @@
-//! Runs of pipelines: uploads, pulls of sources, and what other programs report.
+//! Runs of pipelines: uploads, pulls of sources, pipelines of the lake, and what other programs report.
 //!
 //! Invariant: a run that has ended does not change.
 
@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::words::words;
-use crate::{ErrorKind, Failure, RunId, TableRef};
+use crate::{ErrorKind, Failure, RunDetails, RunId, TableRef};
 
 /// The longest name of a pipeline, in characters: a table's two names with their point.
 const MAX_NAME_CHARS: usize = 257;
@@ -53,6 +53,8 @@ words!(
         Upload = "upload",
         /// A run of a source: its pipeline is named as the source.
         Source = "source",
+        /// A run of a pipeline of the lake.
+        Pipeline = "pipeline",
         /// Another program's, as it was reported.
         External = "external",
     }
@@ -183,6 +185,8 @@ pub struct PipelineRun {
     pub error: Option<String>,
     /// How often it was changed.
     pub revision: i64,
+    /// What a run of a pipeline of the lake tells beside it.
+    pub details: Option<Box<RunDetails>>,
 }
 
 /// A run as another program begins it.
@@ -267,6 +271,7 @@ impl NewPipelineRun {
             duration_seconds: None,
             error: None,
             revision: 0,
+            details: None,
         };
         run.report(&self.report, now)
     }

@@ -216,6 +216,7 @@ impl Ingest {
             table_version: description.version,
             schema: description.schema.as_ref().clone(),
             upload_id: None,
+            run_id: None,
             principal: grant.principal().to_owned(),
         };
         catalog.schemas().record(&schema).await?;

@@ -306,6 +306,7 @@ async fn schemas(table: &Table, id: TableId, versions: &[VersionEntry]) -> Resul
             table_version: version.version,
             schema,
             upload_id: part.and_then(|part| part.id.parse().ok()),
+            run_id: None,
             principal: part.map_or_else(|| UNKNOWN.to_owned(), |part| part.principal.clone()),
         });
     }

@@ -18,6 +18,9 @@ pub const UPLOADS_TAG: &str = "sluice.uploads";
 /// The name of the epoch of the maintenance that wrote an entry.
 pub const EPOCH_TAG: &str = "sluice.epoch";
 
+/// The name of the run of a pipeline that an entry is the commit of.
+pub const RUN_TAG: &str = "sluice.run";
+
 /// The rows of one upload within a commit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UploadPart {
@@ -62,6 +65,16 @@ impl CommittedEntry {
     /// Its text.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.bytes).into_owned()
+    }
+
+    /// The paths of the files that it adds, as the log has them.
+    pub fn added_paths(&self) -> Vec<String> {
+        Entry::parse(self.version, &self.bytes).map(|entry| entry.added_paths()).unwrap_or_default()
+    }
+
+    /// What its writer left under this name.
+    pub fn tag(&self, name: &str) -> Option<String> {
+        Entry::parse(self.version, &self.bytes).ok()?.tags().remove(name)
     }
 
     /// The uploads whose rows it holds.

@@ -101,6 +101,12 @@ impl Entry {
         self.tag(UPLOADS_TAG).and_then(|value| Vec::deserialize(value).ok()).unwrap_or_default()
     }
 
+    /// The paths of the files that it adds.
+    pub(crate) fn added_paths(&self) -> Vec<String> {
+        let added = self.lines.iter().filter_map(|line| line.add.as_ref());
+        added.map(|file| file.path.clone()).collect()
+    }
+
     /// What its writer left beside the uploads.
     pub(crate) fn tags(&self) -> HashMap<String, String> {
         let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use deltalake::DeltaTable;
 use uuid::Uuid;
 
-use super::{Compact, Delete, Evolve, Expire, Merge, Overwrite, SchemaChange, ZOrder};
+use super::{Compact, Delete, Evolve, Expire, Merge, Overwrite, Replace, SchemaChange, ZOrder};
 use crate::{
     CommittedEntry, DataFile, Provenance, Table, TableError, WriterSettings,
     live::LiveFile,
@@ -23,6 +23,8 @@ const MAX_ROUNDS: u32 = 10;
 pub enum Operation {
     /// Put rows in the place of others.
     Overwrite(Overwrite),
+    /// Put rows and columns in the place of all.
+    Replace(Replace),
     /// Delete the rows for which a condition is true.
     Delete(Delete),
     /// Take out the data files that were written before an instant.
@@ -133,6 +135,7 @@ impl Table {
         check_writable(&newest)?;
         match operation {
             Operation::Overwrite(overwrite) => self.prepare_overwrite(overwrite, &newest),
+            Operation::Replace(replace) => self.prepare_replace(replace, &newest),
             Operation::Delete(delete) => Box::pin(self.prepare_delete(delete, workspace, &newest)).await,
             Operation::Expire(expire) => self.prepare_expire(expire, &newest),
             Operation::Merge(merge) => Box::pin(self.prepare_merge(merge, workspace, &newest)).await,
@@ -181,7 +184,9 @@ impl Table {
             }
             match self.commit(&rewrite, of).await {
                 // Files that were handed over cannot be written anew here.
-                Err(error) if error.starts_over() && !matches!(operation, Operation::Overwrite(_)) => {
+                Err(error)
+                    if error.starts_over() && !matches!(operation, Operation::Overwrite(_) | Operation::Replace(_)) =>
+                {
                     tracing::debug!(%error, operation = rewrite.change.operation, "an operation starts over");
                 }
                 outcome => return Ok(Applied { entry: outcome?, rows: rewrite.rows() }),

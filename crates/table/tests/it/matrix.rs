@@ -1,10 +1,13 @@
 //! Every pair of operations that begin on the same version, one committed after the other.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use arrow::datatypes::{DataType, Field};
+use arrow::datatypes::{DataType, Field, Schema};
 use sluice_table::{
-    Commit, Compact, Delete, MergeRule, Operation, Overwrite, Provenance, Rewrite, SchemaChange, Scope, Table,
+    Commit, Compact, Delete, MergeRule, Operation, Overwrite, Provenance, Replace, Rewrite, SchemaChange, Scope, Table,
     TableError, ZOrder,
 };
 
@@ -15,6 +18,7 @@ enum Kind {
     Append,
     Overwrite,
     OverwritePartition,
+    Replace,
     Delete,
     Merge,
     Compact,
@@ -23,10 +27,11 @@ enum Kind {
     SetProperty,
 }
 
-const KINDS: [Kind; 9] = [
+const KINDS: [Kind; 10] = [
     Kind::Append,
     Kind::Overwrite,
     Kind::OverwritePartition,
+    Kind::Replace,
     Kind::Delete,
     Kind::Merge,
     Kind::Compact,
@@ -54,6 +59,7 @@ fn new_rows(kind: Kind, side: i64) -> Vec<Row> {
         Kind::Append => vec![row(first, "a", 60), row(first + 1, "b", 1), row(first + 2, "new", 2)],
         Kind::Overwrite => vec![row(first + 10, "a", 70), row(first + 11, "c", 3)],
         Kind::OverwritePartition => vec![row(first + 20, "a", 80), row(first + 21, "a", 4)],
+        Kind::Replace => vec![row(first + 40, "a", 90), row(first + 41, "d", 7)],
         Kind::Merge => vec![row(1, "a", 100 + side), row(4, "moved", 5 + side), row(first + 30, "b", 6)],
         _ => Vec::new(),
     }
@@ -63,6 +69,10 @@ impl Model {
     fn apply(mut self, kind: Kind, side: i64) -> Self {
         match kind {
             Kind::Overwrite => self.rows.clear(),
+            Kind::Replace => {
+                self.rows.clear();
+                self.columns = [name(side)].into();
+            }
             Kind::OverwritePartition => self.rows.retain(|_, (partition, _)| partition != "a"),
             Kind::Delete => self.rows.retain(|_, (_, value)| *value < 50 + side),
             Kind::AddColumn => drop(self.columns.insert(name(side))),
@@ -117,6 +127,12 @@ async fn operation(lake: &Lake, kind: Kind, side: i64) -> Operation {
             let partition = BTreeMap::from([("p".to_owned(), Some("a".to_owned()))]);
             let scope = Scope::Partitions(vec![partition]);
             Operation::Overwrite(Overwrite { scope, files: lake.write(&rows).await })
+        }
+        Kind::Replace => {
+            let columns = batch(&rows).schema();
+            let more = Arc::new(Field::new(name(side), DataType::Utf8, true));
+            let fields: Vec<_> = columns.fields().iter().cloned().chain([more]).collect();
+            Operation::Replace(Replace { schema: Arc::new(Schema::new(fields)), files: lake.write(&rows).await })
         }
         Kind::Delete => Operation::Delete(Delete { predicate: format!("v >= {}", 50 + side) }),
         Kind::Merge => lake.merge(MergeRule::upsert(&["k"]), &[batch(&rows)]).unwrap(),

@@ -12,10 +12,12 @@ use crate::{
 
 /// Active tables with what is expected of them, and the commit of the newest upload in the order of the table's commits.
 const TABLES: &str = "SELECT t.*, e.every_seconds, e.expected_since, (SELECT u.committed_at FROM uploads u \
-     WHERE u.table_id = t.id AND u.state = 'committed' ORDER BY u.sequence DESC LIMIT 1) AS last_update \
+     WHERE u.table_id = t.id AND u.state = 'committed' ORDER BY u.sequence DESC LIMIT 1) AS last_update, \
+     (SELECT MAX(r.ended_at) FROM curated_runs r WHERE r.table_id = t.id AND r.status IN ('SUCCESS', 'WARNING')) AS last_run \
      FROM tables t LEFT JOIN freshness_expectations e ON e.table_id = t.id";
 const EXPECTED_TABLES: &str = "SELECT t.*, e.every_seconds, e.expected_since, (SELECT u.committed_at FROM uploads u \
-     WHERE u.table_id = t.id AND u.state = 'committed' ORDER BY u.sequence DESC LIMIT 1) AS last_update \
+     WHERE u.table_id = t.id AND u.state = 'committed' ORDER BY u.sequence DESC LIMIT 1) AS last_update, \
+     (SELECT MAX(r.ended_at) FROM curated_runs r WHERE r.table_id = t.id AND r.status IN ('SUCCESS', 'WARNING')) AS last_run \
      FROM freshness_expectations e JOIN tables t ON t.id = e.table_id";
 
 #[async_trait]

@@ -13,6 +13,7 @@ mod changes;
 mod channels;
 mod conditions;
 mod contracts;
+mod curated_runs;
 mod descriptions;
 mod expectations;
 mod find_hits;
@@ -25,6 +26,7 @@ mod lineage_events;
 mod namespaces;
 mod partials;
 mod pipeline_runs;
+mod pipelines;
 mod plain_commits;
 mod quality;
 mod rebuilding;
@@ -59,8 +61,8 @@ use self::assembled::Assembled;
 use crate::{
     AlertRules, Alerts, Annotations, CatalogError, ChangeWebhooks, Changes, Channels, Contracts, Descriptions,
     Discovery, FreshnessExpectations, Inventory, LifecyclePlans, LifecycleRules, Lineage, Partials, PipelineRuns,
-    Pulls, Quality, Rebuilding, Replays, RowGroups, Schemas, ServiceLevels, SourceRuns, Sources, StoredObjects, Tables,
-    Uploads, Watches,
+    Pipelines, Pulls, Quality, Rebuilding, Replays, RowGroups, Schemas, ServiceLevels, SourceRuns, Sources,
+    StoredObjects, Tables, Uploads, Watches,
     backends::{Backend, Transfer},
 };
 
@@ -223,6 +225,10 @@ impl Backend for SqlBackend {
         self
     }
 
+    fn pipelines(&self) -> &dyn Pipelines {
+        self
+    }
+
     fn freshness(&self) -> &dyn FreshnessExpectations {
         self
     }
@@ -270,7 +276,8 @@ impl Backend for SqlBackend {
     async fn unfinished_nodes(&self) -> Result<Vec<u32>, CatalogError> {
         let nodes: Vec<i64> = sqlx::query_scalar(
             "SELECT node FROM uploads WHERE state IN ('landed', 'committing') \
-             UNION SELECT node FROM source_runs WHERE state = 'running'",
+             UNION SELECT node FROM source_runs WHERE state = 'running' \
+             UNION SELECT node FROM curated_runs WHERE status = 'RUNNING'",
         )
         .fetch_all(&self.readers)
         .await?;
@@ -284,6 +291,7 @@ impl Backend for SqlBackend {
         for statement in [
             "UPDATE uploads SET node = $1 WHERE node = $2 AND state IN ('landed', 'committing')",
             "UPDATE source_runs SET node = $1 WHERE node = $2 AND state = 'running'",
+            "UPDATE curated_runs SET node = $1 WHERE node = $2 AND status = 'RUNNING'",
         ] {
             let done = sqlx::query(statement).bind(i64::from(self.node)).bind(i64::from(node));
             adopted += done.execute(&mut *write).await?.rows_affected();

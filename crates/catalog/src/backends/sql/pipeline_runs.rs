@@ -1,4 +1,4 @@
-//! Runs of pipelines: three places, one order.
+//! Runs of pipelines: four places, one order.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -10,8 +10,10 @@ use crate::{
     CatalogError, EndedPlace, PipelineRuns, RunBegun, RunFilter, RunLimits,
     columns::{instant, json},
     monitoring_rows::{ExternalRunRow, RunFigures, SourceRunRow, UploadRunRow},
+    pipeline_rows::CuratedRunRow,
 };
 
+const CURATED: &str = "SELECT r.* FROM curated_runs r";
 const EXTERNAL: &str = "SELECT r.* FROM pipeline_runs r";
 const UPLOADS: &str = "SELECT r.id, r.table_name, r.principal, r.state, r.started_at, r.row_counts, r.failure, \
      COALESCE(r.committed_at, r.failed_at) AS ended_at FROM uploads r";
@@ -74,14 +76,15 @@ impl PipelineRuns for SqlBackend {
     async fn find(&self, id: RunId) -> Result<Option<PipelineRun>, CatalogError> {
         let mut conditions = Conditions::default();
         conditions.and("r.id = {}", [id.to_string()]);
-        self.newest(&conditions, &conditions, &conditions, 1).await.map(|runs| runs.into_iter().next())
+        self.newest([&conditions; 4], 1).await.map(|runs| runs.into_iter().next())
     }
 
     async fn list(&self, filter: &RunFilter, page: &PageRequest) -> Result<Page<PipelineRun>, CatalogError> {
         let before = page.token.as_ref().map(PageToken::key);
-        let (external, uploads, sources) =
-            (of_external(filter, before), of_uploads(filter, before), of_sources(filter, before));
-        let runs = self.newest(&external, &uploads, &sources, fetch_size(page)).await?;
+        // Runs of pipelines of the lake are asked for by the same columns as those that are reported.
+        let reported = of_reported(filter, before);
+        let (uploads, sources) = (of_uploads(filter, before), of_sources(filter, before));
+        let runs = self.newest([&reported, &uploads, &sources, &reported], fetch_size(page)).await?;
         Ok(Page::from_overfetched(runs, page_size(page), |run| run.id.to_string()))
     }
 
@@ -98,9 +101,10 @@ impl PipelineRuns for SqlBackend {
                 self.fetch::<UploadRunRow>(select, &conditions, &format!("{column}, r.id"), limit.into()).await?,
             );
         }
-        let (sources, external) = (after("r.finished_at", place), after("r.ended_at", place));
+        let (sources, reported) = (after("r.finished_at", place), after("r.ended_at", place));
         runs.extend(self.fetch::<SourceRunRow>(SOURCES, &sources, "r.finished_at, r.id", limit.into()).await?);
-        runs.extend(self.fetch::<ExternalRunRow>(EXTERNAL, &external, "r.ended_at, r.id", limit.into()).await?);
+        runs.extend(self.fetch::<ExternalRunRow>(EXTERNAL, &reported, "r.ended_at, r.id", limit.into()).await?);
+        runs.extend(self.fetch::<CuratedRunRow>(CURATED, &reported, "r.ended_at, r.id", limit.into()).await?);
         runs.sort_by_key(|run| (run.ended_at, run.id));
         runs.truncate(limit as usize);
         Ok(runs)
@@ -108,17 +112,16 @@ impl PipelineRuns for SqlBackend {
 }
 
 impl SqlBackend {
-    /// The newest of the three kinds, in one order.
+    /// The newest of the four kinds, in one order.
     async fn newest(
         &self,
-        external: &Conditions,
-        uploads: &Conditions,
-        sources: &Conditions,
+        [external, uploads, sources, curated]: [&Conditions; 4],
         limit: i64,
     ) -> Result<Vec<PipelineRun>, CatalogError> {
         let mut runs = self.fetch::<ExternalRunRow>(EXTERNAL, external, "r.id DESC", limit).await?;
         runs.extend(self.fetch::<UploadRunRow>(UPLOADS, uploads, "r.id DESC", limit).await?);
         runs.extend(self.fetch::<SourceRunRow>(SOURCES, sources, "r.id DESC", limit).await?);
+        runs.extend(self.fetch::<CuratedRunRow>(CURATED, curated, "r.id DESC", limit).await?);
         runs.sort_by_key(|run| std::cmp::Reverse(run.id));
         runs.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         Ok(runs)
@@ -201,7 +204,8 @@ fn of_all(filter: &RunFilter, before: Option<&str>) -> Conditions {
     conditions
 }
 
-pub(super) fn of_external(filter: &RunFilter, before: Option<&str>) -> Conditions {
+/// Of those that are reported, and of those of pipelines of the lake.
+pub(super) fn of_reported(filter: &RunFilter, before: Option<&str>) -> Conditions {
     let mut conditions = of_all(filter, before);
     if let Some(pipeline) = &filter.pipeline {
         conditions.and("r.pipeline = {}", [pipeline.to_string()]);

@@ -76,6 +76,7 @@ fn schema_version(commit: &PlainCommit, table_version: u64) -> NewSchemaVersion 
         table_version,
         schema: commit.schema.clone(),
         upload_id: Some(commit.upload),
+        run_id: None,
         principal: commit.principal.clone(),
     }
 }

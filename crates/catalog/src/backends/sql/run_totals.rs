@@ -7,7 +7,7 @@ use sluice_domain::{PipelineTotals, RunStatus, RunTotals, Tally};
 use super::{
     SqlBackend, Turn,
     conditions::Conditions,
-    pipeline_runs::{of_external, of_sources, of_uploads},
+    pipeline_runs::{of_reported, of_sources, of_uploads},
 };
 use crate::{
     CatalogError, RunFilter,
@@ -39,7 +39,7 @@ impl SqlBackend {
             Turn::Lease(_) => Words::Postgres,
         };
         let (mut uploads, mut sources) = (of_uploads(filter, None), of_sources(filter, None));
-        let mut external = of_external(filter, None);
+        let mut external = of_reported(filter, None);
         uploads.and("r.state IN ('committed', 'failed')", []);
         sources.and("r.state IN ('succeeded', 'failed')", []);
         external.and("r.status <> 'RUNNING'", []);

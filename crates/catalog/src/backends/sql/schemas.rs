@@ -87,14 +87,15 @@ async fn insert(
 ) -> Result<SchemaVersion, CatalogError> {
     let inserted: Result<SchemaRow, sqlx::Error> = sqlx::query_as(
         "INSERT INTO schema_versions \
-         (table_id, number, table_version, schema_json, upload_id, principal, created_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING *",
+         (table_id, number, table_version, schema_json, upload_id, run_id, principal, created_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING *",
     )
     .bind(new.table_id.to_string())
     .bind(next)
     .bind(number("schema's table version", new.table_version)?)
     .bind(json("schema", &new.schema)?)
     .bind(new.upload_id.map(|id| id.to_string()))
+    .bind(new.run_id.map(|id| id.to_string()))
     .bind(&new.principal)
     .bind(now())
     .fetch_one(&mut *connection)
@@ -114,6 +115,7 @@ async fn insert(
         "schema_version": version.number,
         "table_version": version.table_version,
         "upload_id": version.upload_id,
+        "run_id": version.run_id.map(|id| id.to_string()),
         "principal": version.principal,
     });
     changes::record(connection, ChangedKind::SchemaChanged, &table.name, body).await?;

@@ -52,6 +52,8 @@ pub(super) const TABLES: &[&str] = &[
     "lineage_flows",
     "lineage_columns",
     "pipeline_runs",
+    "pipelines",
+    "curated_runs",
     "freshness_expectations",
     "service_levels",
     "alert_rules",

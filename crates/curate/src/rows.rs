@@ -1,0 +1,203 @@
+//! The rows of a run: from the query service into files, or into the source of a merge, in bounded memory.
+//!
+//! Invariant: nothing of what is written here is in the target before a commit names it.
+
+use std::{sync::Arc, time::Duration};
+
+use sluice_catalog::{CatalogError, NewTable};
+use sluice_domain::{
+    Action, Caller, CompiledStatement, CuratedFigures, CuratedRun, NamespaceName, PipelineMode, TableEntry,
+    TableFormat, TableRef, ZoneName,
+};
+use sluice_query::{QueryRequest, QueryRun, RowLimit};
+use sluice_table::{DataFile, MergeRule, RowChanges, Source, SourceWriter, StagedFiles, TableError, TableWriter};
+use tokio::{
+    sync::mpsc,
+    task::{JoinHandle, spawn_blocking},
+};
+use uuid::Uuid;
+
+use crate::{Curate, CurateError, shape::Shape};
+
+/// How many batches wait for the writer.
+const BATCHES_AHEAD: usize = 2;
+
+/// Rows that wait for their commit.
+pub(crate) enum Brought {
+    /// Durable files below the target's folder.
+    Files(Vec<DataFile>),
+    /// Rows that are to be merged.
+    Source(Arc<Source>),
+}
+
+/// What a run is about to commit.
+pub(crate) struct Ready {
+    pub(crate) entry: TableEntry,
+    pub(crate) shape: Shape,
+    pub(crate) brought: Brought,
+    /// How many rows take effect, where that is known before the commit.
+    pub(crate) rows_out: u64,
+    /// What it has read.
+    pub(crate) figures: CuratedFigures,
+}
+
+/// What takes the rows.
+enum Writing {
+    Files(JoinHandle<Result<StagedFiles, TableError>>),
+    Source(JoinHandle<Result<Source, TableError>>),
+}
+
+impl Curate {
+    /// Read the rows of a run, and write them where its commit finds them.
+    pub(crate) async fn bring(&self, run: &CuratedRun, left: Duration) -> Result<Ready, CurateError> {
+        let statement = run.definition.check()?;
+        let target = self.target(&run.definition.target).await?;
+        let request = QueryRequest {
+            sql: statement.sql.clone(),
+            row_limit: RowLimit::None,
+            timeout: Some(left),
+            ..QueryRequest::default()
+        };
+        let of_statement = |error| CurateError::of_statement(&statement, error);
+        let mut query = self.inner.lake.queries.run(&reader(run), request).await.map_err(of_statement)?;
+        let shape = Shape::plan(&run.definition, &query.schema(), target.description.as_ref())?;
+        let mut figures = CuratedFigures {
+            versions_in: query.tables.iter().cloned().collect(),
+            rows_in: self.rows_of(&query.tables).await?,
+            ..CuratedFigures::default()
+        };
+        let (sender, rows) = mpsc::channel(BATCHES_AHEAD);
+        let writing = self.begin_writing(run, &shape, rows)?;
+        let fed = feed(&mut query, &shape, &statement, sender).await;
+        let written = written(writing).await;
+        fed?;
+        let written = written?;
+        figures.bytes_in = query.finish().bytes_scanned;
+        let entry = self.reserved(run, &shape, target.entry).await?;
+        let (brought, rows_out) = self.uploaded(run, &shape, &entry, written).await?;
+        Ok(Ready { entry, shape, brought, rows_out, figures })
+    }
+
+    fn begin_writing(
+        &self,
+        run: &CuratedRun,
+        shape: &Shape,
+        mut rows: mpsc::Receiver<arrow::array::RecordBatch>,
+    ) -> Result<Writing, CurateError> {
+        if run.definition.mode != PipelineMode::Merge {
+            return Ok(Writing::Files(self.writer(run, shape)?.feed(rows)));
+        }
+        let keys: Vec<&str> = shape.keys.iter().map(String::as_str).collect();
+        let mut source = SourceWriter::open(MergeRule::upsert(&keys), &shape.written, &self.inner.lake.scratch_dir)?;
+        Ok(Writing::Source(spawn_blocking(move || {
+            while let Some(batch) = rows.blocking_recv() {
+                source.write(&batch)?;
+            }
+            source.finish()
+        })))
+    }
+
+    /// A writer of files that no other try of a run names alike.
+    fn writer(&self, run: &CuratedRun, shape: &Shape) -> Result<TableWriter, CurateError> {
+        let lake = &self.inner.lake;
+        let prefix = format!("{}.{}", run.id, Uuid::new_v4());
+        let settings = lake.writer.for_table(&shape.layout);
+        let folder = lake.scratch_dir.clone();
+        Ok(TableWriter::open(settings, &shape.written, &shape.partition_by, prefix, folder)?)
+    }
+
+    /// The target's entry; one that is not there yet gets its name and its place.
+    async fn reserved(
+        &self,
+        run: &CuratedRun,
+        shape: &Shape,
+        entry: Option<TableEntry>,
+    ) -> Result<TableEntry, CurateError> {
+        if let Some(entry) = entry {
+            return Ok(entry);
+        }
+        let new = NewTable {
+            name: run.definition.target.clone(),
+            zone: ZoneName::Curated,
+            format: TableFormat::Delta,
+            partition_by: shape.partition_by.clone(),
+            folder: None,
+            owner: run.definition.owner.clone().unwrap_or_else(|| run.principal.clone()),
+        };
+        Ok(self.catalog().tables().reserve(&new).await?)
+    }
+
+    async fn uploaded(
+        &self,
+        run: &CuratedRun,
+        shape: &Shape,
+        entry: &TableEntry,
+        written: Written,
+    ) -> Result<(Brought, u64), CurateError> {
+        let table = self.inner.lake.shelf.get(entry);
+        let (staged, rows_out) = match written {
+            Written::Source(source) if shape.base.is_some() => return Ok((Brought::Source(Arc::new(source)), 0)),
+            Written::Files(staged) => {
+                let rows = staged.rows();
+                (staged, rows)
+            }
+            Written::Source(source) => {
+                let (writer, schema) = (self.writer(run, shape)?, Arc::clone(&shape.written));
+                let writing = spawn_blocking(move || source.write_first(&schema, writer));
+                let (staged, RowChanges { inserted, .. }) = writing.await.map_err(CurateError::fault)??;
+                (staged, inserted)
+            }
+        };
+        Ok((Brought::Files(staged.upload(table.folder()).await?), rows_out))
+    }
+
+    /// How many rows these tables have at these versions, as far as they tell.
+    async fn rows_of(&self, tables: &[(TableRef, u64)]) -> Result<u64, CurateError> {
+        let mut rows = 0;
+        for (name, version) in tables {
+            let entry = match self.catalog().tables().find(name).await {
+                Ok(entry) if entry.format == TableFormat::Delta => entry,
+                Ok(_) | Err(CatalogError::TableNotFound { .. }) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            rows += self.inner.lake.shelf.get(&entry).describe(Some(*version)).await?.rows.unwrap_or_default();
+        }
+        Ok(rows)
+    }
+}
+
+/// What the writer made of the rows.
+enum Written {
+    Files(StagedFiles),
+    Source(Source),
+}
+
+async fn written(writing: Writing) -> Result<Written, CurateError> {
+    Ok(match writing {
+        Writing::Files(writing) => Written::Files(writing.await.map_err(CurateError::fault)??),
+        Writing::Source(writing) => Written::Source(writing.await.map_err(CurateError::fault)??),
+    })
+}
+
+/// Hand the rows of a query to the writer, until there are no more or the writer has stopped.
+async fn feed(
+    query: &mut QueryRun,
+    shape: &Shape,
+    statement: &CompiledStatement,
+    sender: mpsc::Sender<arrow::array::RecordBatch>,
+) -> Result<(), CurateError> {
+    while let Some(batch) = query.next_batch().await.map_err(|error| CurateError::of_statement(statement, error))? {
+        if batch.num_rows() > 0 && sender.send(shape.conform(&batch)?).await.is_err() {
+            // The writer stopped, and knows why.
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Whoever reads for a run: with the rights of who defined the pipeline, checked when it was saved, over the namespaces
+/// of its inputs.
+pub(crate) fn reader(run: &CuratedRun) -> Caller {
+    let namespaces: Vec<NamespaceName> = run.definition.inputs.iter().map(|input| input.namespace.clone()).collect();
+    Caller { name: run.principal.clone(), actions: vec![Action::Read], namespaces: Some(namespaces) }
+}

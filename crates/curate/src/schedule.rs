@@ -1,0 +1,75 @@
+//! The runs that begin by themselves, and those that another server left.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use chrono::Utc;
+use sluice_catalog::CatalogError;
+use sluice_domain::{Pipeline, PipelineCause, TableRef};
+
+use crate::{Curate, CurateError};
+
+/// How many runs are taken up, or begun, in one pass.
+const MAX_PER_PASS: u32 = 1000;
+
+impl Curate {
+    /// Take up the runs that were cut off, and begin those that are due from now on, until the server stops.
+    pub fn start(&self) {
+        let curate = self.clone();
+        let pause = Duration::from_secs(self.inner.settings.poll_seconds.max(1));
+        self.inner.tasks.spawn(async move {
+            loop {
+                if let Err(error) = curate.pass().await {
+                    tracing::warn!(%error, "could not look for runs of pipelines");
+                }
+                if tokio::time::timeout(pause, curate.inner.stopping.cancelled()).await.is_ok() {
+                    break;
+                }
+            }
+        });
+    }
+
+    async fn pass(&self) -> Result<(), CurateError> {
+        let pipelines = self.catalog().pipelines();
+        for run in pipelines.unfinished_runs(MAX_PER_PASS).await? {
+            self.spawn(run);
+        }
+        for pipeline in pipelines.due(Utc::now(), MAX_PER_PASS).await? {
+            self.begin_by_itself(&pipeline, PipelineCause::Schedule).await;
+        }
+        for pipeline in pipelines.watching(MAX_PER_PASS).await? {
+            let newest = self.newest_versions(&pipeline.definition.inputs).await?;
+            if has_news(&pipeline, &newest) {
+                self.begin_by_itself(&pipeline, PipelineCause::NewData).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Begin a run that nobody waits for: what is in its way is told, and the others begin.
+    async fn begin_by_itself(&self, pipeline: &Pipeline, cause: PipelineCause) {
+        if let Err(error) = self.begin(pipeline, cause, &pipeline.principal, None).await {
+            tracing::warn!(pipeline.name = %pipeline.name, %error, "a run of a pipeline could not begin");
+        }
+    }
+
+    /// The newest versions of tables that the catalog knows of.
+    pub(crate) async fn newest_versions(&self, tables: &[TableRef]) -> Result<BTreeMap<TableRef, u64>, CurateError> {
+        let mut newest = BTreeMap::new();
+        for table in tables {
+            let entry = match self.catalog().tables().find(table).await {
+                Ok(entry) => entry,
+                Err(CatalogError::TableNotFound { .. }) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            if let Some(version) = self.catalog().inventory().newest_commit(entry.id).await? {
+                newest.insert(table.clone(), version);
+            }
+        }
+        Ok(newest)
+    }
+}
+
+/// Whether an input has a version that the last run did not see.
+fn has_news(pipeline: &Pipeline, newest: &BTreeMap<TableRef, u64>) -> bool {
+    newest.iter().any(|(table, version)| pipeline.seen.get(table) != Some(version))
+}

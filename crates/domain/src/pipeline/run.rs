@@ -1,0 +1,114 @@
+//! One run of a pipeline.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::{PipelineDefinition, PipelineId};
+use crate::{PipelineName, RunId, RunStatus, StoredFailure, TableId, TableRef, monitoring::words};
+
+words!(
+    /// Why a run of a pipeline began.
+    PipelineCause, "cause of a run", {
+        /// Somebody asked for it.
+        Request = "request",
+        /// Its time had come.
+        Schedule = "schedule",
+        /// An input has new rows.
+        NewData = "new_data",
+    }
+);
+
+/// What a run read and wrote.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CuratedFigures {
+    /// The rows of the inputs, at the versions that were read.
+    pub rows_in: u64,
+    /// The rows that took effect in the target.
+    pub rows_out: u64,
+    /// The bytes that were read.
+    pub bytes_in: u64,
+    /// The bytes of the files that were written.
+    pub bytes_out: u64,
+    /// The version of each input that was read.
+    pub versions_in: BTreeMap<TableRef, u64>,
+    /// The version of the target that was made.
+    pub version_out: Option<u64>,
+}
+
+/// What a run is about to commit: kept before the commit, for whoever finds it in the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreparedRun {
+    /// The target.
+    pub table: String,
+    /// The files that its commit names.
+    pub files: Vec<String>,
+    /// What it will have read and written.
+    pub figures: CuratedFigures,
+}
+
+impl PreparedRun {
+    /// What is kept of a run into this table.
+    pub fn new(table: TableId, files: Vec<String>, figures: CuratedFigures) -> Self {
+        Self { table: table.to_string(), files, figures }
+    }
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CuratedOutcome {
+    /// As what.
+    pub status: RunStatus,
+    /// What it read and wrote.
+    pub figures: CuratedFigures,
+    /// Why it failed, or what went wrong beside it.
+    pub failure: Option<StoredFailure>,
+}
+
+/// A run as stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CuratedRun {
+    /// The id: time-ordered.
+    pub id: RunId,
+    /// Whose run it is.
+    pub pipeline: PipelineId,
+    /// The pipeline's name when it began.
+    pub name: PipelineName,
+    /// What the pipeline was when it began.
+    pub definition: PipelineDefinition,
+    /// Who began it, or defined the pipeline.
+    pub principal: String,
+    /// Why it began.
+    pub cause: PipelineCause,
+    /// Its place among the commits of the pipeline.
+    pub sequence: i64,
+    /// How far it has come.
+    pub status: RunStatus,
+    /// When it began.
+    pub started_at: DateTime<Utc>,
+    /// When it ended.
+    pub ended_at: Option<DateTime<Utc>>,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// What it was about to commit.
+    pub prepared: Option<PreparedRun>,
+    /// What it read and wrote, once it has ended.
+    pub figures: Option<CuratedFigures>,
+    /// Why it failed, or what went wrong beside it.
+    pub failure: Option<StoredFailure>,
+    /// Whether somebody asked to end it.
+    pub cancel_asked: bool,
+}
+
+/// What the run of a pipeline tells beyond what every run tells.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunDetails {
+    /// Why it began.
+    pub cause: PipelineCause,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// What it read and wrote; what is known by now of one that goes on.
+    pub figures: CuratedFigures,
+}
