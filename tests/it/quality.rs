@@ -197,7 +197,7 @@ async fn queries_over_the_whole_table_are_asked_by_checks_and_not_of_uploads() {
 }
 
 #[rstest]
-#[case("unexpected_rows_query", "SELECT m FROM {batch}", "at line 1, column 8")]
+#[case("unexpected_rows_query", "SELECT m FROM {batch}", "at Line: 1, Column: 8")]
 #[case("unexpected_rows_query", "SELECT n FROM {batch}, a.absent", "a.absent")]
 #[case("unexpected_rows_query", "DELETE FROM {batch}", "only one SELECT")]
 #[case("unexpected_rows_query", "EXPLAIN SELECT n FROM {batch}", "EXPLAIN")]
