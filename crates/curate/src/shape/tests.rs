@@ -1,5 +1,5 @@
 use arrow::{
-    array::{Array as _, AsArray as _, Int32Array, Int64Array, StringViewArray},
+    array::{AsArray as _, Int32Array, Int64Array, StringViewArray},
     datatypes::{Int64Type, TimeUnit},
 };
 use rstest::rstest;
