@@ -65,7 +65,7 @@ fn a_rule_about_tables_looks_at_those_of_its_namespace_and_tag() {
     let (gold, namespace) = ("gold".parse::<Label>().unwrap(), Some("nyc".parse().unwrap()));
     let rule = AlertRule { namespace, tag: Some(gold.clone()), ..rule(AlertCondition::QualityCheck) };
     assert_eq!(check(&rule), Ok(()));
-    assert!(rule.covers_table(&table, &[gold.clone()]) && !rule.covers_table(&table, &[]));
+    assert!(rule.covers_table(&table, std::slice::from_ref(&gold)) && !rule.covers_table(&table, &[]));
     assert!(!rule.covers_table(&"hr.staff".parse().unwrap(), &[gold]));
 }
 
