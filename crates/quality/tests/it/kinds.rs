@@ -196,7 +196,7 @@ fn a_rule_about_columns_or_values_is_kept_or_broken(#[case] kind: &str, #[case] 
 #[case("expect_column_values_to_be_decreasing", json!({"column": "moment", "mostly": 0.9}),
     json!({"column": "moment", "mostly": 0.91}))]
 #[case("expect_column_values_to_be_decreasing", json!({"column": "none"}), json!({"column": "c"}))]
-#[case("expect_column_values_to_be_near_moving_average", json!({"column": "n"}),
+#[case("expect_column_values_to_be_near_moving_average", json!({"column": "n", "threshold": 10}),
     json!({"column": "dup", "threshold": 0.1}))]
 // The quartiles of n are 3 and 7.
 #[case("expect_column_quantile_spread_to_be_between", json!({"column": "n", "min_value": 4, "max_value": 4}),

@@ -192,7 +192,7 @@ fn after(column: &str, place: &EndedPlace) -> Conditions {
     conditions
 }
 
-/// What all three places can be asked.
+/// What all places can be asked.
 fn of_all(filter: &RunFilter, before: Option<&str>) -> Conditions {
     let mut conditions = Conditions::default();
     if let Some(before) = before {

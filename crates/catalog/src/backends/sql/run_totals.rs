@@ -1,4 +1,4 @@
-//! What the runs of pipelines come to together: three places, added up by the database.
+//! What the runs of pipelines come to together: four places, added up by the database.
 //!
 //! Invariant: each run counts as it is told where runs are listed.
 
@@ -14,13 +14,13 @@ use crate::{
     columns::{read, read_number},
 };
 
-/// How many pipelines, tables and ends are told apart, of each of the three places.
+/// How many pipelines, tables and ends are told apart, of each of the four places.
 const MAX_GROUPS: i64 = 100_000;
 
 /// A pipeline, a table, and how the runs ended: figures of the runs together.
 type Group = (String, Option<String>, String, i64, Option<f64>, i64, Option<f64>, Option<f64>, i64);
 
-/// What a run is, in the words of one of the three places.
+/// What a run is, in the words of one of the four places.
 struct Told {
     from: &'static str,
     pipeline: &'static str,
@@ -39,13 +39,15 @@ impl SqlBackend {
             Turn::Lease(_) => Words::Postgres,
         };
         let (mut uploads, mut sources) = (of_uploads(filter, None), of_sources(filter, None));
-        let mut external = of_reported(filter, None);
+        // Runs of pipelines of the lake are asked for by the same columns as those that are reported.
+        let mut reported = of_reported(filter, None);
         uploads.and("r.state IN ('committed', 'failed')", []);
         sources.and("r.state IN ('succeeded', 'failed')", []);
-        external.and("r.status <> 'RUNNING'", []);
+        reported.and("r.status <> 'RUNNING'", []);
         let mut groups = self.add_up(&words.uploads(), &uploads).await?;
         groups.extend(self.add_up(&words.sources(), &sources).await?);
-        groups.extend(self.add_up(&words.external(), &external).await?);
+        groups.extend(self.add_up(&words.external(), &reported).await?);
+        groups.extend(self.add_up(&words.curated(), &reported).await?);
         groups.into_iter().map(totals_of).collect()
     }
 
@@ -160,6 +162,20 @@ impl Words {
             seconds: self.seconds("r.started_at", "r.finished_at"),
             records: format!("CASE WHEN r.state = 'failed' THEN 0.0 ELSE {records} END"),
             quality: format!("CASE WHEN r.state = 'failed' THEN NULL ELSE {quality} END"),
+        }
+    }
+
+    fn curated(self) -> Told {
+        let figures = self.number("r.figures", &["rows_in"]);
+        let prepared = self.number("r.prepared", &["figures", "rows_in"]);
+        Told {
+            from: "curated_runs r",
+            pipeline: "r.pipeline",
+            table: "r.table_name".to_owned(),
+            status: "r.status".to_owned(),
+            seconds: self.seconds("r.started_at", "r.ended_at"),
+            records: format!("COALESCE({figures}, {prepared}, 0.0)"),
+            quality: "CASE WHEN r.status IN ('SUCCESS', 'WARNING') THEN 100.0 END".to_owned(),
         }
     }
 
