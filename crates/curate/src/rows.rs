@@ -136,7 +136,7 @@ impl Curate {
     ) -> Result<(Brought, u64), CurateError> {
         let table = self.inner.lake.shelf.get(entry);
         let (staged, rows_out) = match written {
-            Written::Source(source) if shape.base.is_some() => return Ok((Brought::Source(Arc::new(source)), 0)),
+            Written::Source(source) if shape.base.is_some() => return Ok((Brought::Source(Arc::from(source)), 0)),
             Written::Files(staged) => {
                 let rows = staged.rows();
                 (staged, rows)
@@ -169,13 +169,13 @@ impl Curate {
 /// What the writer made of the rows.
 enum Written {
     Files(StagedFiles),
-    Source(Source),
+    Source(Box<Source>),
 }
 
 async fn written(writing: Writing) -> Result<Written, CurateError> {
     Ok(match writing {
         Writing::Files(writing) => Written::Files(writing.await.map_err(CurateError::fault)??),
-        Writing::Source(writing) => Written::Source(writing.await.map_err(CurateError::fault)??),
+        Writing::Source(writing) => Written::Source(Box::new(writing.await.map_err(CurateError::fault)??)),
     })
 }
 

@@ -151,7 +151,10 @@ async fn a_pipeline_that_is_not_enabled_does_not_run() {
 
 /// Wait until a pipeline has this many runs that have ended.
 async fn wait_for_runs(lake: &TestLake, name: &str, count: usize) -> Vec<Value> {
-    for _ in 0..600 {
+    let mut looks = 0;
+    loop {
+        looks += 1;
+        assert!(looks < 600, "{name} does not have {count} runs");
         let runs = lake.get(&format!("/api/v1/pipelines/{name}/runs")).await.expect(200);
         let items = runs["items"].as_array().unwrap();
         if items.len() >= count && items.iter().all(|run| run["status"] != "RUNNING") {
@@ -159,7 +162,6 @@ async fn wait_for_runs(lake: &TestLake, name: &str, count: usize) -> Vec<Value> 
         }
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
-    panic!("{name} does not have {count} runs");
 }
 
 #[tokio::test]
@@ -199,13 +201,15 @@ async fn a_pipeline_by_the_clock_runs_at_once_and_again() {
 
 /// Wait until a run is in its try of this number.
 async fn wait_for_try(lake: &TestLake, path: &str, number: u64) {
-    for _ in 0..600 {
+    let mut looks = 0;
+    loop {
+        looks += 1;
+        assert!(looks < 600, "the run does not come to its try {number}");
         if lake.get(path).await.expect(200)["attempts"] == number {
             return;
         }
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
-    panic!("the run does not come to its try {number}");
 }
 
 #[tokio::test]

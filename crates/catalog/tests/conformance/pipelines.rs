@@ -199,8 +199,8 @@ async fn a_pipeline_is_due_by_the_clock_or_waits_for_data() {
     off.definition.enabled = false;
     define(&lake.catalog, &off).await;
     let (now, later) = (chrono::Utc::now(), chrono::Utc::now() + chrono::TimeDelta::seconds(3601));
-    assert_eq!(pipelines.due(now, 9).await.unwrap(), [often.clone()]);
-    assert_eq!(pipelines.watching(9).await.unwrap(), [waits.clone()]);
+    assert_eq!(pipelines.due(now, 9).await.unwrap(), std::slice::from_ref(&often));
+    assert_eq!(pipelines.watching(9).await.unwrap(), std::slice::from_ref(&waits));
     let runs = [started(&lake.catalog, &often).await, started(&lake.catalog, &waits).await];
     assert!(pipelines.due(later, 9).await.unwrap().is_empty() && pipelines.watching(9).await.unwrap().is_empty());
     for run in &runs {

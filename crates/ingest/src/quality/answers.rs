@@ -1,6 +1,6 @@
 //! Queries over the whole table that a suite asks: who runs them comes from outside.
 
-use std::sync::Arc;
+use std::{collections::hash_map::Entry, sync::Arc};
 
 use async_trait::async_trait;
 use sluice_domain::{Suite, TableRef};
@@ -20,9 +20,8 @@ pub trait AskTable: Send + Sync {
 pub(super) async fn answers(asker: &dyn AskTable, suite: &Suite, table: &TableRef, version: u64) -> Arc<Answers> {
     let mut answers = Answers::new();
     for query in queries(suite) {
-        if !answers.contains_key(&query.text) {
-            let answer = asker.ask(&query, table, version).await.map(Arc::new);
-            answers.insert(query.text, answer);
+        if let Entry::Vacant(unanswered) = answers.entry(query.text.clone()) {
+            unanswered.insert(asker.ask(&query, table, version).await.map(Arc::new));
         }
     }
     Arc::new(answers)
