@@ -12,7 +12,9 @@ use std::{
 
 use chrono::Utc;
 use futures::FutureExt as _;
-use sluice_domain::{CuratedFigures, CuratedOutcome, CuratedRun, Failure as _, RunId, RunStatus, StoredFailure};
+use sluice_domain::{
+    CuratedFigures, CuratedOutcome, CuratedRun, Failure as _, RunId, RunStatus, StoredFailure, backoff,
+};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -146,7 +148,7 @@ fn failed(run: &CuratedRun, error: &CurateError) -> CuratedOutcome {
 
 /// Twice as long after each try.
 fn pause(first_seconds: u32, tries: u32) -> Duration {
-    Duration::from_secs(first_seconds.into()).saturating_mul(1 << (tries - 1).min(16)).min(MAX_PAUSE)
+    backoff(Duration::from_secs(first_seconds.into()), tries, MAX_PAUSE)
 }
 
 #[cfg(test)]

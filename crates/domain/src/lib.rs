@@ -33,11 +33,13 @@ mod progress;
 mod quality;
 mod quarantine;
 mod read_options;
+mod retry;
 mod search;
 mod source;
 mod table;
 mod type_name;
 mod upload;
+mod word_set;
 mod write;
 
 pub use access::{AccessError, Action, Caller, Grant, Resource};
@@ -88,6 +90,7 @@ pub use quality::{
 };
 pub use quarantine::{BadRowLimits, Fraction, Prepared, Replay};
 pub use read_options::{Charset, CsvOptions, JsonOptions, OpenDialect, ReadOptions, RecordPath};
+pub use retry::{backoff, retry_after};
 pub use search::{Place, Posting, SearchHit, TableReads, is_slip, postings, slips, words};
 pub use source::{
     ChangedFiles, FolderSource, HttpSource, PagePaging, Paging, Pull, PullEntry, PullState, RunCause, RunCounts, RunId,

@@ -117,8 +117,7 @@ impl SendError {
 
 /// The wait after so many tries.
 pub(crate) fn backoff(first_ms: u64, attempts: u32) -> Duration {
-    let doubled = first_ms.saturating_mul(1_u64.checked_shl(attempts.saturating_sub(1)).unwrap_or(u64::MAX));
-    Duration::from_millis(doubled).min(LONGEST_BACKOFF)
+    sluice_domain::backoff(Duration::from_millis(first_ms), attempts, LONGEST_BACKOFF)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::StorageClass;
-use crate::{TableId, TableRef, UploadId};
+use crate::{TableId, TableRef, UploadId, word_set::words};
 
 /// The id of a plan: time-ordered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -161,38 +161,9 @@ pub struct PlanItem {
     pub refusal: Option<String>,
 }
 
-macro_rules! words {
-    ($(#[$doc:meta])* $type:ident, $what:literal, { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum $type {
-            $($(#[$variant_doc])* $variant,)*
-        }
-
-        impl $type {
-            /// Its name.
-            pub fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $word,)*
-                }
-            }
-        }
-
-        impl FromStr for $type {
-            type Err = String;
-            fn from_str(text: &str) -> Result<Self, String> {
-                match text {
-                    $($word => Ok(Self::$variant),)*
-                    other => Err(format!("{other:?} is not {}", $what)),
-                }
-            }
-        }
-    };
-}
-
 words!(
     /// How far a plan has come.
-    PlanState, "a state of a plan", {
+    PlanState, "state of a plan", {
         /// It was made, and nothing of it is done.
         Ready = "ready",
         /// It is being done, or will be.
@@ -204,7 +175,7 @@ words!(
 
 words!(
     /// Why a plan was made.
-    PlanCause, "a cause of a plan", {
+    PlanCause, "cause of a plan", {
         /// Somebody asked for it.
         Request = "request",
         /// It was time.
@@ -214,7 +185,7 @@ words!(
 
 words!(
     /// What came of an item.
-    ItemState, "a state of an item", {
+    ItemState, "state of an item", {
         /// Nothing yet.
         Pending = "pending",
         /// It was done.

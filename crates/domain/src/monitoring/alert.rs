@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{PipelineName, words::words};
-use crate::{Label, NamespaceName, Severity, TableRef};
+use super::PipelineName;
+use crate::{Label, NamespaceName, Severity, TableRef, word_set::words};
 
 /// The longest name of a rule, in characters.
 const MAX_NAME_CHARS: usize = 128;

@@ -2,8 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::words::words;
-use crate::TableEntry;
+use crate::{TableEntry, word_set::words};
 
 /// How much later than expected still counts as fresh, as a multiple of what is expected.
 const FRESH_UNTIL: f64 = 1.5;

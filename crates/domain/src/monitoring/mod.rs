@@ -8,9 +8,6 @@ mod freshness;
 mod pipeline_run;
 mod run_totals;
 mod service_level;
-mod words;
-
-pub(crate) use words::words;
 
 pub use alert::{
     Alert, AlertCondition, AlertDelivery, AlertRule, AlertRuleError, AlertSeverity, DeliveryId, DeliveryState, Finding,

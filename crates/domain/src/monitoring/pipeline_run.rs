@@ -7,8 +7,7 @@ use std::{fmt, str::FromStr};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::words::words;
-use crate::{ErrorKind, Failure, RunDetails, RunId, TableRef};
+use crate::{ErrorKind, Failure, RunDetails, RunId, TableRef, word_set::words};
 
 /// The longest name of a pipeline, in characters: a table's two names with their point.
 const MAX_NAME_CHARS: usize = 257;

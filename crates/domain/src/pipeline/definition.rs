@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::CompiledStatement;
-use crate::{ErrorKind, Failure, TableRef, monitoring::words};
+use crate::{ErrorKind, Failure, TableRef, word_set::words};
 
 /// The most inputs.
 const MAX_INPUTS: usize = 100;

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{PipelineDefinition, PipelineId};
-use crate::{PipelineName, RunId, RunStatus, StoredFailure, TableId, TableRef, monitoring::words};
+use crate::{PipelineName, RunId, RunStatus, StoredFailure, TableId, TableRef, word_set::words};
 
 words!(
     /// Why a run of a pipeline began.

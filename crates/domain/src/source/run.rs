@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{RowCounts, SourceId, StoredFailure, UploadId, UploadState};
+use crate::{RowCounts, SourceId, StoredFailure, UploadId, UploadState, word_set::words};
 
 /// The id of a run: time-ordered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -25,38 +25,9 @@ impl FromStr for RunId {
     }
 }
 
-macro_rules! words {
-    ($(#[$doc:meta])* $type:ident, $what:literal, { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum $type {
-            $($(#[$variant_doc])* $variant,)*
-        }
-
-        impl $type {
-            /// Its name.
-            pub fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $word,)*
-                }
-            }
-        }
-
-        impl FromStr for $type {
-            type Err = String;
-            fn from_str(text: &str) -> Result<Self, String> {
-                match text {
-                    $($word => Ok(Self::$variant),)*
-                    other => Err(format!("{other:?} is not {}", $what)),
-                }
-            }
-        }
-    };
-}
-
 words!(
     /// How far a run has come.
-    RunState, "a state of a run", {
+    RunState, "state of a run", {
         /// A server works on it, or will.
         Running = "running",
         /// It went through; single files of it may have failed.
@@ -68,7 +39,7 @@ words!(
 
 words!(
     /// Why a run began.
-    RunCause, "a cause of a run", {
+    RunCause, "cause of a run", {
         /// Somebody asked for it.
         Request = "request",
         /// Its time had come.

@@ -6,13 +6,13 @@
 use std::{path::Path, time::Duration};
 
 use bytes::{Bytes, BytesMut};
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 use reqwest::{
     Client, Response, StatusCode, Url,
     header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, LINK, RETRY_AFTER},
     redirect::Policy,
 };
-use sluice_domain::{HttpSource, SourceSettingsError, TokenRef};
+use sluice_domain::{HttpSource, SourceSettingsError, TokenRef, backoff, retry_after};
 
 use super::{SourceError, page::next_in_link, settings::HttpSourcesSettings};
 
@@ -148,7 +148,7 @@ impl ApiClient {
 
     /// Each wait is twice as long as the one before, and up to a quarter longer by chance.
     fn pause_after(&self, tried: u32) -> Duration {
-        let pause = self.backoff.saturating_mul(1 << (tried - 1).min(16)).min(LONGEST_BACKOFF);
+        let pause = backoff(self.backoff, tried, LONGEST_BACKOFF);
         pause + pause.mul_f64(0.25 * fastrand::f64())
     }
 
@@ -199,15 +199,6 @@ impl Miss {
             asked => Self { reason, again_after: helps.then(|| asked.unwrap_or_default()) },
         }
     }
-}
-
-/// How long `Retry-After` asks to wait: seconds, or until a date.
-fn retry_after(text: &str, now: DateTime<Utc>) -> Option<Duration> {
-    if let Ok(seconds) = text.trim().parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let until = DateTime::parse_from_rfc2822(text.trim()).ok()?.to_utc();
-    Some((until - now).to_std().unwrap_or_default())
 }
 
 fn headers(source: &HttpSource, token: Option<&str>) -> Result<HeaderMap, SourceSettingsError> {

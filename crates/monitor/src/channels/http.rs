@@ -4,13 +4,14 @@
 
 use std::{collections::BTreeMap, error::Error, time::Duration};
 
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 use reqwest::{
     Client, RequestBuilder, StatusCode, Url,
     header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER},
     redirect::Policy,
 };
 use serde_json::Value;
+use sluice_domain::retry_after;
 
 use super::SendError;
 use crate::Secret;
@@ -83,15 +84,6 @@ pub(crate) async fn send(request: RequestBuilder) -> Result<Answer, SendError> {
     Ok(Answer { status: answer.status(), retry_after: asked.and_then(|text| retry_after(text, Utc::now())) })
 }
 
-/// How long `Retry-After` asks to wait: seconds, or until a date.
-fn retry_after(text: &str, now: DateTime<Utc>) -> Option<Duration> {
-    if let Ok(seconds) = text.trim().parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let until = DateTime::parse_from_rfc2822(text.trim()).ok()?.to_utc();
-    Some((until - now).to_std().unwrap_or_default())
-}
-
 /// What happened, without the address, which may hold a secret.
 fn failure(error: &reqwest::Error) -> SendError {
     let what = match error {
@@ -106,24 +98,4 @@ fn failure(error: &reqwest::Error) -> SendError {
     }
     let cause = deepest.map(|cause| format!(": {cause}")).unwrap_or_default();
     SendError::new(format!("{what}{cause}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use rstest::rstest;
-
-    use super::*;
-
-    #[rstest]
-    #[case("120", Some(120))]
-    #[case(" 0 ", Some(0))]
-    #[case("Sat, 31 Jan 2026 12:01:30 GMT", Some(90))]
-    #[case("Sat, 31 Jan 2026 11:00:00 GMT", Some(0))]
-    #[case("-5", None)]
-    #[case("soon", None)]
-    #[case("99999999999999999999999", None)]
-    fn a_wait_is_told_in_seconds_or_by_a_date(#[case] text: &str, #[case] seconds: Option<u64>) {
-        let now = "2026-01-31T12:00:00Z".parse().unwrap();
-        assert_eq!(retry_after(text, now), seconds.map(Duration::from_secs));
-    }
 }
