@@ -1,19 +1,21 @@
 """F5: 64 writers add to one table, through as many servers as there are on its lake: all is there, once, and fast enough.
 
-What is not acknowledged when the time is up counts as missing, and is in the table whole or not at all.
+What is not acknowledged when the time is up counts as missing, and is in the table whole or not at all. How fast is told
+beside delta-rs on the same machine, right before: 40 commits a second where it alone made 6.6.
 """
 
 import threading
 import time
 
+import f5_rival
 from clients import Crowd, NotAnswered, deliver
 from model import ACKED, Model
 from verify import judge
 
 WRITERS = 64
 UPLOADS_EACH = 50
-SHORT_SECONDS, LONG_SECONDS = 100, 600
-COMMITS_PER_SECOND = 40
+MAX_SECONDS = 600
+TIMES_DELTA_RS = 6
 TABLE = "writers.one"
 
 
@@ -57,13 +59,16 @@ class Writers:
 def measure(run):
     model, site = Model(run.random("F5")), run.site("F5", servers=run.servers)
     writers = Writers(site, model)
+    rival = f5_rival.commits_per_second(run.folder / "F5-rival")
     site.start()
     # The table is made before the clock runs: how that goes when all want to is another figure.
     deliver(site, model.new(TABLE, 200, 2000))
     location = site.lake.describe(TABLE)["location"]
-    taken = writers.run(LONG_SECONDS if run.long else SHORT_SECONDS)
+    taken = writers.run(MAX_SECONDS)
     acked = model.count(ACKED) - 1
     run.report.info("F5.servers", run.servers)
     run.report.equal("F5.acked_uploads", acked, WRITERS * UPLOADS_EACH)
-    run.report.at_least("F5.commits_per_second", acked / taken, COMMITS_PER_SECOND)
+    run.report.info("F5.commits_per_second", acked / taken)
+    run.report.info("F5.delta_rs_commits_per_second", rival)
+    run.report.at_least("F5.times_delta_rs", acked / taken / rival, TIMES_DELTA_RS)
     judge(model, TABLE, location, run.cross).tell(run.report, "F5")
