@@ -76,6 +76,9 @@ fn the_command_line_fits_together() {
         vec!["sluice", "serve", "--data-dir", "x", "--listen", "127.0.0.1:0"],
         vec!["sluice", "upload", "a.csv", "--table", "nyc.flights"],
         vec!["sluice", "query", "SELECT 1"],
+        vec!["sluice", "apply", "lake.yaml", "more.toml"],
+        vec!["sluice", "diff", "lake.yaml", "--server", "http://127.0.0.1:1"],
+        vec!["sluice", "run", "delays", "--full-refresh"],
         vec!["sluice", "demo", "--once"],
     ] {
         assert!(Cli::try_parse_from(&arguments).is_ok(), "{arguments:?}");

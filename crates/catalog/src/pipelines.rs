@@ -24,6 +24,8 @@ pub struct NewPipeline {
     pub definition: PipelineDefinition,
     /// Who says so.
     pub principal: String,
+    /// Whether it is only told what would come of it.
+    pub is_trial: bool,
 }
 
 /// What came of defining a pipeline.

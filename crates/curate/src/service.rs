@@ -84,25 +84,20 @@ impl Curate {
         &self.inner.lake.catalog
     }
 
-    /// Make a pipeline, or say anew what it is; says whether it was made. Its statement is planned as the caller's.
+    /// Make a pipeline, or say anew what it is; says whether it was made. Its statement is planned as the caller's. A trial
+    /// tells what would come of it, and leaves everything as it is.
     ///
     /// # Errors
     /// Why it cannot be: [`CurateError::Settings`], [`CurateError::Statement`], [`CurateError::Misfit`],
     /// [`CurateError::Graph`]; what the query service and the catalog say.
-    pub async fn define(
-        &self,
-        caller: &Caller,
-        grant: &Grant,
-        name: PipelineName,
-        definition: PipelineDefinition,
-    ) -> Result<(Pipeline, bool), CurateError> {
-        if name.as_str().contains('.') {
+    pub async fn define(&self, caller: &Caller, _: &Grant, new: NewPipeline) -> Result<(Pipeline, bool), CurateError> {
+        if new.name.as_str().contains('.') {
             let reason = "a name with a dot is that of a table: leave it out";
             return Err(PipelineSettingsError::new("name", reason).into());
         }
-        let definition = self.checked(caller, definition).await?;
+        let definition = self.checked(caller, new.definition).await?;
         let target = definition.target.clone();
-        let new = NewPipeline { name, definition, principal: grant.principal().to_owned() };
+        let new = NewPipeline { definition, ..new };
         let limit = self.inner.settings.max_pipelines;
         match self.catalog().pipelines().define(&new, limit).await? {
             PipelineDefined::Made(pipeline) => Ok((pipeline, true)),

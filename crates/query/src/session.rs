@@ -25,6 +25,8 @@ const NO_SCHEMA: &str = "";
 
 /// How many rows are worked on at once: a query can be stopped between batches only.
 const BATCH_ROWS: usize = 2048;
+/// The part of a query's memory that its sorts keep back for merging.
+const MERGE_SHARE: usize = 8;
 /// Functions whose time grows with the product of two texts' lengths, so that a single row can take for ever.
 const REMOVED_FUNCTIONS: [&str; 1] = ["levenshtein"];
 
@@ -41,6 +43,10 @@ pub(crate) fn open(
         .with_information_schema(false)
         .with_batch_size(BATCH_ROWS)
         .with_target_partitions(settings.target_partitions.max(1));
+    // Each sort keeps this back for merging what it has spilled: of a small memory, the usual 10 MiB would be all.
+    let execution = &mut config.options_mut().execution;
+    let share = settings.memory_bytes / settings.target_partitions.max(1) / MERGE_SHARE;
+    execution.sort_spill_reservation_bytes = execution.sort_spill_reservation_bytes.min(share);
     // Who wrote the statement is told where it does not fit.
     config.options_mut().sql_parser.collect_spans = true;
     let state = SessionStateBuilder::new()

@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 use crate::{
     allocator,
     catalog::{self, CatalogCommand},
-    client::{Connection, QueryCommand, UploadCommand},
+    client::{Connection, FilesCommand, QueryCommand, RunCommand, UploadCommand},
     decode_worker::{self, DecodeWorkerCommand},
     demo, integrity,
     query_worker::{self, QueryWorkerCommand},
@@ -36,7 +36,13 @@ enum Command {
     Upload(Box<UploadCommand>),
     /// Run a query on a server
     Query(QueryCommand),
-    /// Start a server with a sample: flights from New York in January 2013
+    /// Make pipelines on a server as files say
+    Apply(FilesCommand),
+    /// Show what `apply` would change; ends with 1 where that is anything
+    Diff(FilesCommand),
+    /// Run a pipeline on a server, and wait for its end
+    Run(RunCommand),
+    /// Start a server with a sample: flights from New York in January 2013, and tables made of them
     Demo(demo::DemoCommand),
     /// Compare a lake with its ledger, byte for byte; servers may go on meanwhile
     Scrub(integrity::LakeCommand),
@@ -93,6 +99,9 @@ impl Cli {
             Command::Serve(command) => serve(command).await,
             Command::Upload(command) => Connection::new(&command.connection)?.upload(&command).await,
             Command::Query(command) => Connection::new(&command.connection)?.query(&command).await,
+            Command::Apply(command) => Connection::new(&command.connection)?.apply(&command).await,
+            Command::Diff(command) => return Connection::new(&command.connection)?.diff(&command).await,
+            Command::Run(command) => Connection::new(&command.connection)?.run_pipeline(&command).await,
             Command::Demo(command) => demo::run(command).await,
             Command::Scrub(command) => return integrity::scrub(command).await,
             Command::Repair(command) => return integrity::repair(command).await,

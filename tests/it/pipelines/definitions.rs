@@ -116,3 +116,23 @@ async fn who_may_not_see_an_input_cannot_make_a_pipeline_of_it() {
     put("owner").await.expect_status(201);
     lake.call(Method::GET, "/api/v1/pipelines/p").key("guest").send().await.expect_status(200);
 }
+
+#[tokio::test]
+async fn a_dry_run_answers_as_it_would_and_changes_nothing() {
+    let lake = lake().await;
+    let path = "/api/v1/pipelines/orders?dry_run=true";
+    let trial = async |body: &Value| lake.call(Method::PUT, path).json(body).send().await;
+    let body = into_orders("SELECT id, amount FROM raw.orders", "append");
+    let told = trial(&body).await.expect(200);
+    assert_eq!((&told["mode"], &told["retries"]), (&json!("append"), &json!(3)), "{told}");
+    assert_problem(&lake.get("/api/v1/pipelines/orders").await, 404, "not-found");
+    assert_problem(&trial(&into_orders("SELECT amont FROM raw.orders", "append")).await, 422, "bad-statement");
+    put(&lake, "orders", &body).await.expect_status(201);
+    assert_eq!(trial(&into_orders("SELECT id FROM raw.orders", "overwrite")).await.expect(200)["mode"], "overwrite");
+    assert_eq!(lake.get("/api/v1/pipelines/orders").await.expect(200)["mode"], "append");
+    assert_problem(
+        &lake.call(Method::PUT, "/api/v1/pipelines/orders?dry_run=x").json(&body).send().await,
+        400,
+        "bad-parameter",
+    );
+}

@@ -7,9 +7,11 @@ use axum::{
     extract::State,
     http::{HeaderMap, HeaderName, StatusCode, header},
 };
-use sluice_catalog::RunFilter;
+use serde::Deserialize;
+use sluice_catalog::{NewPipeline, RunFilter};
 use sluice_curate::CurateError;
 use sluice_domain::{AccessError, Action, Caller, Grant, Pipeline, PipelineName, Resource, RunId, RunKind};
+use utoipa::IntoParams;
 
 use crate::{
     App,
@@ -25,6 +27,17 @@ use crate::{
 const MAX_WAIT_SECONDS: u64 = 60;
 const PREFER: &str = "prefer";
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+
+/// How a pipeline is defined.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DefineParams {
+    /// Only tell what would come of it.
+    #[serde(default)]
+    #[param(required = false)]
+    dry_run: bool,
+}
 
 /// List the pipelines.
 #[utoipa::path(get, path = "/api/v1/pipelines", tag = "pipelines", params(PageParams),
@@ -57,15 +70,18 @@ pub(super) async fn get_pipeline(
 /// Define a pipeline, or say anew what one is.
 ///
 /// It needs the right to manage the target and to read every input. The statement is planned against the tables as they
-/// are: what does not fit is told with its line and column.
+/// are: what does not fit is told with its line and column. With `dry_run` the answer is what it would be, and nothing is
+/// changed.
 #[utoipa::path(put, path = "/api/v1/pipelines/{name}", tag = "pipelines", request_body = PipelineBody,
-    params(("name" = String, Path, description = "The pipeline", pattern = "^[A-Za-z0-9_][A-Za-z0-9_-]{0,256}$")),
-    responses((status = 200, description = "The pipeline is as said", body = PipelineView),
+    params(("name" = String, Path, description = "The pipeline", pattern = "^[A-Za-z0-9_][A-Za-z0-9_-]{0,256}$"),
+        DefineParams),
+    responses((status = 200, description = "The pipeline is as said, or would be", body = PipelineView),
         (status = 201, description = "The pipeline was made", body = PipelineView), Problems))]
 pub(super) async fn define_pipeline(
     State(app): State<App>,
     Authenticated(caller): Authenticated,
     Named(name): Named<PipelineName>,
+    Params(params): Params<DefineParams>,
     JsonBody(body): JsonBody<PipelineBody>,
 ) -> Result<(StatusCode, Json<PipelineView>), Problem> {
     let definition = body.definition()?;
@@ -73,8 +89,9 @@ pub(super) async fn define_pipeline(
     if let Some(present) = app.catalog.pipelines().find(&name).await? {
         require(&caller, Action::Manage, &present)?;
     }
-    let (pipeline, is_made) = app.curate.define(&caller, &grant, name, definition).await?;
-    Ok((if is_made { StatusCode::CREATED } else { StatusCode::OK }, Json(pipeline.into())))
+    let new = NewPipeline { name, definition, principal: grant.principal().to_owned(), is_trial: params.dry_run };
+    let (pipeline, is_made) = app.curate.define(&caller, &grant, new).await?;
+    Ok((if is_made && !params.dry_run { StatusCode::CREATED } else { StatusCode::OK }, Json(pipeline.into())))
 }
 
 /// Delete a pipeline. Its target and the history of its runs stay.

@@ -17,7 +17,7 @@ fn new_pipeline(name: &str, inputs: &[&str], target: &str) -> NewPipeline {
     let step = StepKind::Sql("SELECT 1 AS one".into());
     let definition = PipelineDefinition::of(step, target.parse().unwrap(), PipelineMode::Append);
     let definition = PipelineDefinition { inputs, ..definition };
-    NewPipeline { name: name.parse().unwrap(), definition, principal: "ada".into() }
+    NewPipeline { name: name.parse().unwrap(), definition, principal: "ada".into(), is_trial: false }
 }
 
 fn scheduled(name: &str, target: &str, schedule: PipelineSchedule) -> NewPipeline {
@@ -78,6 +78,21 @@ async fn a_pipeline_is_defined_again_under_its_id() {
     assert_eq!(more, PipelineDefined::TooMany);
     let lake = lake.reopen().await;
     assert_eq!(lake.catalog.pipelines().find(&again.name).await.unwrap(), Some(second));
+}
+
+#[tokio::test]
+async fn a_trial_tells_what_would_come_of_it_and_changes_nothing() {
+    let lake = Lake::open().await;
+    let pipelines = lake.catalog.pipelines();
+    let trial = NewPipeline { is_trial: true, ..new_pipeline("a", &["raw.orders"], "c.a") };
+    let made = pipelines.define(&trial, 1).await.unwrap();
+    assert!(matches!(made, PipelineDefined::Made(pipeline) if pipeline.definition == trial.definition));
+    assert_eq!(pipelines.find(&trial.name).await.unwrap(), None);
+    let kept = define(&lake.catalog, &new_pipeline("a", &["raw.orders"], "c.a")).await;
+    let trial = NewPipeline { is_trial: true, ..new_pipeline("a", &["raw.other"], "c.b") };
+    let changed = pipelines.define(&trial, 1).await.unwrap();
+    assert!(matches!(changed, PipelineDefined::Changed(pipeline) if pipeline.definition == trial.definition));
+    assert_eq!(pipelines.find(&trial.name).await.unwrap(), Some(kept));
 }
 
 #[tokio::test]

@@ -1,14 +1,22 @@
 //! Thin clients of the HTTP API.
 
+mod apply;
 mod query;
+mod resources;
+mod run;
 mod upload;
 mod write_flags;
 
-use anyhow::{Context as _, bail};
-use reqwest::{RequestBuilder, Response, Url, header};
+use std::fmt;
+
+use anyhow::Context as _;
+use reqwest::{RequestBuilder, Response, StatusCode, Url, header};
 use serde::Deserialize;
 
+pub(crate) use apply::FilesCommand;
 pub(crate) use query::{Output, QueryCommand};
+pub(crate) use resources::Resource;
+pub(crate) use run::RunCommand;
 pub(crate) use upload::UploadCommand;
 pub(crate) use write_flags::WriteFlags;
 
@@ -37,6 +45,21 @@ struct ProblemText {
     upload_id: Option<String>,
 }
 
+/// What the server said instead of doing as it was asked.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) status: StatusCode,
+    text: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
 impl Connection {
     pub(crate) fn new(flags: &ConnectionFlags) -> anyhow::Result<Self> {
         let mut headers = header::HeaderMap::new();
@@ -55,20 +78,20 @@ impl Connection {
         Ok(url)
     }
 
-    /// Send, and turn a problem into an error that reads alone.
+    /// Send, and turn a problem into a [`Refusal`] that reads alone.
     async fn send(&self, request: RequestBuilder) -> anyhow::Result<Response> {
         let response = request.send().await.with_context(|| format!("{} does not answer", self.server))?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);
         }
-        let text = response.text().await?;
-        match serde_json::from_str::<ProblemText>(&text) {
+        let text = match serde_json::from_str::<ProblemText>(&response.text().await?) {
             Ok(ProblemText { title, detail, upload_id: Some(id) }) => {
-                bail!("{title}: {detail} (upload {id}, its bytes are kept)")
+                format!("{title}: {detail} (upload {id}, its bytes are kept)")
             }
-            Ok(ProblemText { title, detail, .. }) => bail!("{title}: {detail}"),
-            Err(_) => bail!("the server answered {status}"),
-        }
+            Ok(ProblemText { title, detail, .. }) => format!("{title}: {detail}"),
+            Err(_) => format!("the server answered {status}"),
+        };
+        Err(Refusal { status, text }.into())
     }
 }

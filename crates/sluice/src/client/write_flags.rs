@@ -33,6 +33,11 @@ pub(crate) struct WriteFlags {
 }
 
 impl WriteFlags {
+    /// Rows take the place of those with the same keys.
+    pub(crate) fn merge_on(keys: &str) -> Self {
+        Self { mode: Some("merge".into()), merge_keys: Some(keys.into()), ..Self::default() }
+    }
+
     /// The parameters that they stand for.
     pub(super) fn parameters(&self) -> [(&'static str, Option<String>); 9] {
         [

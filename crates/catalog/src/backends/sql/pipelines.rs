@@ -48,7 +48,9 @@ impl Pipelines for SqlBackend {
             .fetch_one(&mut *write)
             .await?;
         let pipeline = Pipeline::try_from(row)?;
-        write.commit().await?;
+        if !new.is_trial {
+            write.commit().await?;
+        }
         Ok(match present {
             None => PipelineDefined::Made(pipeline),
             Some(_) => PipelineDefined::Changed(pipeline),
