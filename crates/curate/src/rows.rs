@@ -4,13 +4,16 @@
 
 use std::{sync::Arc, time::Duration};
 
+use arrow::datatypes::SchemaRef;
 use sluice_catalog::{CatalogError, NewTable};
 use sluice_domain::{
-    Action, Caller, CompiledStatement, CuratedFigures, CuratedRun, NamespaceName, PipelineMode, TableEntry,
-    TableFormat, TableRef, ZoneName,
+    Action, Caller, CompiledStatement, CuratedFigures, CuratedRun, NamespaceName, PipelineHistory, PipelineMode,
+    TableEntry, TableFormat, TableRef, ZoneName,
 };
 use sluice_query::{QueryRequest, QueryRun, RowLimit};
-use sluice_table::{DataFile, MergeRule, RowChanges, Source, SourceWriter, StagedFiles, TableError, TableWriter};
+use sluice_table::{
+    DataFile, History, MergeRule, RowChanges, Source, SourceWriter, StagedFiles, TableError, TableWriter,
+};
 use tokio::{
     sync::mpsc,
     task::{JoinHandle, spawn_blocking},
@@ -85,10 +88,13 @@ impl Curate {
         mut rows: mpsc::Receiver<arrow::array::RecordBatch>,
     ) -> Result<Writing, CurateError> {
         if run.definition.mode != PipelineMode::Merge {
-            return Ok(Writing::Files(self.writer(run, shape)?.feed(rows)));
+            return Ok(Writing::Files(self.writer(run, shape, &shape.written)?.feed(rows)));
         }
         let keys: Vec<&str> = shape.keys.iter().map(String::as_str).collect();
-        let mut source = SourceWriter::open(MergeRule::upsert(&keys), &shape.written, &self.inner.lake.scratch_dir)?;
+        // In a history a key that is missing is one, too: whoever has none has one row that holds.
+        let missing_is_value = run.definition.history.is_some();
+        let rule = MergeRule { missing_is_value, ..MergeRule::upsert(&keys) };
+        let mut source = SourceWriter::open(rule, &shape.written, &self.inner.lake.scratch_dir)?;
         Ok(Writing::Source(spawn_blocking(move || {
             while let Some(batch) = rows.blocking_recv() {
                 source.write(&batch)?;
@@ -98,12 +104,12 @@ impl Curate {
     }
 
     /// A writer of files that no other try of a run names alike.
-    fn writer(&self, run: &CuratedRun, shape: &Shape) -> Result<TableWriter, CurateError> {
+    fn writer(&self, run: &CuratedRun, shape: &Shape, columns: &SchemaRef) -> Result<TableWriter, CurateError> {
         let lake = &self.inner.lake;
         let prefix = format!("{}.{}", run.id, Uuid::new_v4());
         let settings = lake.writer.for_table(&shape.layout);
         let folder = lake.scratch_dir.clone();
-        Ok(TableWriter::open(settings, &shape.written, &shape.partition_by, prefix, folder)?)
+        Ok(TableWriter::open(settings, columns, &shape.partition_by, prefix, folder)?)
     }
 
     /// The target's entry; one that is not there yet gets its name and its place.
@@ -142,8 +148,13 @@ impl Curate {
                 (staged, rows)
             }
             Written::Source(source) => {
-                let (writer, schema) = (self.writer(run, shape)?, Arc::clone(&shape.written));
-                let writing = spawn_blocking(move || source.write_first(&schema, writer));
+                let (writer, schema) = (self.writer(run, shape, &shape.after)?, Arc::clone(&shape.after));
+                let source = Arc::from(source);
+                let history = history(run, &source);
+                let writing = spawn_blocking(move || match history {
+                    Some(history) => history.write_first(&schema, writer),
+                    None => source.write_first(&schema, writer),
+                });
                 let (staged, RowChanges { inserted, .. }) = writing.await.map_err(CurateError::fault)??;
                 (staged, inserted)
             }
@@ -164,6 +175,12 @@ impl Curate {
         }
         Ok(rows)
     }
+}
+
+/// The rows of a run that keeps those before them.
+pub(crate) fn history(run: &CuratedRun, source: &Arc<Source>) -> Option<History> {
+    let PipelineHistory { close_missing } = run.definition.history?;
+    Some(History { source: Arc::clone(source), at: run.started_at, close_missing })
 }
 
 /// What the writer made of the rows.

@@ -6,6 +6,7 @@
 mod definition;
 mod graph;
 mod run;
+mod schedule;
 mod statement;
 
 use std::{collections::BTreeMap, fmt};
@@ -16,10 +17,11 @@ use uuid::Uuid;
 use crate::{PipelineName, TableRef};
 
 pub use definition::{
-    PipelineDefinition, PipelineMode, PipelineSchedule, PipelineSettingsError, PipelineStep, StepKind,
+    PipelineDefinition, PipelineHistory, PipelineMode, PipelineSchedule, PipelineSettingsError, PipelineStep, StepKind,
 };
 pub use graph::{PipelineLink, find_cycle};
 pub use run::{CuratedFigures, CuratedOutcome, CuratedRun, PipelineCause, PreparedRun, RunDetails};
+pub use schedule::CronSchedule;
 pub use statement::{CompiledStatement, StatementPlace};
 
 /// The id of a pipeline: another one after the pipeline was deleted and made anew.
