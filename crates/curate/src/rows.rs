@@ -23,7 +23,7 @@ use uuid::Uuid;
 use crate::{Curate, CurateError, shape::Shape};
 
 /// How many batches wait for the writer.
-const BATCHES_AHEAD: usize = 2;
+pub(crate) const BATCHES_AHEAD: usize = 2;
 
 /// Rows that wait for their commit.
 pub(crate) enum Brought {
@@ -70,12 +70,14 @@ impl Curate {
             ..CuratedFigures::default()
         };
         let (sender, rows) = mpsc::channel(BATCHES_AHEAD);
+        let (rows, asked) = self.ask(run, &shape, target.entry.as_ref(), rows).await?;
         let writing = self.begin_writing(run, &shape, rows)?;
         let fed = feed(&mut query, &shape, &statement, sender).await;
         let written = written(writing).await;
-        fed?;
+        let rows = fed?;
         let written = written?;
         figures.bytes_in = query.finish().bytes_scanned;
+        figures.quality = self.judge(run, target.entry.as_ref(), asked, (figures.rows_in, rows)).await?;
         let entry = self.reserved(run, &shape, target.entry).await?;
         let (brought, rows_out) = self.uploaded(run, &shape, &entry, written).await?;
         Ok(Ready { entry, shape, brought, rows_out, figures })
@@ -196,20 +198,22 @@ async fn written(writing: Writing) -> Result<Written, CurateError> {
     })
 }
 
-/// Hand the rows of a query to the writer, until there are no more or the writer has stopped.
+/// Hand the rows of a query to the writer, until there are no more or the writer has stopped; gives how many there were.
 async fn feed(
     query: &mut QueryRun,
     shape: &Shape,
     statement: &CompiledStatement,
     sender: mpsc::Sender<arrow::array::RecordBatch>,
-) -> Result<(), CurateError> {
+) -> Result<u64, CurateError> {
+    let mut rows = 0;
     while let Some(batch) = query.next_batch().await.map_err(|error| CurateError::of_statement(statement, error))? {
+        rows += batch.num_rows() as u64;
         if batch.num_rows() > 0 && sender.send(shape.conform(&batch)?).await.is_err() {
             // The writer stopped, and knows why.
             break;
         }
     }
-    Ok(())
+    Ok(rows)
 }
 
 /// Whoever reads for a run: with the rights of who defined the pipeline, checked when it was saved, over the namespaces

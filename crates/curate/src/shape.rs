@@ -145,6 +145,11 @@ impl Shape {
         }
     }
 
+    /// Whether the target has columns that no row of a run brings.
+    pub(crate) fn is_partial(&self) -> bool {
+        self.after.fields().len() > self.written.fields().len()
+    }
+
     /// Whether the target gets other columns.
     pub(crate) fn changes_columns(&self) -> bool {
         self.base.as_ref() != Some(&self.after)

@@ -4,6 +4,7 @@
 //! Invariant: everything here is a pure function of what was said.
 
 mod definition;
+mod gate;
 mod graph;
 mod run;
 mod schedule;
@@ -19,6 +20,7 @@ use crate::{PipelineName, TableRef};
 pub use definition::{
     PipelineDefinition, PipelineHistory, PipelineMode, PipelineSchedule, PipelineSettingsError, PipelineStep, StepKind,
 };
+pub use gate::{GateAction, PipelineGate, RunQuality};
 pub use graph::{PipelineLink, find_cycle};
 pub use run::{CuratedFigures, CuratedOutcome, CuratedRun, PipelineCause, PreparedRun, RunDetails};
 pub use schedule::CronSchedule;

@@ -11,6 +11,7 @@ use sluice_domain::{
 };
 use utoipa::ToSchema;
 
+use super::pipeline_gate::GateView;
 use crate::problem::Problem;
 
 /// What a pipeline is: a target, and one of `sql`, `expressions` and `steps`.
@@ -65,6 +66,9 @@ pub(crate) struct PipelineBody {
     #[serde(default)]
     #[schema(max_items = 32)]
     partition_by: Vec<String>,
+    /// What its rows must be like before they are published; absent: nothing.
+    #[serde(default)]
+    gate: Option<GateView>,
     /// Who owns it, and a target that it makes.
     #[serde(default)]
     #[schema(max_length = 255)]
@@ -186,6 +190,7 @@ impl PipelineBody {
             steps: steps.into_iter().map(StepBody::step).collect::<Result<_, _>>()?,
             keys: self.keys,
             history,
+            gate: self.gate.map(GateView::gate).transpose()?,
             partition_by: self.partition_by,
             owner: self.owner,
             description: self.description,
@@ -265,6 +270,9 @@ pub(crate) struct PipelineView {
     deletes: Option<&'static str>,
     /// The columns to partition a new target by.
     partition_by: Vec<String>,
+    /// What its rows must be like before they are published.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gate: Option<GateView>,
     /// Who owns it.
     #[serde(skip_serializing_if = "Option::is_none")]
     owner: Option<String>,
@@ -316,6 +324,7 @@ impl From<Pipeline> for PipelineView {
             deletes: definition.history.filter(|history| history.close_missing).map(|_| "close"),
             keys: definition.keys,
             partition_by: definition.partition_by,
+            gate: definition.gate.map(GateView::from),
             owner: definition.owner,
             description: definition.description,
             schedule: definition.schedule.map(ScheduleView::of),

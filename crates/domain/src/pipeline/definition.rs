@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{CompiledStatement, CronSchedule};
+use super::{CompiledStatement, CronSchedule, PipelineGate};
 use crate::{ErrorKind, Failure, TableRef, word_set::words};
 
 /// The most inputs.
@@ -142,6 +142,9 @@ pub struct PipelineDefinition {
     /// The columns to partition a new target by.
     #[serde(default)]
     pub partition_by: Vec<String>,
+    /// What its rows must be like before they are published.
+    #[serde(default)]
+    pub gate: Option<PipelineGate>,
     /// Who owns it.
     #[serde(default)]
     pub owner: Option<String>,
@@ -172,6 +175,7 @@ impl PipelineDefinition {
             keys: Vec::new(),
             history: None,
             partition_by: Vec::new(),
+            gate: None,
             owner: None,
             description: None,
             schedule: None,

@@ -81,6 +81,12 @@ fn what_is_stored_is_read_back() {
     let definition = PipelineDefinition {
         schedule: Some(PipelineSchedule::EverySeconds(60)),
         owner: Some("ann".into()),
+        gate: Some(PipelineGate {
+            on_failure: GateAction::Warn,
+            criticality: Some(crate::Criticality::High),
+            min_score: crate::Threshold::try_from(97.5).ok(),
+            max_data_loss: crate::Fraction::new(0.05),
+        }),
         ..expressions(&["id"], Some("id > 1"))
     };
     let stored = serde_json::to_string(&definition).unwrap();

@@ -351,6 +351,16 @@ impl Table {
     }
 }
 
+/// Whether a file lies in a partition of rows that hold no longer.
+fn is_past(file: &LiveFile, reader: &FileReader) -> Result<bool, TableError> {
+    if !reader.partition_by.iter().any(|column| column == IS_CURRENT) {
+        return Ok(false);
+    }
+    let values = reader.one_row(file)?;
+    let is_current = values.column_by_name(IS_CURRENT).map(|column| column.as_boolean().clone());
+    Ok(is_current.is_some_and(|is_current| is_current.false_count() > 0))
+}
+
 /// The current rows of the table that may have to be closed.
 async fn find_current(history: &History, reader: &FileReader, live: &[LiveFile]) -> Result<Candidates, TableError> {
     let (source, values) = (&history.source, history.values()?);
@@ -360,7 +370,7 @@ async fn find_current(history: &History, reader: &FileReader, live: &[LiveFile])
     let wanted = names.map(|name| Ok(reader.schema.index_of(name)?)).collect::<Result<Vec<_>, TableError>>()?;
     let current = reader.schema.index_of(IS_CURRENT)?;
     for (at, file) in live.iter().enumerate() {
-        if !history.close_missing && !source.bounds.may_meet(file, reader)? {
+        if is_past(file, reader)? || !history.close_missing && !source.bounds.may_meet(file, reader)? {
             continue;
         }
         let number = u32::try_from(at).map_err(TableError::encode)?;
