@@ -287,3 +287,21 @@ def test_a_failed_check_raises_an_alert_that_is_over_when_the_next_one_passes(wa
 
     assert len(wait_for(over, 60, "the alert is over")) == 1
     assert not [alert for alert in watched.alerts(table) if alert["rule"] == "silver"]
+
+
+def test_rows_that_a_gate_blocks_raise_the_alert_of_their_suite(watched):
+    watched = watched()
+    lake, source, target = watched.lake, new_table(), new_table()
+    lake.upload(source, b"id\n1\n", {"Content-Type": "text/csv"})
+    body = {"sql": f"SELECT id FROM {source}", "target": target}
+    pipeline = f"/api/v1/pipelines/{new_pipeline()}"
+    wait = {"Prefer": "wait=60"}
+    lake.request("PUT", pipeline, json=body).raise_for_status()
+    assert lake.request("POST", f"{pipeline}/runs", wait).json()["status"] == "SUCCESS"
+    rule = {"kind": "expect_column_values_to_be_between", "kwargs": {"column": "id", "max_value": 0}}
+    lake.request("PUT", f"{table_path(target)}/quality", json={"name": "s", "rules": [rule]}).raise_for_status()
+    lake.request("PUT", pipeline, json={**body, "gate": {"on_failure": "block"}}).raise_for_status()
+    run = lake.request("POST", f"{pipeline}/runs", wait).json()
+    assert run["status"] == "FAILED", run
+    alert = watched.settled(target, "quality-check-failure")
+    assert run["run_id"] in alert["message"] and "expect_column_values_to_be_between" in alert["message"], alert

@@ -195,6 +195,26 @@ def test_a_run_that_was_cut_off_behind_its_commit_is_not_committed_again(servers
     assert trigger(lake, "orders")["version_out"] == 2
 
 
+def test_times_that_no_server_saw_come_to_one_run(servers):
+    server = servers.start()
+    lake, source, target = Lake(server.url), new_table("raw"), new_table("curated")
+    lake.upload(source, b"id\n1\n2\n", format="csv")
+    cron = {"cron": "0 6 1 1 *", "time_zone": "Europe/Zurich"}
+    made = define(lake, "yearly", sql=f"SELECT id FROM {source}", target=target, mode="append", schedule=cron)
+    server.kill()
+    # The catalog of a server that was off for years.
+    with sqlite3.connect(server.data_dir / "catalog.db") as catalog:
+        missed = "2020-01-01T05:00:00.000000000Z"
+        assert catalog.execute("UPDATE pipelines SET next_run_at = ? WHERE next_run_at > ?", [missed, missed]).rowcount
+    catalog.close()
+    lake = Lake(servers.start(server.data_dir).url)
+    runs = wait_for(lambda: list(lake.pages("/api/v1/pipelines/yearly/runs")), 60, "the missed run begins")
+    assert wait_for_end(lake, runs[0])["status"] == "SUCCESS"
+    assert lake.get("/api/v1/pipelines/yearly").json()["next_run_at"] == made["next_run_at"]
+    assert [run["cause"] for run in lake.pages("/api/v1/pipelines/yearly/runs")] == ["schedule"]
+    assert lake.count(target) == 2
+
+
 def test_a_run_that_needs_too_much_memory_fails_and_the_server_goes_on(lake, name, source):
     target = new_table("curated")
     greedy = (

@@ -19,7 +19,7 @@ const SIBLINGS: &[(&str, &[&str])] = &[
     ("sluice-ingest", &["sluice-domain", "sluice-storage", "sluice-catalog", "sluice-table", "sluice-quality"]),
     ("sluice-monitor", &["sluice-domain", "sluice-catalog"]),
     ("sluice-lifecycle", &["sluice-domain", "sluice-storage", "sluice-catalog", "sluice-table"]),
-    ("sluice-curate", &["sluice-domain", "sluice-catalog", "sluice-table", "sluice-query"]),
+    ("sluice-curate", &["sluice-domain", "sluice-catalog", "sluice-table", "sluice-quality", "sluice-query"]),
     (
         "sluice-api",
         &[
@@ -47,6 +47,7 @@ const SIBLINGS: &[(&str, &[&str])] = &[
             "sluice-monitor",
             "sluice-lifecycle",
             "sluice-curate",
+            "sluice-quality",
             "sluice-api",
         ],
     ),

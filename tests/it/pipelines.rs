@@ -1,6 +1,8 @@
 //! Pipelines over HTTP: what may be saved, what a run makes, and that it makes it once.
 
 mod definitions;
+mod gates;
+mod histories;
 mod runs;
 mod targets;
 

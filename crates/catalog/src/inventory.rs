@@ -2,8 +2,10 @@
 //!
 //! Invariant: a data file is entered before a commit names it, so that every file of this lake's commits is known.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
-use sluice_domain::{FileRecord, LogRecord, TableId};
+use sluice_domain::{FileRecord, LogRecord, TableId, TableRef};
 
 use crate::CatalogError;
 
@@ -31,6 +33,9 @@ pub trait Inventory: Send + Sync {
 
     /// The newest version that is entered.
     async fn newest_commit(&self, table: TableId) -> Result<Option<u64>, CatalogError>;
+
+    /// The newest version that is entered of each of these tables; one that is not there, or has none, is left out.
+    async fn newest_commits(&self, tables: &[TableRef]) -> Result<BTreeMap<TableRef, u64>, CatalogError>;
 
     /// Strike out the log entries below this version, which were cleaned up.
     async fn forget_commits(&self, table: TableId, below: u64) -> Result<(), CatalogError>;

@@ -106,7 +106,10 @@ impl TryFrom<CuratedRunRow> for PipelineRun {
             records_failed: 0,
             // What a statement leaves out or sums up is not lost.
             records_written: if went_through { figures.rows_in } else { 0 },
-            quality_score: went_through.then_some(100.0),
+            quality_score: match &figures.quality {
+                Some(quality) if quality.rules > 0 => quality.rows.percent(),
+                _ => went_through.then_some(100.0),
+            },
             duration_seconds: seconds,
             error: run.failure.map(|failure: StoredFailure| failure.detail),
             revision: 0,

@@ -6,7 +6,7 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use sluice_domain::{Label, Page, PageRequest, QualityResult, Suite, TableId, TableRef, Verdict};
+use sluice_domain::{Label, Page, PageRequest, QualityResult, RunId, Suite, TableId, TableRef, Verdict};
 use uuid::Uuid;
 
 use crate::CatalogError;
@@ -45,8 +45,11 @@ pub trait Quality: Send + Sync {
     /// Put a suite in the place of the one that is there. [`CatalogError::TableNotFound`] without the table.
     async fn set_suite(&self, table: TableId, suite: &Suite, principal: &str) -> Result<(), CatalogError>;
 
-    /// Keep a result, in the place of an earlier one of the same upload, and forget those that are too many.
+    /// Keep a result, in the place of an earlier one of the same upload or run, and forget those that are too many.
     async fn record(&self, table: TableId, result: &QualityResult) -> Result<(), CatalogError>;
+
+    /// Say which version of the table has the rows of a run.
+    async fn publish(&self, run: RunId, version: u64) -> Result<(), CatalogError>;
 
     /// The results of a table, newest first.
     async fn results(&self, table: TableId, page: &PageRequest) -> Result<Page<QualityResult>, CatalogError>;

@@ -1,6 +1,6 @@
 //! The rows of quality, as they are stored.
 
-use sluice_domain::{QualityResult, QualitySubject, UploadId};
+use sluice_domain::{QualityResult, QualitySubject, RunId, UploadId};
 use sqlx::FromRow;
 
 use crate::{
@@ -12,6 +12,7 @@ use crate::{
 pub(crate) struct QualityResultRow {
     id: String,
     upload_id: Option<String>,
+    run_id: Option<String>,
     version: Option<i64>,
     checked_at: String,
     validation: String,
@@ -20,9 +21,10 @@ pub(crate) struct QualityResultRow {
 impl TryFrom<QualityResultRow> for QualityResult {
     type Error = CatalogError;
     fn try_from(row: QualityResultRow) -> Result<Self, CatalogError> {
-        let subject = match &row.upload_id {
-            Some(id) => QualitySubject::Upload(UploadId(read("quality result's upload", id)?)),
-            None => QualitySubject::Table(read("quality result id", &row.id)?),
+        let subject = match (&row.upload_id, &row.run_id) {
+            (Some(id), _) => QualitySubject::Upload(UploadId(read("quality result's upload", id)?)),
+            (None, Some(id)) => QualitySubject::Run(RunId(read("quality result's run", id)?)),
+            (None, None) => QualitySubject::Table(read("quality result id", &row.id)?),
         };
         Ok(Self {
             subject,

@@ -10,13 +10,13 @@ use sluice_domain::{
     CuratedFigures, CuratedRun, FileRecord, LogRecord, PipelineMode, PreparedRun, TableEntry, TableState,
 };
 use sluice_table::{
-    Commit, CommitFailure, CommittedEntry, CreateOutcome, DataFile, Evolve, Merge, NewTable, Operation, Provenance,
-    RUN_TAG, Replace, Rewrite, Table, TableError, Transaction, Workspace,
+    Commit, CommitFailure, CommittedEntry, CreateOutcome, DataFile, Evolve, Merge, NewTable, Operation, Overwrite,
+    Provenance, RUN_TAG, Replace, Rewrite, Scope, Table, TableError, Transaction, Workspace,
 };
 
 use crate::{
     Curate, CurateError,
-    rows::{Brought, Ready},
+    rows::{Brought, Ready, history},
 };
 
 /// How often a commit is prepared anew because others changed what it had read.
@@ -147,14 +147,15 @@ impl Curate {
         Err(TableError::Contended { attempts: MAX_ROUNDS }.into())
     }
 
-    /// Give the target of a merge the columns that its rows need: a commit before theirs.
+    /// Give the target of a merge, or of partitions, the columns that its rows need: a commit before theirs.
     async fn give_columns(
         &self,
         run: &CuratedRun,
         table: &Table,
         (ready, workspace): (&Ready, &Workspace),
     ) -> Result<(), CurateError> {
-        let Some(base) = ready.shape.base.clone().filter(|_| run.definition.mode == PipelineMode::Merge) else {
+        let comes_first = matches!(run.definition.mode, PipelineMode::Merge | PipelineMode::OverwritePartitions);
+        let Some(base) = ready.shape.base.clone().filter(|_| comes_first) else {
             return Ok(());
         };
         if !ready.shape.changes_columns() {
@@ -236,7 +237,13 @@ impl Curate {
 fn operation(run: &CuratedRun, ready: &Ready) -> Result<Operation, CurateError> {
     let schema = ready.shape.after.clone();
     Ok(match (&ready.brought, run.definition.mode, &ready.shape.base) {
-        (Brought::Source(source), PipelineMode::Merge, _) => Operation::Merge(Merge { source: source.clone() }),
+        (Brought::Source(source), PipelineMode::Merge, _) => match history(run, source) {
+            Some(history) => Operation::History(history),
+            None => Operation::Merge(Merge { source: source.clone() }),
+        },
+        (Brought::Files(files), PipelineMode::OverwritePartitions, _) => {
+            Operation::Overwrite(Overwrite { scope: Scope::of_files(files), files: files.clone() })
+        }
         (Brought::Files(files), PipelineMode::Overwrite, _) => {
             Operation::Replace(Replace { schema, files: files.clone() })
         }
@@ -250,7 +257,8 @@ fn operation(run: &CuratedRun, ready: &Ready) -> Result<Operation, CurateError> 
 fn rows_out(rewrite: &Rewrite, ready: &Ready) -> u64 {
     match &ready.brought {
         Brought::Files(_) => ready.rows_out,
-        Brought::Source(_) => rewrite.rows().inserted + rewrite.rows().updated,
+        // A row that a history closes took effect; a merge of a pipeline deletes none.
+        Brought::Source(_) => rewrite.rows().inserted + rewrite.rows().updated + rewrite.rows().deleted,
     }
 }
 

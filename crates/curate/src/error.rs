@@ -2,11 +2,14 @@
 
 use sluice_catalog::CatalogError;
 use sluice_domain::{
-    CompiledStatement, ErrorKind, Failure, PipelineName, PipelineSettingsError, RunId, RunStatus, StoredFailure,
-    TableRef,
+    CompiledStatement, ErrorKind, Failure, PipelineName, PipelineSettingsError, RunId, RunQuality, RunStatus,
+    StoredFailure, TableRef,
 };
 use sluice_query::{Position, QueryError};
 use sluice_table::TableError;
+
+/// The code of what a gate has against the rows of a run.
+pub(crate) const GATE_CODE: &str = "quality-gate";
 
 /// A failure of a pipeline or of a run.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +55,12 @@ pub enum CurateError {
         /// What does not fit.
         reason: String,
     },
+    /// The rows of a run are not to be published.
+    #[error("{}", quality.complaints.join("; "))]
+    Gate {
+        /// What the gate found out.
+        quality: Box<RunQuality>,
+    },
     /// A run of the pipeline is under way.
     #[error("the run {run} of the pipeline is under way; wait for its end, or cancel it")]
     Busy {
@@ -94,7 +103,7 @@ impl Failure for CurateError {
         match self {
             Self::NotFound { .. } | Self::RunNotFound { .. } => ErrorKind::NotFound,
             Self::Settings(error) => error.kind(),
-            Self::Statement { .. } | Self::Misfit { .. } => ErrorKind::Invalid,
+            Self::Statement { .. } | Self::Misfit { .. } | Self::Gate { .. } => ErrorKind::Invalid,
             Self::Graph { code: "pipeline-cycle", .. } => ErrorKind::Invalid,
             Self::Graph { code: "too-many-pipelines", .. } => ErrorKind::TooMany,
             Self::Graph { .. } | Self::Busy { .. } | Self::State { .. } | Self::Cancelled => ErrorKind::Conflict,
@@ -114,6 +123,7 @@ impl Failure for CurateError {
             Self::Statement { .. } => "bad-statement",
             Self::Graph { code, .. } | Self::State { code, .. } => code,
             Self::Misfit { .. } => "target-misfit",
+            Self::Gate { .. } => GATE_CODE,
             Self::Busy { .. } => "run-in-progress",
             Self::Cancelled => "run-cancelled",
             Self::TimedOut { .. } => "run-timeout",

@@ -64,6 +64,7 @@ fn metadata(run: &CuratedRun, figures: &CuratedFigures, sql: &str, schema_versio
         "operational": {
             "processing_time": (Utc::now() - run.started_at).num_milliseconds().max(0),
             "record_count": figures.rows_out,
+            "quality_score": figures.quality.as_ref().and_then(|quality| quality.rows.percent()),
         },
         "transformation": sql,
         "mode": definition.mode.as_str(),

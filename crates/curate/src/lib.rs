@@ -16,11 +16,13 @@ mod shape;
 mod attempt;
 mod commit;
 mod flows;
+mod gate;
 mod rows;
 
 mod run;
 mod schedule;
 
 pub use error::CurateError;
+pub use gate::Suites;
 pub use service::{Curate, Lake, LogCheck};
 pub use settings::CurateSettings;

@@ -4,13 +4,16 @@
 
 use std::{sync::Arc, time::Duration};
 
+use arrow::datatypes::SchemaRef;
 use sluice_catalog::{CatalogError, NewTable};
 use sluice_domain::{
-    Action, Caller, CompiledStatement, CuratedFigures, CuratedRun, NamespaceName, PipelineMode, TableEntry,
-    TableFormat, TableRef, ZoneName,
+    Action, Caller, CompiledStatement, CuratedFigures, CuratedRun, NamespaceName, PipelineHistory, PipelineMode,
+    TableEntry, TableFormat, TableRef, ZoneName,
 };
 use sluice_query::{QueryRequest, QueryRun, RowLimit};
-use sluice_table::{DataFile, MergeRule, RowChanges, Source, SourceWriter, StagedFiles, TableError, TableWriter};
+use sluice_table::{
+    DataFile, History, MergeRule, RowChanges, Source, SourceWriter, StagedFiles, TableError, TableWriter,
+};
 use tokio::{
     sync::mpsc,
     task::{JoinHandle, spawn_blocking},
@@ -20,7 +23,7 @@ use uuid::Uuid;
 use crate::{Curate, CurateError, shape::Shape};
 
 /// How many batches wait for the writer.
-const BATCHES_AHEAD: usize = 2;
+pub(crate) const BATCHES_AHEAD: usize = 2;
 
 /// Rows that wait for their commit.
 pub(crate) enum Brought {
@@ -67,12 +70,14 @@ impl Curate {
             ..CuratedFigures::default()
         };
         let (sender, rows) = mpsc::channel(BATCHES_AHEAD);
+        let (rows, asked) = self.ask(run, &shape, target.entry.as_ref(), rows).await?;
         let writing = self.begin_writing(run, &shape, rows)?;
         let fed = feed(&mut query, &shape, &statement, sender).await;
         let written = written(writing).await;
-        fed?;
+        let rows = fed?;
         let written = written?;
         figures.bytes_in = query.finish().bytes_scanned;
+        figures.quality = self.judge(run, target.entry.as_ref(), asked, (figures.rows_in, rows)).await?;
         let entry = self.reserved(run, &shape, target.entry).await?;
         let (brought, rows_out) = self.uploaded(run, &shape, &entry, written).await?;
         Ok(Ready { entry, shape, brought, rows_out, figures })
@@ -85,10 +90,13 @@ impl Curate {
         mut rows: mpsc::Receiver<arrow::array::RecordBatch>,
     ) -> Result<Writing, CurateError> {
         if run.definition.mode != PipelineMode::Merge {
-            return Ok(Writing::Files(self.writer(run, shape)?.feed(rows)));
+            return Ok(Writing::Files(self.writer(run, shape, &shape.written)?.feed(rows)));
         }
         let keys: Vec<&str> = shape.keys.iter().map(String::as_str).collect();
-        let mut source = SourceWriter::open(MergeRule::upsert(&keys), &shape.written, &self.inner.lake.scratch_dir)?;
+        // In a history a key that is missing is one, too: whoever has none has one row that holds.
+        let missing_is_value = run.definition.history.is_some();
+        let rule = MergeRule { missing_is_value, ..MergeRule::upsert(&keys) };
+        let mut source = SourceWriter::open(rule, &shape.written, &self.inner.lake.scratch_dir)?;
         Ok(Writing::Source(spawn_blocking(move || {
             while let Some(batch) = rows.blocking_recv() {
                 source.write(&batch)?;
@@ -98,12 +106,12 @@ impl Curate {
     }
 
     /// A writer of files that no other try of a run names alike.
-    fn writer(&self, run: &CuratedRun, shape: &Shape) -> Result<TableWriter, CurateError> {
+    fn writer(&self, run: &CuratedRun, shape: &Shape, columns: &SchemaRef) -> Result<TableWriter, CurateError> {
         let lake = &self.inner.lake;
         let prefix = format!("{}.{}", run.id, Uuid::new_v4());
         let settings = lake.writer.for_table(&shape.layout);
         let folder = lake.scratch_dir.clone();
-        Ok(TableWriter::open(settings, &shape.written, &shape.partition_by, prefix, folder)?)
+        Ok(TableWriter::open(settings, columns, &shape.partition_by, prefix, folder)?)
     }
 
     /// The target's entry; one that is not there yet gets its name and its place.
@@ -142,8 +150,13 @@ impl Curate {
                 (staged, rows)
             }
             Written::Source(source) => {
-                let (writer, schema) = (self.writer(run, shape)?, Arc::clone(&shape.written));
-                let writing = spawn_blocking(move || source.write_first(&schema, writer));
+                let (writer, schema) = (self.writer(run, shape, &shape.after)?, Arc::clone(&shape.after));
+                let source = Arc::from(source);
+                let history = history(run, &source);
+                let writing = spawn_blocking(move || match history {
+                    Some(history) => history.write_first(&schema, writer),
+                    None => source.write_first(&schema, writer),
+                });
                 let (staged, RowChanges { inserted, .. }) = writing.await.map_err(CurateError::fault)??;
                 (staged, inserted)
             }
@@ -166,6 +179,12 @@ impl Curate {
     }
 }
 
+/// The rows of a run that keeps those before them.
+pub(crate) fn history(run: &CuratedRun, source: &Arc<Source>) -> Option<History> {
+    let PipelineHistory { close_missing } = run.definition.history?;
+    Some(History { source: Arc::clone(source), at: run.started_at, close_missing })
+}
+
 /// What the writer made of the rows.
 enum Written {
     Files(StagedFiles),
@@ -179,20 +198,22 @@ async fn written(writing: Writing) -> Result<Written, CurateError> {
     })
 }
 
-/// Hand the rows of a query to the writer, until there are no more or the writer has stopped.
+/// Hand the rows of a query to the writer, until there are no more or the writer has stopped; gives how many there were.
 async fn feed(
     query: &mut QueryRun,
     shape: &Shape,
     statement: &CompiledStatement,
     sender: mpsc::Sender<arrow::array::RecordBatch>,
-) -> Result<(), CurateError> {
+) -> Result<u64, CurateError> {
+    let mut rows = 0;
     while let Some(batch) = query.next_batch().await.map_err(|error| CurateError::of_statement(statement, error))? {
+        rows += batch.num_rows() as u64;
         if batch.num_rows() > 0 && sender.send(shape.conform(&batch)?).await.is_err() {
             // The writer stopped, and knows why.
             break;
         }
     }
-    Ok(())
+    Ok(rows)
 }
 
 /// Whoever reads for a run: with the rights of who defined the pipeline, checked when it was saved, over the namespaces

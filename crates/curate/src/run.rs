@@ -13,12 +13,13 @@ use std::{
 use chrono::Utc;
 use futures::FutureExt as _;
 use sluice_domain::{
-    CuratedFigures, CuratedOutcome, CuratedRun, Failure as _, RunId, RunStatus, StoredFailure, backoff,
+    CuratedFigures, CuratedOutcome, CuratedRun, ErrorKind, Failure as _, RunId, RunQuality, RunStatus, StoredFailure,
+    backoff,
 };
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Curate, CurateError, attempt::Watch, commit::Done};
+use crate::{Curate, CurateError, attempt::Watch, commit::Done, error::GATE_CODE};
 
 /// The longest pause between two tries.
 const MAX_PAUSE: Duration = Duration::from_secs(600);
@@ -117,8 +118,15 @@ impl Curate {
 
     /// Tell of a run that is committed.
     async fn succeeded(&self, run: &CuratedRun, figures: CuratedFigures) -> CuratedOutcome {
-        let (status, failure) = match self.declare_flows(run, &figures).await {
-            Ok(()) => (RunStatus::Success, None),
+        let told = match self.publish_report(run, &figures).await {
+            Ok(()) => self.declare_flows(run, &figures).await,
+            Err(error) => Err(error),
+        };
+        let (status, failure) = match told {
+            Ok(()) => match figures.quality.as_ref().and_then(complaint) {
+                Some(complaint) => (RunStatus::Warning, Some(complaint)),
+                None => (RunStatus::Success, None),
+            },
             Err(error) => {
                 tracing::warn!(run.id = %run.id, %error, "the flows of a run could not be declared");
                 let failure = StoredFailure::from(&error);
@@ -134,16 +142,27 @@ impl Curate {
     }
 }
 
+/// What a gate lets pass and warns of.
+fn complaint(quality: &RunQuality) -> Option<StoredFailure> {
+    let (kind, code, detail) = (ErrorKind::Invalid, GATE_CODE.to_owned(), quality.complaints.join("; "));
+    (!quality.passed()).then_some(StoredFailure { kind, code, detail })
+}
+
 fn failed(run: &CuratedRun, error: &CurateError) -> CuratedOutcome {
     let status = if matches!(error, CurateError::Cancelled) { RunStatus::Cancelled } else { RunStatus::Failed };
     let mut failure = StoredFailure::from(error);
-    if failure.kind == sluice_domain::ErrorKind::Internal {
+    if failure.kind == ErrorKind::Internal {
         failure.detail = "a fault of the server; its log has the details under the id of the run".to_owned();
     }
     tracing::warn!(
         run.id = %run.id, pipeline.name = %run.name, code = error.code(), ?error, "a run of a pipeline did not go through"
     );
-    CuratedOutcome { status, figures: CuratedFigures::default(), failure: Some(failure) }
+    let quality = match error {
+        CurateError::Gate { quality } => Some(quality.as_ref().clone()),
+        _ => None,
+    };
+    let figures = CuratedFigures { quality, ..CuratedFigures::default() };
+    CuratedOutcome { status, figures, failure: Some(failure) }
 }
 
 /// Twice as long after each try.

@@ -1,9 +1,11 @@
 //! The runs that begin by themselves, and those that another server left.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use chrono::Utc;
-use sluice_catalog::CatalogError;
 use sluice_domain::{Pipeline, PipelineCause, TableRef};
 
 use crate::{Curate, CurateError};
@@ -36,11 +38,12 @@ impl Curate {
         for pipeline in pipelines.due(Utc::now(), MAX_PER_PASS).await? {
             self.begin_by_itself(&pipeline, PipelineCause::Schedule).await;
         }
-        for pipeline in pipelines.watching(MAX_PER_PASS).await? {
-            let newest = self.newest_versions(&pipeline.definition.inputs).await?;
-            if has_news(&pipeline, &newest) {
-                self.begin_by_itself(&pipeline, PipelineCause::NewData).await;
-            }
+        let watching = pipelines.watching(MAX_PER_PASS).await?;
+        let inputs: BTreeSet<&TableRef> = watching.iter().flat_map(|pipeline| &pipeline.definition.inputs).collect();
+        let inputs: Vec<TableRef> = inputs.into_iter().cloned().collect();
+        let newest = self.newest_versions(&inputs).await?;
+        for pipeline in watching.iter().filter(|pipeline| has_news(pipeline, &newest)) {
+            self.begin_by_itself(pipeline, PipelineCause::NewData).await;
         }
         Ok(())
     }
@@ -54,22 +57,12 @@ impl Curate {
 
     /// The newest versions of tables that the catalog knows of.
     pub(crate) async fn newest_versions(&self, tables: &[TableRef]) -> Result<BTreeMap<TableRef, u64>, CurateError> {
-        let mut newest = BTreeMap::new();
-        for table in tables {
-            let entry = match self.catalog().tables().find(table).await {
-                Ok(entry) => entry,
-                Err(CatalogError::TableNotFound { .. }) => continue,
-                Err(error) => return Err(error.into()),
-            };
-            if let Some(version) = self.catalog().inventory().newest_commit(entry.id).await? {
-                newest.insert(table.clone(), version);
-            }
-        }
-        Ok(newest)
+        Ok(self.catalog().inventory().newest_commits(tables).await?)
     }
 }
 
 /// Whether an input has a version that the last run did not see.
 fn has_news(pipeline: &Pipeline, newest: &BTreeMap<TableRef, u64>) -> bool {
-    newest.iter().any(|(table, version)| pipeline.seen.get(table) != Some(version))
+    let inputs = pipeline.definition.inputs.iter().filter_map(|input| newest.get_key_value(input));
+    inputs.into_iter().any(|(table, version)| pipeline.seen.get(table) != Some(version))
 }

@@ -18,7 +18,7 @@ use sluice_table::{Description, Shelf, TableError, WriterSettings};
 use tokio::{sync::Semaphore, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{CurateError, CurateSettings, shape::Shape};
+use crate::{CurateError, CurateSettings, Suites, shape::Shape};
 
 /// How often a run that is waited for is looked at.
 const WAIT_PAUSE: Duration = Duration::from_millis(100);
@@ -41,6 +41,8 @@ pub struct Lake {
     pub queries: Arc<QueryService>,
     /// Whether logs are whole.
     pub logs: Arc<dyn LogCheck>,
+    /// The suites of tables.
+    pub suites: Arc<dyn Suites>,
     /// Where scratch files lie.
     pub scratch_dir: PathBuf,
     /// How files are written.

@@ -10,8 +10,10 @@ use arrow::{
     datatypes::{DataType, Field, Schema, SchemaRef},
     util::display::FormatOptions,
 };
-use sluice_domain::{ColumnName, PipelineDefinition, PipelineMode, TableLayout};
-use sluice_table::{Description, TypeStep, check_partition_columns, spelled, storable_type, type_step};
+use sluice_domain::{ColumnName, PipelineDefinition, PipelineMode, PipelineSettingsError, TableLayout};
+use sluice_table::{
+    Description, TypeStep, check_partition_columns, history_columns, spelled, storable_type, type_step,
+};
 
 use crate::CurateError;
 
@@ -38,7 +40,7 @@ impl Shape {
     /// Fit the columns of a result to a target.
     ///
     /// # Errors
-    /// [`CurateError::Misfit`], naming the column.
+    /// [`CurateError::Misfit`], naming the column; [`CurateError::Settings`] where the mode does not go with the target.
     pub(crate) fn plan(
         definition: &PipelineDefinition,
         result: &Schema,
@@ -50,11 +52,19 @@ impl Shape {
             Some(target) => Self::fitting(&stored, target)?,
             None => Self::making(stored),
         };
+        if definition.history.is_some() {
+            shape.keep_history()?;
+        }
         shape.partition_by = match target {
             Some(target) => partitioned(definition, target)?,
             None => all_spelled("partition_by", &definition.partition_by, &shape.after)?,
         };
-        check_partition_columns(&shape.written, &shape.partition_by)?;
+        if definition.mode == PipelineMode::OverwritePartitions && shape.partition_by.is_empty() {
+            let reason = "partitions are replaced of a table that has some: name the columns, or make the target anew";
+            return Err(PipelineSettingsError::new("partition_by", reason).into());
+        }
+        let stored = if definition.history.is_some() { &shape.after } else { &shape.written };
+        check_partition_columns(stored, &shape.partition_by)?;
         if let Some(target) = target {
             check_layout_stays(&target.layout, &shape.after)?;
         }
@@ -109,6 +119,35 @@ impl Shape {
             layout: target.layout.clone(),
             keys: Vec::new(),
         })
+    }
+
+    /// Have the target say of each row when it held: it says so already, or is to be made.
+    fn keep_history(&mut self) -> Result<(), CurateError> {
+        let own = history_columns();
+        if let Some(taken) = own.iter().find(|column| spelled(&self.written, column.name()).is_some()) {
+            let reason = "a merge of type 2 fills this column itself: name that of the result otherwise with AS";
+            return Err(misfit("scd", taken.name(), reason));
+        }
+        let Some(base) = &self.base else {
+            let all = self.after.fields().iter().map(|field| field.as_ref().clone()).chain(own);
+            self.after = Arc::new(Schema::new(all.collect::<Vec<_>>()));
+            return Ok(());
+        };
+        let lacks = |column: &Field| {
+            !base.field_with_name(column.name()).is_ok_and(|field| field.data_type() == column.data_type())
+        };
+        match own.iter().find(|column| lacks(column)) {
+            Some(column) => {
+                let reason = format!("the target is there, and does not have it as {}", column.data_type());
+                Err(misfit("scd", column.name(), reason))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the target has columns that no row of a run brings.
+    pub(crate) fn is_partial(&self) -> bool {
+        self.after.fields().len() > self.written.fields().len()
     }
 
     /// Whether the target gets other columns.

@@ -78,9 +78,9 @@ pub use names::{ColumnName, NameError, NamespaceName, TableName, TableRef};
 pub use page::{Page, PageRequest, PageToken, PageTokenError};
 pub use partial::{Delivery, PartialUpload};
 pub use pipeline::{
-    CompiledStatement, CuratedFigures, CuratedOutcome, CuratedRun, Pipeline, PipelineCause, PipelineDefinition,
-    PipelineId, PipelineLink, PipelineMode, PipelineSchedule, PipelineSettingsError, PipelineStep, PreparedRun,
-    RunDetails, StatementPlace, StepKind, find_cycle,
+    CompiledStatement, CronSchedule, CuratedFigures, CuratedOutcome, CuratedRun, GateAction, Pipeline, PipelineCause,
+    PipelineDefinition, PipelineGate, PipelineHistory, PipelineId, PipelineLink, PipelineMode, PipelineSchedule,
+    PipelineSettingsError, PipelineStep, PreparedRun, RunDetails, RunQuality, StatementPlace, StepKind, find_cycle,
 };
 pub use plain::{PlainFile, PlainSnapshot};
 pub use progress::{Phase, Progress};

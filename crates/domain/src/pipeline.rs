@@ -4,8 +4,10 @@
 //! Invariant: everything here is a pure function of what was said.
 
 mod definition;
+mod gate;
 mod graph;
 mod run;
+mod schedule;
 mod statement;
 
 use std::{collections::BTreeMap, fmt};
@@ -16,10 +18,12 @@ use uuid::Uuid;
 use crate::{PipelineName, TableRef};
 
 pub use definition::{
-    PipelineDefinition, PipelineMode, PipelineSchedule, PipelineSettingsError, PipelineStep, StepKind,
+    PipelineDefinition, PipelineHistory, PipelineMode, PipelineSchedule, PipelineSettingsError, PipelineStep, StepKind,
 };
+pub use gate::{GateAction, PipelineGate, RunQuality};
 pub use graph::{PipelineLink, find_cycle};
 pub use run::{CuratedFigures, CuratedOutcome, CuratedRun, PipelineCause, PreparedRun, RunDetails};
+pub use schedule::CronSchedule;
 pub use statement::{CompiledStatement, StatementPlace};
 
 /// The id of a pipeline: another one after the pipeline was deleted and made anew.

@@ -22,6 +22,11 @@ impl Fraction {
         (0.0..=1.0).contains(&number).then(|| Self((number * f64::from(Self::WHOLE)).round() as u32))
     }
 
+    /// The part in hundredths.
+    pub fn percent(self) -> f64 {
+        f64::from(self.0) / (f64::from(Self::WHOLE) / 100.0)
+    }
+
     /// Whether so many of so many are more than this part.
     pub fn is_exceeded_by(self, part: u64, whole: u64) -> bool {
         u128::from(part) * u128::from(Self::WHOLE) > u128::from(whole) * u128::from(self.0)

@@ -90,6 +90,7 @@ fn judge(rule: &AlertRule, judged: &JudgedResult) -> Option<Finding> {
     };
     let of = match (judged.result.subject, judged.result.version) {
         (QualitySubject::Upload(id), _) => format!("the upload {id} to {}", judged.table),
+        (QualitySubject::Run(id), _) => format!("the run {id} into {}", judged.table),
         (QualitySubject::Table(_), Some(version)) => format!("version {version} of {}", judged.table),
         (QualitySubject::Table(_), None) => judged.table.to_string(),
     };

@@ -24,6 +24,8 @@ const MAX_TOLD_CHARS: usize = 500;
 pub enum Scope {
     /// Rows that come in: those that are set aside do not come to the others.
     Upload,
+    /// Rows that come in and all stay, as others that are not there yet: queries over the whole table are not asked.
+    Run,
     /// Rows that are there, and stay.
     Table,
 }
@@ -78,7 +80,7 @@ impl Evaluation {
     pub fn within(suite: &Suite, setting: &Setting, scope: Scope, state_bytes: usize) -> Self {
         let needs_table = |rule: &&Rule| Kind::find(&rule.kind).is_some_and(|kind| kind.reach == Reach::Query);
         let (left_out, asked): (Vec<&Rule>, Vec<&Rule>) =
-            suite.rules.iter().partition(|rule| scope == Scope::Upload && needs_table(rule));
+            suite.rules.iter().partition(|rule| scope != Scope::Table && needs_table(rule));
         let watched = asked.into_iter().map(|rule| Watched::new(rule, setting)).collect();
         let not_asked = left_out.into_iter().map(|rule| rule.kind.clone()).collect();
         let (suite, budget) = (suite.clone(), Budget::new(state_bytes));

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use sluice_catalog::Catalog;
-use sluice_curate::LogCheck;
-use sluice_domain::{Action, Caller, Resource, StoredFailure, TableEntry, TableId, TableRef};
+use sluice_curate::{LogCheck, Suites};
+use sluice_domain::{Action, Caller, Resource, StoredFailure, Suite, TableEntry, TableId, TableRef};
 use sluice_ingest::Ingest;
 use sluice_lifecycle::{Labels, LifecycleError, TableFacts};
+use sluice_quality::Evaluation;
 use sluice_query::{OpenError, OpenedTable, TableAddress, TableOpener, TableResolver};
 use sluice_storage::Zones;
 use sluice_table::{Shelf, scan_plain};
@@ -92,5 +94,13 @@ impl TableFacts for LakeFacts {
 impl LogCheck for LakeFacts {
     async fn check_log(&self, table: &TableEntry) -> Result<(), StoredFailure> {
         self.ingest.check_log(table).await.map_err(|error| StoredFailure::from(&error))
+    }
+}
+
+#[async_trait]
+impl Suites for LakeFacts {
+    async fn begin(&self, suite: &Suite, columns: &SchemaRef, is_partial: bool) -> Result<Evaluation, StoredFailure> {
+        let begun = self.ingest.begin_suite(suite, columns, is_partial).await;
+        begun.map_err(|error| StoredFailure::from(&error))
     }
 }

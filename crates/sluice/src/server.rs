@@ -223,6 +223,7 @@ fn begin_curate(
         shelf: Arc::clone(shelf),
         queries: Arc::clone(queries),
         logs: facts.clone(),
+        suites: facts.clone(),
         scratch_dir: scratch_dir.to_owned(),
         writer,
     };

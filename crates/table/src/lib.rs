@@ -49,8 +49,8 @@ pub use maintenance::{
     OrphanSearch, VacuumRetention, Vacuumed, wants_checkpoint,
 };
 pub use operations::{
-    Applied, Compact, Delete, DeleteMarker, Evolve, Expire, Keep, Matched, Merge, MergeRule, Operation, Overwrite,
-    Replace, Rewrite, RowChanges, SchemaChange, Source, SourceWriter, Workspace, ZOrder,
+    Applied, Compact, Delete, DeleteMarker, Evolve, Expire, History, Keep, Matched, Merge, MergeRule, Operation,
+    Overwrite, Replace, Rewrite, RowChanges, SchemaChange, Source, SourceWriter, Workspace, ZOrder, history_columns,
 };
 pub use plain::{describe_plain, scan_plain};
 pub use refusal::{CommitFailure, Refusal};

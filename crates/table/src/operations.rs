@@ -28,7 +28,7 @@ pub(crate) use compact::by_partition;
 pub use delete::Delete;
 pub use evolve::Evolve;
 pub use expire::Expire;
-pub use merge::{DeleteMarker, Keep, Matched, Merge, MergeRule, Source, SourceWriter};
+pub use merge::{DeleteMarker, History, Keep, Matched, Merge, MergeRule, Source, SourceWriter, history_columns};
 pub use overwrite::Overwrite;
 pub use replace::Replace;
 pub use schema_change::SchemaChange;

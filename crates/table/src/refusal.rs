@@ -49,6 +49,12 @@ pub enum Refusal {
         /// The column.
         column: String,
     },
+    /// Two rows with one key, where a key has one row.
+    #[error("two rows have the key {key}: the result has one row of each key")]
+    DuplicateKey {
+        /// The names and values of the key.
+        key: String,
+    },
     /// A column that rows cannot be found or ordered by.
     #[error("rows cannot be matched by column {column:?}: {reason}")]
     BadKey {
@@ -90,6 +96,7 @@ impl Refusal {
             Self::UnknownColumn { .. } => "unknown-column",
             Self::BadPredicate { .. } => "bad-predicate",
             Self::MissingKey { .. } => "missing-key",
+            Self::DuplicateKey { .. } => "duplicate-key",
             Self::BadKey { .. } => "bad-key",
             Self::Unchangeable { .. } => "unchangeable-column",
             Self::BadProperty { .. } => "bad-property",

@@ -75,6 +75,10 @@ async fn a_place_is_told_within_its_step() {
 #[case::unknown_partition(json!({"target": "curated.x", "sql": "SELECT 1 AS x", "partition_by": ["y"]}), "target-misfit", "partition_by")]
 #[case::twice(json!({"target": "curated.x", "sql": "SELECT 1 AS x, 2 AS \"X\""}), "target-misfit", "two of that name")]
 #[case::two_schedules(json!({"target": "curated.x", "sql": "SELECT 1 AS x", "schedule": {"every_seconds": 5, "on_new_data": true}}), "bad-pipeline", "schedule")]
+#[case::bad_pattern(json!({"target": "curated.x", "sql": "SELECT 1 AS x", "schedule": {"cron": "0 25 * * *"}}), "bad-pipeline", "schedule.cron")]
+#[case::no_such_day(json!({"target": "curated.x", "sql": "SELECT 1 AS x", "schedule": {"cron": "0 0 30 2 *"}}), "bad-pipeline", "schedule.cron")]
+#[case::no_zone(json!({"target": "curated.x", "sql": "SELECT 1 AS x", "schedule": {"cron": "0 6 * * *", "time_zone": "Mars/Olympus"}}), "bad-pipeline", "schedule.time_zone")]
+#[case::zone_alone(json!({"target": "curated.x", "sql": "SELECT 1 AS x", "schedule": {"every_seconds": 5, "time_zone": "UTC"}}), "bad-pipeline", "schedule")]
 #[case::no_time(json!({"target": "curated.x", "sql": "SELECT 1 AS x", "timeout_seconds": 0}), "bad-pipeline", "timeout_seconds")]
 #[tokio::test]
 async fn what_makes_no_sense_is_refused_by_its_field(#[case] body: Value, #[case] code: &str, #[case] field: &str) {
@@ -135,4 +139,18 @@ async fn a_dry_run_answers_as_it_would_and_changes_nothing() {
         400,
         "bad-parameter",
     );
+}
+
+#[tokio::test]
+async fn a_pipeline_by_the_calendar_tells_when_it_runs_next() {
+    let lake = lake().await;
+    let mut body = into_orders("SELECT id FROM raw.orders", "append");
+    body["schedule"] = json!({"cron": "0 6 * * *", "time_zone": "Europe/Zurich"});
+    let made = define(&lake, "daily", &body).await;
+    assert_eq!(made["schedule"], body["schedule"]);
+    let next: chrono::DateTime<chrono::Utc> = made["next_run_at"].as_str().unwrap().parse().unwrap();
+    let time = next.format("%H:%M:%S").to_string();
+    assert!(next > chrono::Utc::now() && ["04:00:00", "05:00:00"].contains(&time.as_str()), "{next}");
+    body["schedule"] = json!({"cron": "0 6 * * *"});
+    assert_eq!(define(&lake, "daily", &body).await["schedule"]["time_zone"], "UTC");
 }

@@ -12,6 +12,7 @@ mod lineage;
 mod lineage_graph;
 mod notes;
 mod pipeline;
+mod pipeline_gate;
 mod pipeline_run;
 mod progress;
 mod quality;

@@ -5,9 +5,13 @@ use std::collections::BTreeMap;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use sluice_domain::{Pipeline, PipelineDefinition, PipelineMode, PipelineSchedule, PipelineStep, StepKind, TableRef};
+use sluice_domain::{
+    CronSchedule, Pipeline, PipelineDefinition, PipelineHistory, PipelineMode, PipelineSchedule, PipelineStep,
+    StepKind, TableRef,
+};
 use utoipa::ToSchema;
 
+use super::pipeline_gate::GateView;
 use crate::problem::Problem;
 
 /// What a pipeline is: a target, and one of `sql`, `expressions` and `steps`.
@@ -38,19 +42,33 @@ pub(crate) struct PipelineBody {
     /// The table that it fills, `namespace.table`. Without it there, the first run makes it in the curated zone.
     #[schema(value_type = String, example = "curated.orders")]
     target: TableRef,
-    /// What becomes of the rows that are there: `overwrite` (rows and columns of the result take their place), `append`,
-    /// or `merge` (rows with the same keys take the new values). Default: `overwrite`.
+    /// What becomes of the rows that are there: `overwrite` (rows and columns of the result take their place),
+    /// `overwrite_partitions` (rows of the result take the place of all in the partitions that they are in), `append`, or
+    /// `merge` (rows with the same keys take the new values). Default: `overwrite`.
     #[serde(default)]
-    #[schema(value_type = Option<String>, pattern = "^(overwrite|append|merge)$")]
+    #[schema(value_type = Option<String>, pattern = "^(overwrite|overwrite_partitions|append|merge)$")]
     mode: Option<PipelineMode>,
     /// The columns by which rows are the same, for a merge.
     #[serde(default)]
     #[schema(max_items = 32)]
     keys: Vec<String>,
+    /// The type of slowly changing dimension that a merge makes: 1 (rows take the new values) or 2 (a row that differs is
+    /// closed, and the new one is added: the target has `valid_from`, `valid_to` and `is_current` beside the columns of
+    /// the result). Default: 1.
+    #[serde(default)]
+    #[schema(minimum = 1, maximum = 2)]
+    scd: Option<u8>,
+    /// `close`: with `scd` 2, rows are closed whose keys the result does not have. Absent: they stay current.
+    #[serde(default)]
+    #[schema(pattern = "^close$")]
+    deletes: Option<String>,
     /// The columns to partition a new target by.
     #[serde(default)]
     #[schema(max_items = 32)]
     partition_by: Vec<String>,
+    /// What its rows must be like before they are published; absent: nothing.
+    #[serde(default)]
+    gate: Option<GateView>,
     /// Who owns it, and a target that it makes.
     #[serde(default)]
     #[schema(max_length = 255)]
@@ -79,7 +97,7 @@ pub(crate) struct PipelineBody {
     enabled: Option<bool>,
 }
 
-/// When a pipeline runs by itself: one of the two.
+/// When a pipeline runs by itself: one of `every_seconds`, `on_new_data` and `cron`.
 #[derive(Clone, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ScheduleView {
@@ -90,6 +108,42 @@ pub(crate) struct ScheduleView {
     /// Whether it runs when an input has a version that its last run did not see.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     on_new_data: bool,
+    /// At these times: minute, hour, day of the month, month and day of the week, as cron has them. Times that pass while
+    /// no server runs come to one run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 255, example = "0 6 * * *")]
+    cron: Option<String>,
+    /// The time zone whose clock `cron` goes by, as the IANA database names it. Default: `UTC`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 255, example = "Europe/Zurich")]
+    time_zone: Option<String>,
+}
+
+impl ScheduleView {
+    fn schedule(self) -> Result<PipelineSchedule, Problem> {
+        Ok(match (self.every_seconds, self.on_new_data, self.cron, self.time_zone) {
+            (Some(seconds), false, None, None) => PipelineSchedule::EverySeconds(seconds),
+            (None, true, None, None) => PipelineSchedule::OnNewData,
+            (None, false, Some(pattern), zone) => {
+                let time_zone = zone.unwrap_or_else(|| "UTC".to_owned());
+                PipelineSchedule::Cron(CronSchedule { pattern, time_zone })
+            }
+            _ => {
+                return Err(bad(
+                    "schedule: it has one of every_seconds, on_new_data, and cron with perhaps a time_zone",
+                ));
+            }
+        })
+    }
+
+    fn of(schedule: PipelineSchedule) -> Self {
+        let none = Self { every_seconds: None, on_new_data: false, cron: None, time_zone: None };
+        match schedule {
+            PipelineSchedule::EverySeconds(seconds) => Self { every_seconds: Some(seconds), ..none },
+            PipelineSchedule::OnNewData => Self { on_new_data: true, ..none },
+            PipelineSchedule::Cron(cron) => Self { cron: Some(cron.pattern), time_zone: Some(cron.time_zone), ..none },
+        }
+    }
 }
 
 /// One step of several: a `sql`, or `expressions` over the step before.
@@ -127,20 +181,16 @@ impl PipelineBody {
             (false, false) => self.steps,
             _ => return Err(bad("sql: a pipeline has one of sql, expressions and steps")),
         };
-        let schedule = match self.schedule {
-            None => None,
-            Some(ScheduleView { every_seconds: Some(seconds), on_new_data: false }) => {
-                Some(PipelineSchedule::EverySeconds(seconds))
-            }
-            Some(ScheduleView { every_seconds: None, on_new_data: true }) => Some(PipelineSchedule::OnNewData),
-            Some(_) => return Err(bad("schedule: it has one of every_seconds and on_new_data")),
-        };
+        let schedule = self.schedule.map(ScheduleView::schedule).transpose()?;
         let mode = self.mode.unwrap_or(PipelineMode::Overwrite);
+        let history = history(mode, self.scd, self.deletes.as_deref())?;
         let usual = PipelineDefinition::of(StepKind::Sql(String::new()), self.target, mode);
         Ok(PipelineDefinition {
             inputs: self.inputs,
             steps: steps.into_iter().map(StepBody::step).collect::<Result<_, _>>()?,
             keys: self.keys,
+            history,
+            gate: self.gate.map(GateView::gate).transpose()?,
             partition_by: self.partition_by,
             owner: self.owner,
             description: self.description,
@@ -151,6 +201,19 @@ impl PipelineBody {
             enabled: self.enabled.unwrap_or(usual.enabled),
             ..usual
         })
+    }
+}
+
+/// What a merge of this type keeps.
+fn history(mode: PipelineMode, scd: Option<u8>, deletes: Option<&str>) -> Result<Option<PipelineHistory>, Problem> {
+    match (scd, deletes) {
+        (Some(_), _) if mode != PipelineMode::Merge => Err(bad("scd: only a merge has it")),
+        (None | Some(1), None) => Ok(None),
+        (Some(2), None) => Ok(Some(PipelineHistory { close_missing: false })),
+        (Some(2), Some("close")) => Ok(Some(PipelineHistory { close_missing: true })),
+        (Some(2), Some(_)) => Err(bad("deletes: it is `close`, or absent")),
+        (None | Some(1), Some(_)) => Err(bad("deletes: only a merge with scd 2 closes rows")),
+        (Some(_), _) => Err(bad("scd: it is 1 or 2")),
     }
 }
 
@@ -194,13 +257,22 @@ pub(crate) struct PipelineView {
     steps: Vec<StepBody>,
     /// The table that it fills.
     target: String,
-    /// `overwrite`, `append` or `merge`.
+    /// `overwrite`, `overwrite_partitions`, `append` or `merge`.
     #[schema(example = "overwrite")]
     mode: &'static str,
     /// The columns by which rows are the same.
     keys: Vec<String>,
+    /// The type of slowly changing dimension that a merge makes, 1 or 2.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scd: Option<u8>,
+    /// `close` where rows are closed whose keys the result does not have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deletes: Option<&'static str>,
     /// The columns to partition a new target by.
     partition_by: Vec<String>,
+    /// What its rows must be like before they are published.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gate: Option<GateView>,
     /// Who owns it.
     #[serde(skip_serializing_if = "Option::is_none")]
     owner: Option<String>,
@@ -239,12 +311,6 @@ impl From<Pipeline> for PipelineView {
         let short = if is_short { steps.pop() } else { None };
         let (sql, expressions, filter) =
             short.map_or_else(Default::default, |step| (step.sql, step.expressions, step.filter));
-        let schedule = definition.schedule.map(|schedule| match schedule {
-            PipelineSchedule::EverySeconds(seconds) => {
-                ScheduleView { every_seconds: Some(seconds), on_new_data: false }
-            }
-            PipelineSchedule::OnNewData => ScheduleView { every_seconds: None, on_new_data: true },
-        });
         Self {
             name: pipeline.name.into(),
             inputs: definition.inputs.iter().map(TableRef::to_string).collect(),
@@ -254,11 +320,14 @@ impl From<Pipeline> for PipelineView {
             steps,
             target: definition.target.to_string(),
             mode: definition.mode.as_str(),
+            scd: (definition.mode == PipelineMode::Merge).then(|| if definition.history.is_some() { 2 } else { 1 }),
+            deletes: definition.history.filter(|history| history.close_missing).map(|_| "close"),
             keys: definition.keys,
             partition_by: definition.partition_by,
+            gate: definition.gate.map(GateView::from),
             owner: definition.owner,
             description: definition.description,
-            schedule,
+            schedule: definition.schedule.map(ScheduleView::of),
             timeout_seconds: definition.timeout_seconds,
             retries: definition.retries,
             retry_seconds: definition.retry_seconds,

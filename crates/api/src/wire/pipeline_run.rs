@@ -9,6 +9,7 @@ use sluice_domain::{NewPipelineRun, PipelineName, PipelineRun, RunReport, RunSta
 use sluice_monitor::Health;
 use utoipa::ToSchema;
 
+use super::pipeline_gate::RunQualityView;
 use crate::problem::Problem;
 
 /// A run, whatever it comes from.
@@ -84,6 +85,9 @@ pub(crate) struct PipelineRunView {
     /// Of such a run: the version of its target that it made.
     #[serde(skip_serializing_if = "Option::is_none")]
     version_out: Option<u64>,
+    /// Of such a run with a gate: what that found out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quality: Option<RunQualityView>,
 }
 
 impl From<PipelineRun> for PipelineRunView {
@@ -101,6 +105,9 @@ impl From<PipelineRun> for PipelineRunView {
             bytes_out: figures.map(|figures| figures.bytes_out),
             versions_in,
             version_out: figures.and_then(|figures| figures.version_out),
+            quality: figures
+                .and_then(|figures| figures.quality.as_ref())
+                .map(|quality| RunQualityView::of(run.id, quality)),
             run_id: run.id.to_string(),
             run_name: run.label(),
             kind: run.kind.as_str(),

@@ -73,11 +73,13 @@ pub(crate) struct ExpectationSuite {
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "the fields are read by the document only")]
 pub(crate) struct QualityResultView {
-    /// Its id: that of the upload, where it is of one.
+    /// Its id: that of the upload or of the run, where it is of one.
     result_id: String,
     /// The upload whose rows were asked of.
     upload_id: Option<String>,
-    /// The table version that has the rows; absent of an upload that is not in the table.
+    /// The run of a pipeline whose rows were asked of.
+    run_id: Option<String>,
+    /// The table version that has the rows; absent of an upload or a run that is not in the table.
     version: Option<u64>,
     /// When the suite was asked.
     checked_at: chrono::DateTime<chrono::Utc>,
@@ -91,7 +93,7 @@ pub(crate) struct QualityResultView {
     /// What came of each rule.
     #[schema(value_type = Option<Vec<Object>>)]
     results: Option<Vec<Value>>,
-    /// Of an upload: the kinds of rules that are asked of the whole table alone, by a check.
+    /// Of an upload or a run: the kinds of rules that are asked of the whole table alone, by a check.
     not_asked: Option<Vec<String>>,
 }
 
@@ -128,6 +130,9 @@ pub(crate) fn result_view(result: &QualityResult, table: &TableRef, format: View
     shown.insert("result_id".into(), result.subject.id().to_string().into());
     if let QualitySubject::Upload(id) = result.subject {
         shown.insert("upload_id".into(), id.to_string().into());
+    }
+    if let QualitySubject::Run(id) = result.subject {
+        shown.insert("run_id".into(), id.to_string().into());
     }
     if let Some(version) = result.version {
         shown.insert("version".into(), version.into());

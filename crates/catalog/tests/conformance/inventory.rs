@@ -106,4 +106,9 @@ async fn log_entries_are_kept_as_they_were_first_entered_until_they_are_struck_o
     inventory.forget_commits(table, 2).await.unwrap();
     assert_eq!(inventory.commits(table, 0, 9).await.unwrap(), [entry(2, "first"), entry(10, "first")]);
     assert_eq!(inventory.newest_commit(other).await.unwrap(), Some(99));
+    lake.active_table("nyc.empty").await;
+    let asked = ["nyc.taxis", "nyc.nothing", "nyc.flights", "nyc.empty"].map(|name| name.parse().unwrap());
+    let newest = inventory.newest_commits(&asked).await.unwrap();
+    assert_eq!(newest, [(asked[0].clone(), 99), (asked[2].clone(), 10)].into());
+    assert!(inventory.newest_commits(&[]).await.unwrap().is_empty());
 }

@@ -6,8 +6,9 @@ use sluice_catalog::{
     Catalog, CuratedBegun, EndedPlace, NewCuratedRun, NewPipeline, PipelineDefined, Preparation, RunFilter,
 };
 use sluice_domain::{
-    CuratedFigures, CuratedOutcome, CuratedRun, ErrorKind, FileRecord, Pipeline, PipelineCause, PipelineDefinition,
-    PipelineMode, PipelineSchedule, PreparedRun, RunKind, RunStatus, StepKind, StoredFailure, TableRef,
+    CronSchedule, CuratedFigures, CuratedOutcome, CuratedRun, ErrorKind, FileRecord, Pipeline, PipelineCause,
+    PipelineDefinition, PipelineMode, PipelineSchedule, PreparedRun, RunKind, RunStatus, StepKind, StoredFailure,
+    TableRef,
 };
 
 use crate::samples::{Lake, namespaces, page};
@@ -224,6 +225,30 @@ async fn a_pipeline_is_due_by_the_clock_or_waits_for_data() {
     assert!(pipelines.due(now, 9).await.unwrap().is_empty(), "it has run");
     assert_eq!(pipelines.due(later, 9).await.unwrap().len(), 1);
     assert_eq!(pipelines.watching(9).await.unwrap()[0].seen, wish(&waits, None).seen);
+}
+
+#[tokio::test]
+async fn a_pipeline_by_the_calendar_waits_for_its_time_and_missed_ones_come_to_one_run() {
+    let lake = Lake::open().await;
+    let pipelines = lake.catalog.pipelines();
+    let cron = CronSchedule { pattern: "30 4 * * *".into(), time_zone: "Europe/Zurich".into() };
+    let mut new = scheduled("daily", "c.a", PipelineSchedule::Cron(cron.clone()));
+    let before = chrono::Utc::now();
+    let daily = define(&lake.catalog, &new).await;
+    let next = daily.next_run_at.unwrap();
+    assert!(next > before && next - before <= chrono::TimeDelta::hours(25), "{next}");
+    assert!(pipelines.due(before, 9).await.unwrap().is_empty(), "it does not run at once");
+    let missed = next + chrono::TimeDelta::days(9);
+    assert_eq!(pipelines.due(missed, 9).await.unwrap(), std::slice::from_ref(&daily));
+    new.definition.description = Some("told anew".into());
+    assert!(matches!(pipelines.define(&new, 10).await.unwrap(), PipelineDefined::Changed(again)
+        if again.next_run_at == Some(next)));
+    finish(&lake.catalog, &started(&lake.catalog, &daily).await, RunStatus::Success).await;
+    let after = pipelines.find(&daily.name).await.unwrap().unwrap().next_run_at.unwrap();
+    assert_eq!(Some(after), cron.next_after(chrono::Utc::now()), "the next one is the first to come");
+    new.definition.enabled = false;
+    pipelines.define(&new, 10).await.unwrap();
+    assert_eq!(pipelines.find(&daily.name).await.unwrap().unwrap().next_run_at, None);
 }
 
 #[tokio::test]

@@ -2,7 +2,8 @@
 
 use sluice_catalog::{CatalogError, CommittedUpload, MAX_QUALITY_RESULTS, RecordedPlace, TableChange};
 use sluice_domain::{
-    NotesChange, QualityResult, QualitySubject, RowCounts, RowScore, Suite, TableEntry, TableId, UploadId, Validation,
+    NotesChange, QualityResult, QualitySubject, RowCounts, RowScore, RunId, Suite, TableEntry, TableId, UploadId,
+    Validation,
 };
 use uuid::Uuid;
 
@@ -148,6 +149,30 @@ async fn a_table_may_be_published_until_rows_that_are_in_it_stand_against_that()
     assert!(quality.verdict(table.id).await.unwrap().publishable);
     lake.record(table.id, &check(3, false)).await;
     assert!(!quality.verdict(table.id).await.unwrap().publishable);
+}
+
+#[tokio::test]
+async fn the_result_of_a_run_counts_once_its_rows_are_in_the_table() {
+    let lake = Lake::open().await;
+    let (table, quality) = (lake.active_table("nyc.flights").await, lake.catalog.quality());
+    lake.record(table.id, &check(4, true)).await;
+    let (blocked, published) = (RunId(Uuid::now_v7()), RunId(Uuid::now_v7()));
+    for run in [blocked, published] {
+        lake.record(table.id, &result(QualitySubject::Run(run), None, false)).await;
+    }
+    assert!(quality.verdict(table.id).await.unwrap().publishable, "no version has these rows");
+    quality.publish(published, 5).await.unwrap();
+    let verdict = quality.verdict(table.id).await.unwrap();
+    assert_eq!(
+        verdict.because.map(|because| (because.subject, because.version)),
+        Some((QualitySubject::Run(published), Some(5)))
+    );
+    let all = quality.results(table.id, &page(9, None)).await.unwrap().items;
+    assert_eq!((all[1].subject, all[1].version), (QualitySubject::Run(blocked), None));
+    let place = RecordedPlace { at: instant("2026-01-01T00:00:00Z"), id: None };
+    assert_eq!(quality.recorded_after(&place, 9).await.unwrap().len(), 3);
+    lake.record(table.id, &check(5, true)).await;
+    assert!(quality.verdict(table.id).await.unwrap().publishable, "the whole table was looked at since");
 }
 
 #[tokio::test]

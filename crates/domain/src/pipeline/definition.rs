@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::CompiledStatement;
+use super::{CompiledStatement, CronSchedule, PipelineGate};
 use crate::{ErrorKind, Failure, TableRef, word_set::words};
 
 /// The most inputs.
@@ -40,6 +40,8 @@ words!(
     PipelineMode, "mode of a pipeline", {
         /// The rows and columns of the statement take the place of all.
         Overwrite = "overwrite",
+        /// The rows take the place of all in the partitions that they are in; other partitions stay as they are.
+        OverwritePartitions = "overwrite_partitions",
         /// The rows are added.
         Append = "append",
         /// The rows replace those with the same keys, or are added.
@@ -75,13 +77,15 @@ impl Failure for PipelineSettingsError {
 }
 
 /// When a pipeline runs by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PipelineSchedule {
     /// So many seconds after the start of its last run.
     EverySeconds(u32),
     /// When an input has a version that its last run did not see.
     OnNewData,
+    /// At times of the calendar. Those that pass while no server runs come to one run.
+    Cron(CronSchedule),
 }
 
 /// What a step does.
@@ -110,6 +114,14 @@ pub struct PipelineStep {
     pub kind: StepKind,
 }
 
+/// What a merge keeps of rows that others take the place of: they stay, with the time in which they held (a slowly
+/// changing dimension of type 2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PipelineHistory {
+    /// Whether a row holds no longer whose key the result does not have.
+    pub close_missing: bool,
+}
+
 /// What a pipeline is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PipelineDefinition {
@@ -124,9 +136,15 @@ pub struct PipelineDefinition {
     /// The columns by which rows are the same, for a merge.
     #[serde(default)]
     pub keys: Vec<String>,
+    /// What a merge keeps of rows that others take the place of; none: nothing.
+    #[serde(default)]
+    pub history: Option<PipelineHistory>,
     /// The columns to partition a new target by.
     #[serde(default)]
     pub partition_by: Vec<String>,
+    /// What its rows must be like before they are published.
+    #[serde(default)]
+    pub gate: Option<PipelineGate>,
     /// Who owns it.
     #[serde(default)]
     pub owner: Option<String>,
@@ -155,7 +173,9 @@ impl PipelineDefinition {
             target,
             mode,
             keys: Vec::new(),
+            history: None,
             partition_by: Vec::new(),
+            gate: None,
             owner: None,
             description: None,
             schedule: None,
@@ -202,8 +222,12 @@ impl PipelineDefinition {
         {
             return Err(PipelineSettingsError::new(*field, format!("it is not between {least} and {most}")));
         }
-        if self.schedule == Some(PipelineSchedule::EverySeconds(0)) {
-            return Err(PipelineSettingsError::new("schedule.every_seconds", "it is not at least 1"));
+        match &self.schedule {
+            Some(PipelineSchedule::EverySeconds(0)) => {
+                return Err(PipelineSettingsError::new("schedule.every_seconds", "it is not at least 1"));
+            }
+            Some(PipelineSchedule::Cron(cron)) => cron.check()?,
+            _ => {}
         }
         let texts = [
             ("owner", self.owner.as_ref(), MAX_NAME_BYTES),
@@ -233,10 +257,11 @@ impl PipelineDefinition {
                 }
             }
         }
-        match (self.mode, self.keys.is_empty()) {
-            (PipelineMode::Merge, true) => Err(PipelineSettingsError::new("keys", "a merge needs at least one")),
-            (PipelineMode::Overwrite | PipelineMode::Append, false) => {
-                Err(PipelineSettingsError::new("keys", "only a merge has keys"))
+        match (self.mode == PipelineMode::Merge, self.keys.is_empty()) {
+            (true, true) => Err(PipelineSettingsError::new("keys", "a merge needs at least one")),
+            (false, false) => Err(PipelineSettingsError::new("keys", "only a merge has keys")),
+            (false, true) if self.history.is_some() => {
+                Err(PipelineSettingsError::new("scd", "only a merge keeps what rows were before"))
             }
             _ => Ok(()),
         }

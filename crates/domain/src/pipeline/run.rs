@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{PipelineDefinition, PipelineId};
+use super::{PipelineDefinition, PipelineId, RunQuality};
 use crate::{PipelineName, RunId, RunStatus, StoredFailure, TableId, TableRef, word_set::words};
 
 words!(
@@ -36,6 +36,8 @@ pub struct CuratedFigures {
     pub versions_in: BTreeMap<TableRef, u64>,
     /// The version of the target that was made.
     pub version_out: Option<u64>,
+    /// What the gate found out about the rows, if there is one.
+    pub quality: Option<RunQuality>,
 }
 
 /// What a run is about to commit: kept before the commit, for whoever finds it in the log.

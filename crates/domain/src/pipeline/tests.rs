@@ -17,6 +17,10 @@ fn expressions(select: &[&str], filter: Option<&str>) -> PipelineDefinition {
     PipelineDefinition { inputs: vec![table("raw.orders")], ..definition }
 }
 
+fn cron(pattern: &str) -> PipelineSchedule {
+    PipelineSchedule::Cron(CronSchedule { pattern: pattern.into(), time_zone: "UTC".into() })
+}
+
 #[test]
 fn one_statement_is_left_as_it_is() {
     let statement = sql("SELECT 1 AS x,\n  y\nFROM a.b ; ").check().unwrap();
@@ -57,10 +61,12 @@ fn steps_read_those_before_them() {
 #[case::target_is_input(PipelineDefinition { inputs: vec![table("curated.orders")], ..sql("SELECT 1") }, "target")]
 #[case::merge_without_keys(PipelineDefinition { mode: PipelineMode::Merge, ..sql("SELECT 1") }, "keys")]
 #[case::keys_without_merge(PipelineDefinition { keys: vec!["id".into()], ..sql("SELECT 1") }, "keys")]
+#[case::history_without_merge(PipelineDefinition { history: Some(PipelineHistory { close_missing: true }), ..sql("SELECT 1") }, "scd")]
 #[case::partitioned_twice(PipelineDefinition { partition_by: vec!["a".into(), "A".into()], ..sql("SELECT 1") }, "partition_by")]
 #[case::no_time(PipelineDefinition { timeout_seconds: 0, ..sql("SELECT 1") }, "timeout_seconds")]
 #[case::many_retries(PipelineDefinition { retries: 11, ..sql("SELECT 1") }, "retries")]
 #[case::always(PipelineDefinition { schedule: Some(PipelineSchedule::EverySeconds(0)), ..sql("SELECT 1") }, "schedule.every_seconds")]
+#[case::no_day(PipelineDefinition { schedule: Some(cron("0 0 31 4 *")), ..sql("SELECT 1") }, "schedule.cron")]
 #[case::no_steps(PipelineDefinition { steps: Vec::new(), ..sql("SELECT 1") }, "steps")]
 #[case::no_expressions(expressions(&[], None), "expressions")]
 #[case::empty_expression(expressions(&["id", " "], None), "expressions[1]")]
@@ -75,6 +81,12 @@ fn what_is_stored_is_read_back() {
     let definition = PipelineDefinition {
         schedule: Some(PipelineSchedule::EverySeconds(60)),
         owner: Some("ann".into()),
+        gate: Some(PipelineGate {
+            on_failure: GateAction::Warn,
+            criticality: Some(crate::Criticality::High),
+            min_score: crate::Threshold::try_from(97.5).ok(),
+            max_data_loss: crate::Fraction::new(0.05),
+        }),
         ..expressions(&["id"], Some("id > 1"))
     };
     let stored = serde_json::to_string(&definition).unwrap();

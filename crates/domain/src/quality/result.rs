@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::{QualityAction, RowScore, Rule, Severity};
-use crate::UploadId;
+use crate::{RunId, UploadId};
 
 /// Why a rule could not be asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,7 +63,7 @@ pub struct Validation {
     pub publishable: bool,
     /// What came of each rule, in the order of the suite.
     pub results: Vec<RuleResult>,
-    /// The kinds of rules that are asked of the whole table alone, and were not asked of an upload.
+    /// The kinds of rules that are asked of the whole table alone, and were not asked of an upload or a run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_asked: Vec<String>,
 }
@@ -155,15 +155,18 @@ pub struct QualitySummary {
 pub enum QualitySubject {
     /// Of the rows of an upload.
     Upload(UploadId),
+    /// Of the rows of a run of a pipeline.
+    Run(RunId),
     /// Of a version of the table.
     Table(Uuid),
 }
 
 impl QualitySubject {
-    /// The id of the result: the upload's own, or one made for the check.
+    /// The id of the result: the upload's or the run's own, or one made for the check.
     pub fn id(self) -> Uuid {
         match self {
             Self::Upload(id) => id.0,
+            Self::Run(id) => id.0,
             Self::Table(id) => id,
         }
     }
@@ -174,7 +177,7 @@ impl QualitySubject {
 pub struct QualityResult {
     /// Of what.
     pub subject: QualitySubject,
-    /// The table version that has the rows; none of an upload that is not in the table.
+    /// The table version that has the rows; none of an upload or a run that is not in the table.
     pub version: Option<u64>,
     /// When the suite was asked.
     pub checked_at: DateTime<Utc>,

@@ -36,11 +36,19 @@ impl Threshold {
         if self.0 > 1.0 { self.0 / 100.0 } else { self.0 }
     }
 
+    /// The number as somebody said it.
+    pub fn as_said(self) -> f64 {
+        self.0
+    }
+
     /// Whether so many of so many are enough; nothing is enough of nothing.
     pub fn is_reached_by(self, part: u64, whole: u64) -> bool {
         whole == 0 || part as f64 / whole as f64 >= self.share()
     }
 }
+
+// It is a number from 0 to 100, and none that differs from itself.
+impl Eq for Threshold {}
 
 impl TryFrom<f64> for Threshold {
     type Error = String;

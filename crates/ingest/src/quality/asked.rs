@@ -37,6 +37,12 @@ impl AskedSuite {
         self.evaluation(schema, Scope::Table, answers)
     }
 
+    /// The same of rows that a run of a pipeline brings, all of which stay.
+    pub(crate) fn begin_run(&self, schema: &SchemaRef) -> Evaluation {
+        let evaluation = self.evaluation(schema, Scope::Run, Arc::default());
+        if self.is_partial { evaluation.of_some_columns() } else { evaluation }
+    }
+
     fn evaluation(&self, schema: &SchemaRef, scope: Scope, answers: Arc<Answers>) -> Evaluation {
         let setting = Setting {
             schema: Arc::clone(schema),

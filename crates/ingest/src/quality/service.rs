@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use arrow::datatypes::SchemaRef;
 use chrono::{SubsecRound as _, Utc};
 use sluice_domain::{Format, Grant, QualityResult, QualitySubject, Suite, SuiteError, TableRef, Terms};
-use sluice_quality::{Profile, ProfileLimits, Profiler, check_against};
+use sluice_quality::{Evaluation, Profile, ProfileLimits, Profiler, check_against};
 use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
@@ -34,6 +35,24 @@ impl Ingest {
         catalog.quality().set_suite(entry.id, suite, grant.principal()).await?;
         self.rows.writer.targets.forget(name);
         Ok(())
+    }
+
+    /// Begin to ask a suite of rows with these columns that somebody else brings; `is_partial` where their table has
+    /// others, too.
+    ///
+    /// # Errors
+    /// The thread that plans its conditions failed.
+    pub async fn begin_suite(
+        &self,
+        suite: &Suite,
+        columns: &SchemaRef,
+        is_partial: bool,
+    ) -> Result<Evaluation, IngestError> {
+        let terms = Terms { suite: Some(suite.clone()), ..Terms::default() };
+        let references = self.road.references(&terms).await;
+        let asked = AskedSuite { suite: suite.clone(), now: Utc::now().trunc_subsecs(6), references, is_partial };
+        let columns = Arc::clone(columns);
+        joined(spawn_blocking(move || asked.begin_run(&columns)), "plan of a suite").await
     }
 
     /// Ask the suite of a table of the rows that it has now, and keep what comes of it. Queries over the whole table are

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use deltalake::DeltaTable;
 use uuid::Uuid;
 
-use super::{Compact, Delete, Evolve, Expire, Merge, Overwrite, Replace, SchemaChange, ZOrder};
+use super::{Compact, Delete, Evolve, Expire, History, Merge, Overwrite, Replace, SchemaChange, ZOrder};
 use crate::{
     CommittedEntry, DataFile, Provenance, Table, TableError, WriterSettings,
     live::LiveFile,
@@ -31,6 +31,8 @@ pub enum Operation {
     Expire(Expire),
     /// Bring rows in by their keys.
     Merge(Merge),
+    /// Bring rows in as the current ones of their keys, and keep those before them.
+    History(History),
     /// Make few large files of many small ones.
     Compact(Compact),
     /// Put rows with values near to each other into the same files.
@@ -139,6 +141,7 @@ impl Table {
             Operation::Delete(delete) => Box::pin(self.prepare_delete(delete, workspace, &newest)).await,
             Operation::Expire(expire) => self.prepare_expire(expire, &newest),
             Operation::Merge(merge) => Box::pin(self.prepare_merge(merge, workspace, &newest)).await,
+            Operation::History(history) => Box::pin(self.prepare_history(history, workspace, &newest)).await,
             Operation::Compact(compact) => Box::pin(self.prepare_compact(compact, workspace, &newest)).await,
             Operation::ZOrder(z_order) => Box::pin(self.prepare_z_order(z_order, workspace, &newest)).await,
             Operation::Schema(change) => prepare_schema(change, &newest),

@@ -30,11 +30,13 @@ use crate::{
 
 mod bounds;
 mod decide;
+mod history;
 mod keys;
 mod patch;
 mod source;
 mod spill;
 
+pub use history::{History, history_columns};
 pub use source::{Source, SourceWriter};
 
 use decide::{Candidates, Decisions, decide};

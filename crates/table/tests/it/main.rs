@@ -10,6 +10,7 @@ mod appends;
 mod evolution;
 mod fault_store;
 mod faults;
+mod histories;
 mod hostile;
 mod lake;
 mod layouts;

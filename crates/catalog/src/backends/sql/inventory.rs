@@ -1,18 +1,22 @@
 //! What the tables' folders should hold.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
-use sluice_domain::{FileRecord, LogRecord, TableId};
+use sluice_domain::{FileRecord, LogRecord, TableId, TableRef};
 use sqlx::AnyConnection;
 
 use super::{SqlBackend, assembled::Assembled, entries};
 use crate::{
     CatalogError, Inventory,
-    columns::{number, read_number},
+    columns::{number, read, read_number},
     rows::{FileRow, LogRow},
 };
 
 /// How many files go into one statement: the database counts its parameters.
 const FILES_PER_STATEMENT: usize = 1000;
+/// How many tables one statement asks for, for the same reason.
+const TABLES_PER_STATEMENT: usize = 1000;
 
 #[async_trait]
 impl Inventory for SqlBackend {
@@ -77,6 +81,22 @@ impl Inventory for SqlBackend {
             .fetch_one(&self.readers)
             .await?;
         newest.map(|version| read_number("version", version)).transpose()
+    }
+
+    async fn newest_commits(&self, tables: &[TableRef]) -> Result<BTreeMap<TableRef, u64>, CatalogError> {
+        let mut newest = BTreeMap::new();
+        for some in tables.chunks(TABLES_PER_STATEMENT) {
+            let mut query = Assembled::new(
+                "SELECT n.name, n.version FROM (SELECT t.name, (SELECT MAX(l.version) FROM log_entries l \
+                 WHERE l.table_id = t.id) AS version FROM tables t WHERE t.state = 'active' AND t.name IN (",
+            );
+            query.push_list(some.iter().map(TableRef::to_string)).push(")) n WHERE n.version IS NOT NULL");
+            let rows: Vec<(String, i64)> = query.build_query_as().fetch_all(&self.readers).await?;
+            for (name, version) in rows {
+                newest.insert(read("table name", &name)?, read_number("version", version)?);
+            }
+        }
+        Ok(newest)
     }
 
     async fn forget_commits(&self, table: TableId, below: u64) -> Result<(), CatalogError> {

@@ -1,7 +1,7 @@
 //! Pipelines.
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use sluice_domain::{
     NamespaceName, Page, PageRequest, Pipeline, PipelineDefinition, PipelineId, PipelineLink, PipelineName,
     PipelineSchedule, find_cycle,
@@ -38,11 +38,12 @@ impl Pipelines for SqlBackend {
         if let Some(cycle) = find_cycle(link(&new.name, definition), &links) {
             return Ok(PipelineDefined::Cycle(cycle));
         }
-        let began = match present {
-            Some(present) => last_start(&mut write, present.id).await?,
-            None => None,
+        let next = match present {
+            Some(present) if goes_on_as(&present.definition, definition) => present.next_run_at.map(instant),
+            Some(present) => first_time(definition, last_start(&mut write, present.id).await?),
+            None => first_time(definition, None),
         };
-        put(&mut write, new, began).await?;
+        put(&mut write, new, next).await?;
         let row: PipelineRow = sqlx::query_as("SELECT p.* FROM pipelines p WHERE p.name = $1")
             .bind(new.name.as_str())
             .fetch_one(&mut *write)
@@ -120,18 +121,9 @@ async fn last_start(connection: &mut AnyConnection, id: PipelineId) -> Result<Op
     began.map(|began| read("run's start", &began)).transpose()
 }
 
-async fn put(
-    connection: &mut AnyConnection,
-    new: &NewPipeline,
-    began: Option<DateTime<Utc>>,
-) -> Result<(), CatalogError> {
+async fn put(connection: &mut AnyConnection, new: &NewPipeline, next: Option<String>) -> Result<(), CatalogError> {
     let definition = &new.definition;
     let is_watching = definition.enabled && definition.schedule == Some(PipelineSchedule::OnNewData);
-    let next = match began {
-        Some(began) => next_after(definition, began),
-        // The first run is due at once.
-        None => next_after(definition, Utc::now()).map(|_| now()),
-    };
     sqlx::query(
         "INSERT INTO pipelines (id, name, namespace, target, definition, principal, created_at, updated_at, \
          last_sequence, seen, is_watching, next_run_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, '{}', $9, $10) \
@@ -154,10 +146,27 @@ async fn put(
     Ok(())
 }
 
+/// Whether a pipeline that is defined anew keeps the time that it waits for: one that has come is not to be lost.
+fn goes_on_as(before: &PipelineDefinition, after: &PipelineDefinition) -> bool {
+    before.schedule == after.schedule && before.enabled == after.enabled
+}
+
+/// When a pipeline that is said to go by the clock runs first, where its last run began then.
+fn first_time(definition: &PipelineDefinition, began: Option<DateTime<Utc>>) -> Option<String> {
+    match (&definition.schedule, began) {
+        (Some(PipelineSchedule::EverySeconds(_)), Some(began)) => next_after(definition, began),
+        // Nothing has to be waited for.
+        (Some(PipelineSchedule::EverySeconds(_)), None) => definition.enabled.then(now),
+        _ => next_after(definition, Utc::now()),
+    }
+}
+
 /// When a pipeline runs by itself after a run that begins now.
 pub(super) fn next_after(definition: &PipelineDefinition, began: DateTime<Utc>) -> Option<String> {
-    match definition.schedule.filter(|_| definition.enabled)? {
-        PipelineSchedule::EverySeconds(every) => Some(instant(began + chrono::TimeDelta::seconds(every.into()))),
+    let next = match definition.schedule.as_ref().filter(|_| definition.enabled)? {
+        PipelineSchedule::EverySeconds(every) => began.checked_add_signed(TimeDelta::seconds((*every).into())),
         PipelineSchedule::OnNewData => None,
-    }
+        PipelineSchedule::Cron(cron) => cron.next_after(began),
+    };
+    next.map(instant)
 }

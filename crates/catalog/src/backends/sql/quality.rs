@@ -1,7 +1,7 @@
 //! Suites and their results.
 
 use async_trait::async_trait;
-use sluice_domain::{Page, PageRequest, QualityResult, QualitySubject, Suite, TableId, Verdict};
+use sluice_domain::{Page, PageRequest, QualityResult, QualitySubject, RunId, Suite, TableId, Verdict};
 use sqlx::AnyConnection;
 
 use super::{SqlBackend, entries, fetch_size, page_of, tables::not_found};
@@ -14,7 +14,7 @@ use crate::{
 /// Sorts after every id.
 const AFTER_EVERY_ID: &str = "~";
 /// Results with the versions that the ledger tells of uploads.
-const SELECT: &str = "SELECT q.id, q.upload_id, COALESCE(u.version, q.version) AS version, q.checked_at, q.validation \
+const SELECT: &str = "SELECT q.id, q.upload_id, q.run_id, COALESCE(u.version, q.version) AS version, q.checked_at, q.validation \
      FROM quality_results q LEFT JOIN uploads u ON u.id = q.upload_id WHERE q.table_id = $1 ";
 
 #[async_trait]
@@ -47,16 +47,17 @@ impl Quality for SqlBackend {
     }
 
     async fn record(&self, table: TableId, result: &QualityResult) -> Result<(), CatalogError> {
-        let (upload, version) = match result.subject {
-            QualitySubject::Upload(id) => (Some(id.to_string()), None),
-            QualitySubject::Table(_) => (None, result.version),
+        let (upload, run, version) = match result.subject {
+            QualitySubject::Upload(id) => (Some(id.to_string()), None, None),
+            QualitySubject::Run(id) => (None, Some(id.to_string()), result.version),
+            QualitySubject::Table(_) => (None, None, result.version),
         };
         let version = version.map(|version| number("quality result's version", version)).transpose()?;
         let mut write = self.write().await?;
         sqlx::query(
             "INSERT INTO quality_results \
-             (id, table_id, upload_id, version, publishable, checked_at, validation, recorded_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
+             (id, table_id, upload_id, version, publishable, checked_at, validation, recorded_at, run_id) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
              ON CONFLICT (id) DO UPDATE SET publishable = $5, checked_at = $6, validation = $7, recorded_at = $8",
         )
         .bind(result.subject.id().to_string())
@@ -67,9 +68,20 @@ impl Quality for SqlBackend {
         .bind(instant(result.checked_at))
         .bind(json("quality result", &result.validation)?)
         .bind(now())
+        .bind(run)
         .execute(&mut *write)
         .await?;
         forget_old(&mut write, table).await?;
+        Ok(write.commit().await?)
+    }
+
+    async fn publish(&self, run: RunId, version: u64) -> Result<(), CatalogError> {
+        let mut write = self.write().await?;
+        sqlx::query("UPDATE quality_results SET version = $1 WHERE id = $2 AND run_id IS NOT NULL")
+            .bind(number("quality result's version", version)?)
+            .bind(run.to_string())
+            .execute(&mut *write)
+            .await?;
         Ok(write.commit().await?)
     }
 
@@ -87,7 +99,7 @@ impl Quality for SqlBackend {
 
     async fn recorded_after(&self, place: &RecordedPlace, limit: u32) -> Result<Vec<JudgedResult>, CatalogError> {
         let rows: Vec<JudgedResultRow> = sqlx::query_as(
-            "SELECT q.id, q.upload_id, COALESCE(u.version, q.version) AS version, q.checked_at, q.validation, \
+            "SELECT q.id, q.upload_id, q.run_id, COALESCE(u.version, q.version) AS version, q.checked_at, q.validation, \
              q.recorded_at, t.name AS table_name, a.tags FROM quality_results q \
              JOIN tables t ON t.id = q.table_id AND t.state = 'active' \
              LEFT JOIN annotations a ON a.table_id = t.id AND a.column_name = '' \
@@ -104,8 +116,9 @@ impl Quality for SqlBackend {
     }
 
     async fn verdict(&self, table: TableId) -> Result<Verdict, CatalogError> {
-        let against = "AND q.publishable = 0 AND u.state = 'committed' ORDER BY u.version DESC LIMIT 1";
-        let newest_check = "AND q.upload_id IS NULL ORDER BY q.version DESC, q.id DESC LIMIT 1";
+        let against = "AND q.publishable = 0 AND (u.state = 'committed' OR q.run_id IS NOT NULL AND q.version IS NOT NULL) \
+             ORDER BY COALESCE(u.version, q.version) DESC LIMIT 1";
+        let newest_check = "AND q.upload_id IS NULL AND q.run_id IS NULL ORDER BY q.version DESC, q.id DESC LIMIT 1";
         let against = self.find_result(table, against).await?;
         let checked = self.find_result(table, newest_check).await?;
         // A check sees the rows of every upload up to its version.
@@ -135,12 +148,14 @@ async fn forget_old(write: &mut AnyConnection, table: TableId) -> Result<(), Cat
         "DELETE FROM quality_results WHERE table_id = $1 AND id < COALESCE((SELECT MIN(kept.id) FROM \
              (SELECT id FROM quality_results WHERE table_id = $1 ORDER BY id DESC LIMIT $2) kept), '') \
          AND id NOT IN (SELECT newest.id FROM (SELECT id FROM quality_results \
-             WHERE table_id = $1 AND upload_id IS NULL ORDER BY version DESC, id DESC LIMIT 1) newest) \
-         AND id NOT IN (SELECT against.id FROM (SELECT q.id FROM quality_results q JOIN uploads u ON u.id = q.upload_id \
-             WHERE q.table_id = $1 AND q.publishable = 0 AND u.state = 'committed' \
-             ORDER BY u.version DESC LIMIT 1) against) \
+             WHERE table_id = $1 AND upload_id IS NULL AND run_id IS NULL ORDER BY version DESC, id DESC LIMIT 1) newest) \
+         AND id NOT IN (SELECT against.id FROM (SELECT q.id FROM quality_results q \
+             LEFT JOIN uploads u ON u.id = q.upload_id WHERE q.table_id = $1 AND q.publishable = 0 \
+             AND (u.state = 'committed' OR q.run_id IS NOT NULL AND q.version IS NOT NULL) \
+             ORDER BY COALESCE(u.version, q.version) DESC LIMIT 1) against) \
          AND id NOT IN (SELECT q.id FROM quality_results q JOIN uploads u ON u.id = q.upload_id \
-             WHERE q.table_id = $1 AND u.state IN ('landed', 'committing'))",
+             WHERE q.table_id = $1 AND u.state IN ('landed', 'committing')) \
+         AND id NOT IN (SELECT id FROM curated_runs WHERE status = 'RUNNING')",
     )
     .bind(table.to_string())
     .bind(i64::from(MAX_QUALITY_RESULTS))

@@ -85,7 +85,8 @@ pub(super) fn decide(
     Ok(Decisions { written: written.finish(), patches: patches.finish(), removed, rows: deciding.rows })
 }
 
-fn none_of(rows: usize) -> BooleanBufferBuilder {
+/// A bit for each of so many rows, none of them set.
+pub(super) fn none_of(rows: usize) -> BooleanBufferBuilder {
     let mut bits = BooleanBufferBuilder::new(rows);
     bits.append_n(rows, false);
     bits

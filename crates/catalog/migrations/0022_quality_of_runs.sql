@@ -1,0 +1,2 @@
+-- The run of a pipeline of whose rows a suite was asked.
+ALTER TABLE quality_results ADD COLUMN run_id TEXT;
