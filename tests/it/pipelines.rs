@@ -1,6 +1,7 @@
 //! Pipelines over HTTP: what may be saved, what a run makes, and that it makes it once.
 
 mod definitions;
+mod incremental;
 mod runs;
 mod targets;
 

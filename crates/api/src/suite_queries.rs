@@ -37,7 +37,7 @@ impl AsCaller<'_> {
         // Of a figure one row is wanted, and the second tells that there are more.
         let row_limit = if query.gives_value { RowLimit::AtMost(2) } else { RowLimit::None };
         let versions = BTreeMap::from([(table.clone(), version)]);
-        let request = QueryRequest { sql: query.over(table), row_limit, versions, timeout: None };
+        let request = QueryRequest { sql: query.over(table), row_limit, versions, ..QueryRequest::default() };
         let mut run = self.app.queries.run(self.caller, request).await?;
         let mut answer = QueryAnswer::default();
         while let Some(rows) = run.next_batch().await? {

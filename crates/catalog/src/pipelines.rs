@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sluice_domain::{
     CuratedOutcome, CuratedRun, FileRecord, NamespaceName, Page, PageRequest, Pipeline, PipelineCause,
-    PipelineDefinition, PipelineId, PipelineName, PreparedRun, RunId, TableId, TableRef,
+    PipelineDefinition, PipelineId, PipelineName, PreparedRun, RunId, RunWish, TableId, TableRef,
 };
 
 use crate::CatalogError;
@@ -48,6 +48,8 @@ pub struct NewCuratedRun {
     pub pipeline: PipelineId,
     /// Why.
     pub cause: PipelineCause,
+    /// What is asked of it.
+    pub wish: RunWish,
     /// For whom.
     pub principal: String,
     /// What makes the wish repeatable.

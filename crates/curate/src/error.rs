@@ -136,6 +136,8 @@ impl CurateError {
     pub(crate) fn of_statement(statement: &CompiledStatement, error: QueryError) -> Self {
         match error.kind() {
             ErrorKind::Unavailable | ErrorKind::TooMany | ErrorKind::Internal | ErrorKind::TimedOut => error.into(),
+            // What is new in a table cannot be told any more.
+            ErrorKind::Conflict => error.into(),
             _ => Self::at(statement, error.position(&statement.sql), error.reason()),
         }
     }

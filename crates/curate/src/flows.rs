@@ -13,8 +13,12 @@ use sluice_domain::{
 use crate::{Curate, CurateError, rows::reader};
 
 impl Curate {
-    /// Declare the flow from each input of a run that is committed; doing it again changes nothing.
+    /// Declare the flow from each input of a run that is committed; doing it again changes nothing. A run that found
+    /// nothing new has none.
     pub(crate) async fn declare_flows(&self, run: &CuratedRun, figures: &CuratedFigures) -> Result<(), CurateError> {
+        if figures.version_out.is_none() {
+            return Ok(());
+        }
         let statement = run.definition.check()?;
         let told = match self.inner.lake.queries.lineage(&reader(run), statement.sql.clone()).await {
             Ok(told) => told,

@@ -16,6 +16,7 @@ mod shape;
 mod attempt;
 mod commit;
 mod flows;
+mod incremental;
 mod rows;
 
 mod run;

@@ -10,14 +10,16 @@ use sluice_domain::{
     TableFormat, TableRef, ZoneName,
 };
 use sluice_query::{QueryRequest, QueryRun, RowLimit};
-use sluice_table::{DataFile, MergeRule, RowChanges, Source, SourceWriter, StagedFiles, TableError, TableWriter};
+use sluice_table::{
+    DataFile, MergeRule, RowChanges, Source, SourceWriter, StagedFiles, TableError, TableWriter, Transaction,
+};
 use tokio::{
     sync::mpsc,
     task::{JoinHandle, spawn_blocking},
 };
 use uuid::Uuid;
 
-use crate::{Curate, CurateError, shape::Shape};
+use crate::{Curate, CurateError, incremental::Reading, shape::Shape};
 
 /// How many batches wait for the writer.
 const BATCHES_AHEAD: usize = 2;
@@ -39,6 +41,10 @@ pub(crate) struct Ready {
     pub(crate) rows_out: u64,
     /// What it has read.
     pub(crate) figures: CuratedFigures,
+    /// What the commit says of how far the inputs are read.
+    pub(crate) bookmarks: Vec<Transaction>,
+    /// Whether the rows take the place of all that the target has.
+    pub(crate) is_refresh: bool,
 }
 
 /// What takes the rows.
@@ -49,23 +55,31 @@ enum Writing {
 
 impl Curate {
     /// Read the rows of a run, and write them where its commit finds them.
-    pub(crate) async fn bring(&self, run: &CuratedRun, left: Duration) -> Result<Ready, CurateError> {
+    pub(crate) async fn bring(
+        &self,
+        run: &CuratedRun,
+        reading: &Reading,
+        left: Duration,
+    ) -> Result<Ready, CurateError> {
         let statement = run.definition.check()?;
         let target = self.target(&run.definition.target).await?;
         let request = QueryRequest {
             sql: statement.sql.clone(),
             row_limit: RowLimit::None,
+            versions: reading.versions.clone(),
+            incremental: reading.since.clone(),
             timeout: Some(left),
-            ..QueryRequest::default()
         };
         let of_statement = |error| CurateError::of_statement(&statement, error);
         let mut query = self.inner.lake.queries.run(&reader(run), request).await.map_err(of_statement)?;
-        let shape = Shape::plan(&run.definition, &query.schema(), target.description.as_ref())?;
-        let mut figures = CuratedFigures {
-            versions_in: query.tables.iter().cloned().collect(),
-            rows_in: self.rows_of(&query.tables).await?,
-            ..CuratedFigures::default()
-        };
+        let definition = reading.definition(&run.definition);
+        let shape = Shape::plan(&definition, &query.schema(), target.description.as_ref())?;
+        let whole: Vec<(TableRef, u64)> =
+            query.tables.iter().filter(|(input, _)| reading.is_whole(input)).cloned().collect();
+        let mut figures = reading.figures();
+        figures.rows_in += self.rows_of(&whole).await?;
+        figures.versions_in = query.tables.iter().cloned().collect();
+        let bookmarks = self.bookmarks(run, reading, &figures.versions_in).await?;
         let (sender, rows) = mpsc::channel(BATCHES_AHEAD);
         let writing = self.begin_writing(run, &shape, rows)?;
         let fed = feed(&mut query, &shape, &statement, sender).await;
@@ -74,8 +88,9 @@ impl Curate {
         let written = written?;
         figures.bytes_in = query.finish().bytes_scanned;
         let entry = self.reserved(run, &shape, target.entry).await?;
-        let (brought, rows_out) = self.uploaded(run, &shape, &entry, written).await?;
-        Ok(Ready { entry, shape, brought, rows_out, figures })
+        let is_refresh = reading.is_refresh;
+        let (brought, rows_out) = self.uploaded(run, &shape, &entry, (written, is_refresh)).await?;
+        Ok(Ready { entry, shape, brought, rows_out, figures, bookmarks, is_refresh })
     }
 
     fn begin_writing(
@@ -132,11 +147,13 @@ impl Curate {
         run: &CuratedRun,
         shape: &Shape,
         entry: &TableEntry,
-        written: Written,
+        (written, is_refresh): (Written, bool),
     ) -> Result<(Brought, u64), CurateError> {
         let table = self.inner.lake.shelf.get(entry);
         let (staged, rows_out) = match written {
-            Written::Source(source) if shape.base.is_some() => return Ok((Brought::Source(Arc::from(source)), 0)),
+            Written::Source(source) if shape.base.is_some() && !is_refresh => {
+                return Ok((Brought::Source(Arc::from(source)), 0));
+            }
             Written::Files(staged) => {
                 let rows = staged.rows();
                 (staged, rows)

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use chrono::Utc;
 use sluice_catalog::CatalogError;
-use sluice_domain::{Pipeline, PipelineCause, TableRef};
+use sluice_domain::{Pipeline, PipelineCause, RunWish, TableRef};
 
 use crate::{Curate, CurateError};
 
@@ -47,7 +47,7 @@ impl Curate {
 
     /// Begin a run that nobody waits for: what is in its way is told, and the others begin.
     async fn begin_by_itself(&self, pipeline: &Pipeline, cause: PipelineCause) {
-        if let Err(error) = self.begin(pipeline, cause, &pipeline.principal, None).await {
+        if let Err(error) = self.begin(pipeline, (cause, RunWish::default()), &pipeline.principal, None).await {
             tracing::warn!(pipeline.name = %pipeline.name, %error, "a run of a pipeline could not begin");
         }
     }

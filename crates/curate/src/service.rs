@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use sluice_catalog::{Catalog, CatalogError, CuratedBegun, NewCuratedRun, NewPipeline, PipelineDefined};
 use sluice_domain::{
     Action, Caller, CompiledStatement, CuratedRun, Grant, Pipeline, PipelineCause, PipelineDefinition, PipelineName,
-    PipelineSettingsError, Resource, RunId, RunStatus, StoredFailure, TableEntry, TableFormat, TableRef,
+    PipelineSettingsError, Resource, RunId, RunStatus, RunWish, StoredFailure, TableEntry, TableFormat, TableRef,
 };
 use sluice_query::{QueryService, position_of};
 use sluice_table::{Description, Shelf, TableError, WriterSettings};
@@ -120,10 +120,11 @@ impl Curate {
         mut definition: PipelineDefinition,
     ) -> Result<PipelineDefinition, CurateError> {
         let statement = definition.check()?;
-        let described = self.inner.lake.queries.describe(caller, statement.sql.clone()).await;
+        let described = self.inner.lake.queries.describe(caller, statement.sql.clone(), &definition.incremental).await;
         let described = described.map_err(|error| CurateError::of_statement(&statement, error))?;
         let read: BTreeSet<TableRef> = described.tables.into_iter().map(|(table, _)| table).collect();
         self.check_inputs(caller, &definition, &read, &statement).await?;
+        self.check_incremental(&definition).await?;
         let missing = read.into_iter().filter(|table| !definition.inputs.contains(table));
         let missing: Vec<TableRef> = missing.collect();
         definition.inputs.extend(missing);
@@ -204,7 +205,7 @@ impl Curate {
         ))
     }
 
-    /// Begin a run; says whether it was begun by an earlier request with the same key.
+    /// Begin a run that does what is wished; says whether it was begun by an earlier request with the same key.
     ///
     /// # Errors
     /// [`CurateError::Busy`] while one is under way, [`CurateError::State`] where the pipeline is not enabled.
@@ -212,9 +213,10 @@ impl Curate {
         &self,
         grant: &Grant,
         pipeline: &Pipeline,
+        wish: RunWish,
         key: Option<String>,
     ) -> Result<(CuratedRun, bool), CurateError> {
-        match self.begin(pipeline, PipelineCause::Request, grant.principal(), key).await? {
+        match self.begin(pipeline, (PipelineCause::Request, wish), grant.principal(), key).await? {
             CuratedBegun::Started(run) => Ok((run, false)),
             CuratedBegun::Known(run) => Ok((run, true)),
             CuratedBegun::Busy(run) => Err(CurateError::Busy { run: run.id }),
@@ -225,7 +227,7 @@ impl Curate {
     pub(crate) async fn begin(
         &self,
         pipeline: &Pipeline,
-        cause: PipelineCause,
+        (cause, wish): (PipelineCause, RunWish),
         principal: &str,
         key: Option<String>,
     ) -> Result<CuratedBegun, CurateError> {
@@ -233,7 +235,7 @@ impl Curate {
             return Err(CurateError::disabled(&pipeline.name));
         }
         let seen = self.newest_versions(&pipeline.definition.inputs).await?;
-        let new = NewCuratedRun { pipeline: pipeline.id, cause, principal: principal.to_owned(), key, seen };
+        let new = NewCuratedRun { pipeline: pipeline.id, cause, wish, principal: principal.to_owned(), key, seen };
         let begun = self.catalog().pipelines().begin_run(&new).await?;
         if let CuratedBegun::Started(run) = &begun {
             self.spawn(run.clone());

@@ -13,13 +13,13 @@ use std::{collections::BTreeMap, fmt};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::{PipelineName, TableRef};
+use crate::{PipelineName, TableId, TableRef};
 
 pub use definition::{
-    PipelineDefinition, PipelineMode, PipelineSchedule, PipelineSettingsError, PipelineStep, StepKind,
+    OnRewrite, PipelineDefinition, PipelineMode, PipelineSchedule, PipelineSettingsError, PipelineStep, StepKind,
 };
 pub use graph::{PipelineLink, find_cycle};
-pub use run::{CuratedFigures, CuratedOutcome, CuratedRun, PipelineCause, PreparedRun, RunDetails};
+pub use run::{CuratedFigures, CuratedOutcome, CuratedRun, PipelineCause, PreparedRun, RunDetails, RunWish};
 pub use statement::{CompiledStatement, StatementPlace};
 
 /// The id of a pipeline: another one after the pipeline was deleted and made anew.
@@ -30,6 +30,11 @@ impl PipelineId {
     /// The name under which the log of the target counts the runs.
     pub fn app_id(self) -> String {
         format!("sluice-pipeline:{self}")
+    }
+
+    /// The name under which the log of the target tells up to which version an input was read.
+    pub fn input_app_id(self, input: TableId) -> String {
+        format!("sluice-pipeline:{self}:{input}")
     }
 }
 

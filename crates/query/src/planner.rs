@@ -1,6 +1,9 @@
 //! From a statement and its open tables to something that can be run.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use datafusion::{
     common::plan_err,
@@ -16,6 +19,7 @@ use tokio::runtime::Handle;
 use crate::{
     OpenedTable, QueryError, QuerySettings,
     executor::Wish,
+    increment,
     interruption::{Stop, interruptible},
     lineage,
     redaction::Redaction,
@@ -43,6 +47,8 @@ pub(crate) struct Planning {
     pub(crate) statement: ReadOnly,
     /// Its tables.
     pub(crate) tables: BTreeMap<TableRef, OpenedTable>,
+    /// Those of which new rows alone must do.
+    pub(crate) incremental: BTreeSet<TableRef>,
     /// What is asked of it.
     pub(crate) wish: Wish,
     /// Where requests to stores are made.
@@ -53,15 +59,16 @@ pub(crate) struct Planning {
 
 impl Planning {
     /// Make the plan.
-    pub(crate) async fn plan(self, settings: &QuerySettings) -> Result<Planned, QueryError> {
+    pub(crate) async fn plan(mut self, settings: &QuerySettings) -> Result<Planned, QueryError> {
         let redaction = Redaction::new(
             self.tables.iter().map(|(name, table)| (table.folder.to_string(), name.to_string())).collect(),
         );
         let (explains, stop) = (self.statement.explains, self.stop.clone());
         let session = session::open(settings, &self.statement.tables, &self.tables, &self.requests)
             .map_err(|error| QueryError::planning(error, &redaction))?;
-        let wish = self.wish;
+        let (wish, incremental) = (self.wish, std::mem::take(&mut self.incremental));
         let logical = self.logical(&session).await.map_err(|error| QueryError::planning(error, &redaction))?;
+        increment::check(&logical, &incremental)?;
         let plan = session.state().create_physical_plan(&logical).await;
         let mut plan = plan.map_err(|error| QueryError::planning(error, &redaction))?;
         if wish == Wish::Columns {

@@ -43,7 +43,7 @@ pub(crate) use lifecycle_plan::{LifecycleRunPage, PlanDetail, PlanView};
 pub(crate) use lineage::{DatasetView, EdgeBody, EdgesView, FlowPage, FlowView, OpenLineageBody};
 pub(crate) use lineage_graph::{LineageEventPage, LineageEventView, LineageView};
 pub(crate) use notes::{ColumnChangeBody, TableChangeBody};
-pub(crate) use pipeline::{PipelineBody, PipelinePage, PipelineView};
+pub(crate) use pipeline::{PipelineBody, PipelinePage, PipelineView, RunBody};
 pub(crate) use pipeline_run::{HealthView, PipelineRunBody, PipelineRunPage, PipelineRunView, RunReportBody};
 pub(crate) use progress::{ProgressView, UploadEvent};
 pub(crate) use quality::{

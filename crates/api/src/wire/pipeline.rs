@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use sluice_domain::{Pipeline, PipelineDefinition, PipelineMode, PipelineSchedule, PipelineStep, StepKind, TableRef};
+use sluice_domain::{
+    OnRewrite, Pipeline, PipelineDefinition, PipelineMode, PipelineSchedule, PipelineStep, RunWish, StepKind, TableRef,
+};
 use utoipa::ToSchema;
 
 use crate::problem::Problem;
@@ -43,6 +45,17 @@ pub(crate) struct PipelineBody {
     #[serde(default)]
     #[schema(value_type = Option<String>, pattern = "^(overwrite|append|merge)$")]
     mode: Option<PipelineMode>,
+    /// The inputs of which a run reads only the rows that came since the last one, with the modes `append` and `merge`;
+    /// the first run reads all. The statement must be right over new rows alone: what sums up, sorts out or compares
+    /// rows of such an input is refused. Without it, each run reads all of every input.
+    #[serde(default)]
+    #[schema(value_type = Vec<String>, max_items = 100, example = json!(["raw.orders"]))]
+    incremental: Vec<TableRef>,
+    /// What a run does where rows of such an input were changed or deleted that earlier runs read, or where its log does
+    /// not tell what is new: `fail` with the code `needs-full-refresh`, or a `full_refresh` by itself. Default: `fail`.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, pattern = "^(fail|full_refresh)$")]
+    on_rewrite: Option<OnRewrite>,
     /// The columns by which rows are the same, for a merge.
     #[serde(default)]
     #[schema(max_items = 32)]
@@ -140,6 +153,8 @@ impl PipelineBody {
         Ok(PipelineDefinition {
             inputs: self.inputs,
             steps: steps.into_iter().map(StepBody::step).collect::<Result<_, _>>()?,
+            incremental: self.incremental,
+            on_rewrite: self.on_rewrite.unwrap_or(usual.on_rewrite),
             keys: self.keys,
             partition_by: self.partition_by,
             owner: self.owner,
@@ -197,6 +212,11 @@ pub(crate) struct PipelineView {
     /// `overwrite`, `append` or `merge`.
     #[schema(example = "overwrite")]
     mode: &'static str,
+    /// The inputs of which a run reads only the rows that came since the last one.
+    incremental: Vec<String>,
+    /// What a run does where it cannot be told which rows those are: `fail` or `full_refresh`.
+    #[schema(example = "fail")]
+    on_rewrite: &'static str,
     /// The columns by which rows are the same.
     keys: Vec<String>,
     /// The columns to partition a new target by.
@@ -254,6 +274,8 @@ impl From<Pipeline> for PipelineView {
             steps,
             target: definition.target.to_string(),
             mode: definition.mode.as_str(),
+            incremental: definition.incremental.iter().map(TableRef::to_string).collect(),
+            on_rewrite: definition.on_rewrite.as_str(),
             keys: definition.keys,
             partition_by: definition.partition_by,
             owner: definition.owner,
@@ -269,6 +291,22 @@ impl From<Pipeline> for PipelineView {
             next_run_at: pipeline.next_run_at,
             seen_versions: pipeline.seen.into_iter().map(|(table, version)| (table.to_string(), version)).collect(),
         }
+    }
+}
+
+/// What is asked of a run.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RunBody {
+    /// To read all of every input, and to put the rows in the place of all that the target has, whatever the mode.
+    /// Default: false.
+    #[serde(default)]
+    full_refresh: bool,
+}
+
+impl From<RunBody> for RunWish {
+    fn from(body: RunBody) -> Self {
+        Self { full_refresh: body.full_refresh }
     }
 }
 

@@ -81,7 +81,16 @@ pub(crate) struct PipelineRunView {
     /// Of such a run: the version of each input that was read.
     #[serde(skip_serializing_if = "Option::is_none")]
     versions_in: Option<BTreeMap<String, u64>>,
-    /// Of such a run: the version of its target that it made.
+    /// Of such a run, of each input of which only new rows were read: the version after which they came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    versions_since: Option<BTreeMap<String, u64>>,
+    /// Of such a run: whether its rows took the place of all that its target had, though its mode is another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    full_refresh: Option<bool>,
+    /// Of such a run: the stable name of why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_code: Option<String>,
+    /// Of such a run: the version of its target that it made; absent where nothing was new.
     #[serde(skip_serializing_if = "Option::is_none")]
     version_out: Option<u64>,
 }
@@ -90,8 +99,9 @@ impl From<PipelineRun> for PipelineRunView {
     fn from(run: PipelineRun) -> Self {
         let details = run.details.as_deref();
         let figures = details.map(|details| &details.figures);
-        let versions_in = figures
-            .map(|figures| figures.versions_in.iter().map(|(table, version)| (table.to_string(), *version)).collect());
+        let named = |versions: &BTreeMap<TableRef, u64>| {
+            versions.iter().map(|(table, version)| (table.to_string(), *version)).collect()
+        };
         Self {
             cause: details.map(|details| details.cause.as_str()),
             attempts: details.map(|details| details.attempts),
@@ -99,7 +109,10 @@ impl From<PipelineRun> for PipelineRunView {
             rows_out: figures.map(|figures| figures.rows_out),
             bytes_in: figures.map(|figures| figures.bytes_in),
             bytes_out: figures.map(|figures| figures.bytes_out),
-            versions_in,
+            versions_in: figures.map(|figures| named(&figures.versions_in)),
+            versions_since: figures.map(|figures| named(&figures.versions_since)),
+            full_refresh: figures.map(|figures| figures.full_refresh),
+            error_code: details.and_then(|details| details.error_code.clone()),
             version_out: figures.and_then(|figures| figures.version_out),
             run_id: run.id.to_string(),
             run_name: run.label(),

@@ -7,7 +7,7 @@ use sluice_catalog::{
 };
 use sluice_domain::{
     CuratedFigures, CuratedOutcome, CuratedRun, ErrorKind, FileRecord, Pipeline, PipelineCause, PipelineDefinition,
-    PipelineMode, PipelineSchedule, PreparedRun, RunKind, RunStatus, StepKind, StoredFailure, TableRef,
+    PipelineMode, PipelineSchedule, PreparedRun, RunKind, RunStatus, RunWish, StepKind, StoredFailure, TableRef,
 };
 
 use crate::samples::{Lake, namespaces, page};
@@ -37,6 +37,7 @@ fn wish(pipeline: &Pipeline, key: Option<&str>) -> NewCuratedRun {
     NewCuratedRun {
         pipeline: pipeline.id,
         cause: PipelineCause::Request,
+        wish: RunWish { full_refresh: key.is_some() },
         principal: "bob".into(),
         key: key.map(str::to_owned),
         seen: BTreeMap::from([("raw.orders".parse().unwrap(), 7)]),

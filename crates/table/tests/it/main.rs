@@ -11,6 +11,7 @@ mod evolution;
 mod fault_store;
 mod faults;
 mod hostile;
+mod increments;
 mod lake;
 mod layouts;
 mod matrix;

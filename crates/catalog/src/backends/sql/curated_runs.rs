@@ -178,9 +178,9 @@ impl SqlBackend {
         let began = Utc::now().trunc_subsecs(6);
         let row: CuratedRunRow = sqlx::query_as(
             "INSERT INTO curated_runs (id, pipeline_id, pipeline, table_name, definition, principal, cause, \
-             idempotency_key, node, sequence, status, started_at, attempts, cancel_asked) \
+             idempotency_key, node, sequence, status, started_at, attempts, cancel_asked, wish) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, \
-             (SELECT last_sequence FROM pipelines WHERE id = $10), 'RUNNING', $11, 0, 0) RETURNING *",
+             (SELECT last_sequence FROM pipelines WHERE id = $10), 'RUNNING', $11, 0, 0, $12) RETURNING *",
         )
         .bind(Uuid::now_v7().to_string())
         .bind(pipeline.id.to_string())
@@ -193,6 +193,7 @@ impl SqlBackend {
         .bind(i64::from(self.node))
         .bind(pipeline.id.to_string())
         .bind(instant(began))
+        .bind(json("run's wish", &new.wish)?)
         .fetch_one(&mut *connection)
         .await?;
         sqlx::query("UPDATE pipelines SET next_run_at = $1 WHERE id = $2")
