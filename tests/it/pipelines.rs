@@ -2,6 +2,7 @@
 
 mod definitions;
 mod incremental;
+mod intervals;
 mod runs;
 mod targets;
 

@@ -52,7 +52,7 @@ impl AsCaller<'_> {
     /// A problem naming the place in the suite; the query service's own where it could not be asked.
     pub(crate) async fn plan_all(&self, suite: &Suite, table: &TableRef) -> Result<(), Problem> {
         for query in queries(suite) {
-            let planned = self.app.queries.lineage(self.caller, query.over(table)).await;
+            let planned = self.app.queries.lineage(self.caller, QueryRequest::of(query.over(table))).await;
             let reason = match planned {
                 Ok(planned) if query.gives_value && planned.outputs.len() != 1 => {
                     format!("it gives {} columns, where one is wanted", planned.outputs.len())

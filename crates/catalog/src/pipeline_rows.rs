@@ -94,6 +94,7 @@ impl TryFrom<CuratedRunRow> for PipelineRun {
         let figures: CuratedFigures =
             run.figures.or(run.prepared.map(|prepared: PreparedRun| prepared.figures)).unwrap_or_default();
         let seconds = run.ended_at.map(|end| (end - run.started_at).num_milliseconds().max(0) as f64 / 1000.0);
+        let interval = run.wish.interval;
         let error_code = run.failure.as_ref().map(|failure| failure.code.clone());
         let went_through = matches!(run.status, RunStatus::Success | RunStatus::Warning);
         Ok(Self {
@@ -113,7 +114,13 @@ impl TryFrom<CuratedRunRow> for PipelineRun {
             duration_seconds: seconds,
             error: run.failure.map(|failure: StoredFailure| failure.detail),
             revision: 0,
-            details: Some(Box::new(RunDetails { cause: run.cause, attempts: run.attempts, figures, error_code })),
+            details: Some(Box::new(RunDetails {
+                cause: run.cause,
+                attempts: run.attempts,
+                figures,
+                error_code,
+                interval,
+            })),
         })
     }
 }

@@ -13,7 +13,7 @@ use sluice_domain::{
     PipelineDefinition, PipelineId, PipelineName, PreparedRun, RunId, RunWish, TableId, TableRef,
 };
 
-use crate::CatalogError;
+use crate::{Backfills, CatalogError};
 
 /// A pipeline as it is to be.
 #[derive(Debug, Clone)]
@@ -67,7 +67,7 @@ pub enum CuratedBegun {
     Known(CuratedRun),
     /// Another one is under way.
     Busy(CuratedRun),
-    /// The pipeline is gone.
+    /// The pipeline is gone, or the part of a backfill is not its next one.
     Gone,
 }
 
@@ -84,7 +84,7 @@ pub enum Preparation {
 
 /// The pipelines.
 #[async_trait]
-pub trait Pipelines: CuratedRuns {
+pub trait Pipelines: CuratedRuns + Backfills {
     /// Make a pipeline, unless there are as many as the limit, or say anew what the one of this name is.
     async fn define(&self, new: &NewPipeline, limit: u32) -> Result<PipelineDefined, CatalogError>;
 
@@ -101,14 +101,15 @@ pub trait Pipelines: CuratedRuns {
     /// Those that wait for new data and do not run, by name, this many at the most.
     async fn watching(&self, limit: u32) -> Result<Vec<Pipeline>, CatalogError>;
 
-    /// Forget a pipeline, unless a run of it is under way; says whether it is forgotten. Its runs stay.
+    /// Forget a pipeline and its backfill, unless a run of it is under way; says whether it is forgotten. Its runs stay.
     async fn forget(&self, id: PipelineId) -> Result<bool, CatalogError>;
 }
 
 /// The runs of pipelines.
 #[async_trait]
 pub trait CuratedRuns: Send + Sync {
-    /// Begin a run, and put the time of the next one off.
+    /// Begin a run for the time that is wished, or for that since the last one that went through, and put the time of the
+    /// next one off.
     async fn begin_run(&self, new: &NewCuratedRun) -> Result<CuratedBegun, CatalogError>;
 
     /// The run of a pipeline that is under way.

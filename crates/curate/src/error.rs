@@ -23,6 +23,12 @@ pub enum CurateError {
         /// The id.
         run: RunId,
     },
+    /// No backfill of the pipeline was ever asked for.
+    #[error("there is no backfill of the pipeline {name}")]
+    NoBackfill {
+        /// The pipeline's name.
+        name: PipelineName,
+    },
     /// The definition makes no sense.
     #[error(transparent)]
     Settings(#[from] PipelineSettingsError),
@@ -92,7 +98,7 @@ pub enum CurateError {
 impl Failure for CurateError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::NotFound { .. } | Self::RunNotFound { .. } => ErrorKind::NotFound,
+            Self::NotFound { .. } | Self::RunNotFound { .. } | Self::NoBackfill { .. } => ErrorKind::NotFound,
             Self::Settings(error) => error.kind(),
             Self::Statement { .. } | Self::Misfit { .. } => ErrorKind::Invalid,
             Self::Graph { code: "pipeline-cycle", .. } => ErrorKind::Invalid,
@@ -108,8 +114,7 @@ impl Failure for CurateError {
 
     fn code(&self) -> &str {
         match self {
-            Self::NotFound { .. } => "not-found",
-            Self::RunNotFound { .. } => "not-found",
+            Self::NotFound { .. } | Self::RunNotFound { .. } | Self::NoBackfill { .. } => "not-found",
             Self::Settings(error) => error.code(),
             Self::Statement { .. } => "bad-statement",
             Self::Graph { code, .. } | Self::State { code, .. } => code,

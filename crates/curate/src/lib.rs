@@ -17,8 +17,10 @@ mod attempt;
 mod commit;
 mod flows;
 mod incremental;
+mod intervals;
 mod rows;
 
+mod backfill;
 mod run;
 mod schedule;
 

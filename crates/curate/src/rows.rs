@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use sluice_catalog::{CatalogError, NewTable};
 use sluice_domain::{
-    Action, Caller, CompiledStatement, CuratedFigures, CuratedRun, NamespaceName, PipelineMode, TableEntry,
+    Action, Caller, CompiledStatement, CuratedFigures, CuratedRun, Interval, NamespaceName, PipelineMode, TableEntry,
     TableFormat, TableRef, ZoneName,
 };
 use sluice_query::{QueryRequest, QueryRun, RowLimit};
@@ -19,7 +19,7 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use crate::{Curate, CurateError, incremental::Reading, shape::Shape};
+use crate::{Curate, CurateError, incremental::Reading, intervals::parameters, shape::Shape};
 
 /// How many batches wait for the writer.
 const BATCHES_AHEAD: usize = 2;
@@ -68,6 +68,7 @@ impl Curate {
             row_limit: RowLimit::None,
             versions: reading.versions.clone(),
             incremental: reading.since.clone(),
+            parameters: parameters(run.wish.interval.unwrap_or_else(|| Interval::until(run.started_at))),
             timeout: Some(left),
         };
         let of_statement = |error| CurateError::of_statement(&statement, error);

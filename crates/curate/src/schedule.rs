@@ -9,7 +9,7 @@ use sluice_domain::{Pipeline, PipelineCause, RunWish, TableRef};
 use crate::{Curate, CurateError};
 
 /// How many runs are taken up, or begun, in one pass.
-const MAX_PER_PASS: u32 = 1000;
+pub(crate) const MAX_PER_PASS: u32 = 1000;
 
 impl Curate {
     /// Take up the runs that were cut off, and begin those that are due from now on, until the server stops.
@@ -33,6 +33,7 @@ impl Curate {
         for run in pipelines.unfinished_runs(MAX_PER_PASS).await? {
             self.spawn(run);
         }
+        self.go_on_with_backfills().await?;
         for pipeline in pipelines.due(Utc::now(), MAX_PER_PASS).await? {
             self.begin_by_itself(&pipeline, PipelineCause::Schedule).await;
         }

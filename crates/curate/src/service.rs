@@ -18,7 +18,11 @@ use sluice_table::{Description, Shelf, TableError, WriterSettings};
 use tokio::{sync::Semaphore, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{CurateError, CurateSettings, shape::Shape};
+use crate::{
+    CurateError, CurateSettings,
+    intervals::{check_takes_intervals, planned},
+    shape::Shape,
+};
 
 /// How often a run that is waited for is looked at.
 const WAIT_PAUSE: Duration = Duration::from_millis(100);
@@ -120,7 +124,7 @@ impl Curate {
         mut definition: PipelineDefinition,
     ) -> Result<PipelineDefinition, CurateError> {
         let statement = definition.check()?;
-        let described = self.inner.lake.queries.describe(caller, statement.sql.clone(), &definition.incremental).await;
+        let described = self.inner.lake.queries.describe(caller, planned(&definition, &statement)).await;
         let described = described.map_err(|error| CurateError::of_statement(&statement, error))?;
         let read: BTreeSet<TableRef> = described.tables.into_iter().map(|(table, _)| table).collect();
         self.check_inputs(caller, &definition, &read, &statement).await?;
@@ -208,7 +212,8 @@ impl Curate {
     /// Begin a run that does what is wished; says whether it was begun by an earlier request with the same key.
     ///
     /// # Errors
-    /// [`CurateError::Busy`] while one is under way, [`CurateError::State`] where the pipeline is not enabled.
+    /// [`CurateError::Busy`] while one is under way, [`CurateError::State`] where the pipeline is not enabled,
+    /// [`CurateError::Settings`] for a time that it cannot run for.
     pub async fn run(
         &self,
         grant: &Grant,
@@ -216,6 +221,9 @@ impl Curate {
         wish: RunWish,
         key: Option<String>,
     ) -> Result<(CuratedRun, bool), CurateError> {
+        if wish.interval.is_some() {
+            check_takes_intervals(&pipeline.definition)?;
+        }
         match self.begin(pipeline, (PipelineCause::Request, wish), grant.principal(), key).await? {
             CuratedBegun::Started(run) => Ok((run, false)),
             CuratedBegun::Known(run) => Ok((run, true)),

@@ -78,9 +78,10 @@ pub use names::{ColumnName, NameError, NamespaceName, TableName, TableRef};
 pub use page::{Page, PageRequest, PageToken, PageTokenError};
 pub use partial::{Delivery, PartialUpload};
 pub use pipeline::{
-    CompiledStatement, CuratedFigures, CuratedOutcome, CuratedRun, OnRewrite, Pipeline, PipelineCause,
-    PipelineDefinition, PipelineId, PipelineLink, PipelineMode, PipelineSchedule, PipelineSettingsError, PipelineStep,
-    PreparedRun, RunDetails, RunWish, StatementPlace, StepKind, find_cycle,
+    Backfill, BackfillId, BackfillRange, CompiledStatement, CuratedFigures, CuratedOutcome, CuratedRun, INTERVAL_END,
+    INTERVAL_START, Interval, OnRewrite, Pipeline, PipelineCause, PipelineDefinition, PipelineId, PipelineLink,
+    PipelineMode, PipelineSchedule, PipelineSettingsError, PipelineStep, PreparedRun, RunDetails, RunWish,
+    StatementPlace, StepKind, find_cycle,
 };
 pub use plain::{PlainFile, PlainSnapshot};
 pub use progress::{Phase, Progress};

@@ -5,6 +5,7 @@
 
 mod definition;
 mod graph;
+mod interval;
 mod run;
 mod statement;
 
@@ -19,6 +20,7 @@ pub use definition::{
     OnRewrite, PipelineDefinition, PipelineMode, PipelineSchedule, PipelineSettingsError, PipelineStep, StepKind,
 };
 pub use graph::{PipelineLink, find_cycle};
+pub use interval::{Backfill, BackfillId, BackfillRange, INTERVAL_END, INTERVAL_START, Interval};
 pub use run::{CuratedFigures, CuratedOutcome, CuratedRun, PipelineCause, PreparedRun, RunDetails, RunWish};
 pub use statement::{CompiledStatement, StatementPlace};
 

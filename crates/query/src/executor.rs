@@ -37,6 +37,8 @@ pub(crate) struct WantedTable {
 pub(crate) struct Resolved {
     pub(crate) statement: ReadOnly,
     pub(crate) tables: Vec<WantedTable>,
+    /// What its parameters stand for.
+    pub(crate) parameters: BTreeMap<String, i64>,
     /// What is asked of it.
     pub(crate) wish: Wish,
 }
@@ -92,7 +94,7 @@ impl Executor {
 
     /// Plan a query and begin to run it.
     pub(crate) async fn start(&self, query: Resolved, clock: Clock, place: Place) -> Result<QueryRun, QueryError> {
-        let Resolved { statement, tables, wish } = query;
+        let Resolved { statement, tables, parameters, wish } = query;
         let incremental: BTreeSet<TableRef> =
             tables.iter().filter(|table| table.is_incremental).map(|table| table.name.clone()).collect();
         let tables = timeout_at(clock.deadline, self.open(tables)).await.map_err(|_| clock.timed_out())??;
@@ -100,7 +102,7 @@ impl Executor {
 
         let (held, settings) = (Arc::clone(&place), Arc::clone(&self.settings));
         let stop = Stop::at(clock.deadline.into_std());
-        let planning = Planning { statement, tables, incremental, wish, requests: Handle::current(), stop };
+        let planning = Planning { statement, tables, incremental, parameters, wish, requests: Handle::current(), stop };
         let step = async move { hold(held, Box::pin(planning.plan(&settings))).await };
         let planned = timeout_at(clock.deadline, self.engine.plan(step)).await.map_err(|_| clock.timed_out())??;
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use datafusion::{
-    common::plan_err,
+    common::{ScalarValue, plan_err},
     error::Result,
     execution::context::{SQLOptions, TaskContext},
     logical_expr::{LogicalPlan, LogicalPlanBuilder},
@@ -49,6 +49,8 @@ pub(crate) struct Planning {
     pub(crate) tables: BTreeMap<TableRef, OpenedTable>,
     /// Those of which new rows alone must do.
     pub(crate) incremental: BTreeSet<TableRef>,
+    /// What its parameters stand for.
+    pub(crate) parameters: BTreeMap<String, i64>,
     /// What is asked of it.
     pub(crate) wish: Wish,
     /// Where requests to stores are made.
@@ -79,7 +81,10 @@ impl Planning {
     }
 
     async fn logical(self, session: &SessionContext) -> Result<LogicalPlan> {
-        let plan = session.state().statement_to_plan(self.statement.statement).await?;
+        let mut plan = session.state().statement_to_plan(self.statement.statement).await?;
+        if !self.parameters.is_empty() {
+            plan = plan.with_param_values(values(self.parameters))?;
+        }
         SQLOptions::new()
             .with_allow_ddl(false)
             .with_allow_dml(false)
@@ -100,4 +105,10 @@ impl Planning {
         let fetch = usize::try_from(rows).unwrap_or(usize::MAX).saturating_add(1);
         LogicalPlanBuilder::from(plan).limit(0, Some(fetch))?.build()
     }
+}
+
+/// Moments as a table holds them.
+fn values(parameters: BTreeMap<String, i64>) -> Vec<(String, ScalarValue)> {
+    let value = |moment| ScalarValue::TimestampMicrosecond(Some(moment), Some(Arc::from("UTC")));
+    parameters.into_iter().map(|(name, moment)| (name, value(moment))).collect()
 }

@@ -38,8 +38,17 @@ pub struct QueryRequest {
     /// The tables of which the statement must be right over new rows alone, and after which version those came that are
     /// read; where it is none, all are.
     pub incremental: BTreeMap<TableRef, Option<u64>>,
+    /// What `$name` stands for in the text: moments, in microseconds of Unix time, by name.
+    pub parameters: BTreeMap<String, i64>,
     /// How long it may run, the reading of its result included; what the settings say where it is none.
     pub timeout: Option<Duration>,
+}
+
+impl QueryRequest {
+    /// A query of which only the text is said.
+    pub fn of(sql: impl Into<String>) -> Self {
+        Self { sql: sql.into(), ..Self::default() }
+    }
 }
 
 /// What a query would answer with.
@@ -143,8 +152,7 @@ impl QueryService {
     ///
     /// # Errors
     /// Any [`QueryError`] but those about values.
-    pub async fn lineage(&self, caller: &Caller, sql: String) -> Result<SqlLineage, QueryError> {
-        let request = QueryRequest { sql, ..QueryRequest::default() };
+    pub async fn lineage(&self, caller: &Caller, request: QueryRequest) -> Result<SqlLineage, QueryError> {
         let mut run = self.begin(caller, request, Wish::Lineage).await?;
         let mut told = SqlLineage { tables: run.tables.clone(), ..SqlLineage::default() };
         while let Some(rows) = run.next_batch().await? {
@@ -153,19 +161,11 @@ impl QueryService {
         Ok(told)
     }
 
-    /// Plan a query to its end, and tell its columns; the query itself is not run. It must be right over new rows of the
-    /// `incremental` tables alone.
+    /// Plan a query to its end, and tell its columns; the query itself is not run.
     ///
     /// # Errors
     /// Any [`QueryError`] but those about values, with its place in the text as far as that is known.
-    pub async fn describe(
-        &self,
-        caller: &Caller,
-        sql: String,
-        incremental: &[TableRef],
-    ) -> Result<Described, QueryError> {
-        let incremental = incremental.iter().map(|table| (table.clone(), None)).collect();
-        let request = QueryRequest { sql, incremental, ..QueryRequest::default() };
+    pub async fn describe(&self, caller: &Caller, request: QueryRequest) -> Result<Described, QueryError> {
         let mut run = self.begin(caller, request, Wish::Columns).await?;
         while run.next_batch().await?.is_some() {}
         Ok(Described { schema: run.schema(), tables: run.tables.clone() })
@@ -182,11 +182,12 @@ impl QueryService {
         let tables = timeout_at(clock.deadline, self.resolve(caller, wanted, &request.incremental))
             .await
             .map_err(|_| clock.timed_out())??;
+        let QueryRequest { sql, parameters, .. } = request;
         match &self.runner {
             Runner::Here(executor) => {
-                Box::pin(executor.start(Resolved { statement, tables, wish }, clock, place)).await
+                Box::pin(executor.start(Resolved { statement, tables, parameters, wish }, clock, place)).await
             }
-            Runner::Workers(pool) => pool.start(Job::new(request.sql, tables, wish, clock), clock, place).await,
+            Runner::Workers(pool) => pool.start(Job::new(sql, tables, parameters, wish, clock), clock, place).await,
         }
     }
 
@@ -249,7 +250,7 @@ fn wanted_extents(statement: &ReadOnly, request: &QueryRequest) -> Result<BTreeM
         let message = format!("{fixed} is incremental, and is read VERSION AS OF a version that gets no new rows");
         return Err(QueryError::Plan { message });
     }
-    let extent = |name: &TableRef| {
+    let extent = |name: &TableRef| -> Result<Extent, QueryError> {
         let since = incremental.get(name).copied().flatten();
         Ok(Extent { version: wanted_version(name, statement, pinned)?, since })
     };

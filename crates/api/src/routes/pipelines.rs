@@ -114,7 +114,7 @@ pub(super) async fn run_pipeline(
     let pipeline = app.curate.find(&name).await?;
     let grant = require(&caller, Action::Append, &pipeline)?;
     let key = idempotency_key(&headers, String::new())?.map(|key| key.key);
-    let (run, is_known) = app.curate.run(&grant, &pipeline, body.into(), key).await?;
+    let (run, is_known) = app.curate.run(&grant, &pipeline, body.wish()?, key).await?;
     let mut answer = HeaderMap::new();
     answer.extend(format!("/api/v1/runs/{}", run.id).parse().ok().map(|at| (header::LOCATION, at)));
     answer.extend(is_known.then(|| (REPLAYED, header::HeaderValue::from_static("true"))));
@@ -195,7 +195,7 @@ fn preferred_wait(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
 }
 
 /// Ask for the right to do something with a pipeline: it is the right over its target.
-fn require(caller: &Caller, action: Action, pipeline: &Pipeline) -> Result<Grant, Problem> {
+pub(super) fn require(caller: &Caller, action: Action, pipeline: &Pipeline) -> Result<Grant, Problem> {
     caller.require(action, &Resource::Table(pipeline.definition.target.clone())).map_err(|error| match error {
         // It is no news of theirs that there is one.
         AccessError::Invisible => CurateError::NotFound { name: pipeline.name.clone() }.into(),

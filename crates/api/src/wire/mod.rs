@@ -1,6 +1,7 @@
 //! What goes over the wire; every type here is in the OpenAPI document.
 
 mod alert;
+mod backfill;
 mod column_notes;
 mod direct;
 mod discovery;
@@ -30,6 +31,7 @@ pub(crate) use alert::{
     AlertChannelPage, AlertChannelView, AlertPage, AlertRuleBody, AlertRulePage, AlertRuleView, AlertView,
     ChannelTestView,
 };
+pub(crate) use backfill::{BackfillBody, BackfillView};
 pub(crate) use column_notes::{ColumnNotesView, ColumnsView, TableLabelsView};
 pub(crate) use direct::{DirectBody, DirectView};
 pub(crate) use discovery::{ChangeEvent, ChangePage, PopularPage, PopularView, SearchView};

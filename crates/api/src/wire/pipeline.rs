@@ -6,7 +6,8 @@ use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sluice_domain::{
-    OnRewrite, Pipeline, PipelineDefinition, PipelineMode, PipelineSchedule, PipelineStep, RunWish, StepKind, TableRef,
+    Interval, OnRewrite, Pipeline, PipelineDefinition, PipelineMode, PipelineSchedule, PipelineStep, RunWish, StepKind,
+    TableRef,
 };
 use utoipa::ToSchema;
 
@@ -21,7 +22,8 @@ pub(crate) struct PipelineBody {
     #[serde(default)]
     #[schema(value_type = Vec<String>, max_items = 100, example = json!(["raw.orders"]))]
     inputs: Vec<TableRef>,
-    /// One `SELECT`, whose rows are those of the target.
+    /// One `SELECT`, whose rows are those of the target. `$interval_start` and `$interval_end` are the ends of the time
+    /// that a run is for.
     #[serde(default)]
     #[schema(min_length = 1, max_length = 65536, example = "SELECT id, amount FROM raw.orders WHERE amount > 0")]
     sql: Option<String>,
@@ -302,11 +304,24 @@ pub(crate) struct RunBody {
     /// Default: false.
     #[serde(default)]
     full_refresh: bool,
+    /// What `$interval_start` is in the statement, with `interval_end`. Default: the end of the last run's interval, of
+    /// those that went through and were not told theirs; for the first one, the first moment of 1970.
+    #[serde(default)]
+    interval_start: Option<DateTime<Utc>>,
+    /// What `$interval_end` is in the statement. Default: the start of the run.
+    #[serde(default)]
+    interval_end: Option<DateTime<Utc>>,
 }
 
-impl From<RunBody> for RunWish {
-    fn from(body: RunBody) -> Self {
-        Self { full_refresh: body.full_refresh }
+impl RunBody {
+    /// What it says.
+    pub(crate) fn wish(self) -> Result<RunWish, Problem> {
+        let interval = match (self.interval_start, self.interval_end) {
+            (None, None) => None,
+            (Some(start), Some(end)) => Some(Interval::new(start, end)?),
+            _ => return Err(bad("interval: it has both interval_start and interval_end")),
+        };
+        Ok(RunWish { full_refresh: self.full_refresh, interval, backfill: None })
     }
 }
 

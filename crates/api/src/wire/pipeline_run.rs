@@ -60,7 +60,7 @@ pub(crate) struct PipelineRunView {
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
-    /// Of a run of a pipeline of the lake: `request`, `schedule` or `new_data`.
+    /// Of a run of a pipeline of the lake: `request`, `schedule`, `new_data` or `backfill`.
     #[serde(skip_serializing_if = "Option::is_none")]
     cause: Option<&'static str>,
     /// Of such a run: how often it was tried.
@@ -90,6 +90,12 @@ pub(crate) struct PipelineRunView {
     /// Of such a run: the stable name of why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     error_code: Option<String>,
+    /// Of such a run: the first moment of the time that it is for, `$interval_start` in its statement.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interval_start: Option<DateTime<Utc>>,
+    /// Of such a run: the first moment behind that time, `$interval_end` in its statement.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interval_end: Option<DateTime<Utc>>,
     /// Of such a run: the version of its target that it made; absent where nothing was new.
     #[serde(skip_serializing_if = "Option::is_none")]
     version_out: Option<u64>,
@@ -99,6 +105,7 @@ impl From<PipelineRun> for PipelineRunView {
     fn from(run: PipelineRun) -> Self {
         let details = run.details.as_deref();
         let figures = details.map(|details| &details.figures);
+        let interval = details.and_then(|details| details.interval);
         let named = |versions: &BTreeMap<TableRef, u64>| {
             versions.iter().map(|(table, version)| (table.to_string(), *version)).collect()
         };
@@ -112,6 +119,8 @@ impl From<PipelineRun> for PipelineRunView {
             versions_in: figures.map(|figures| named(&figures.versions_in)),
             versions_since: figures.map(|figures| named(&figures.versions_since)),
             full_refresh: figures.map(|figures| figures.full_refresh),
+            interval_start: interval.map(|interval| interval.start),
+            interval_end: interval.map(|interval| interval.end),
             error_code: details.and_then(|details| details.error_code.clone()),
             version_out: figures.and_then(|figures| figures.version_out),
             run_id: run.id.to_string(),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{PipelineDefinition, PipelineId};
+use super::{BackfillId, Interval, PipelineDefinition, PipelineId};
 use crate::{PipelineName, RunId, RunStatus, StoredFailure, TableId, TableRef, word_set::words};
 
 words!(
@@ -17,6 +17,8 @@ words!(
         Schedule = "schedule",
         /// An input has new rows.
         NewData = "new_data",
+        /// It is for a part of a range that was asked for.
+        Backfill = "backfill",
     }
 );
 
@@ -26,6 +28,11 @@ words!(
 pub struct RunWish {
     /// To read all of every input, and to put the rows in the place of all that the target has.
     pub full_refresh: bool,
+    /// The time that it is for. One that began has it: where none was asked for, from the end of that of the last run
+    /// that went through, or of the first moment of Unix time, to its start.
+    pub interval: Option<Interval>,
+    /// The backfill that it is a part of.
+    pub backfill: Option<BackfillId>,
 }
 
 /// What a run read and wrote.
@@ -127,4 +134,6 @@ pub struct RunDetails {
     pub figures: CuratedFigures,
     /// The stable name of why it failed.
     pub error_code: Option<String>,
+    /// The time that it is for.
+    pub interval: Option<Interval>,
 }

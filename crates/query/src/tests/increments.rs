@@ -6,10 +6,15 @@ use rstest::rstest;
 use sluice_domain::{Failure as _, TableRef};
 
 use super::lake::TestQueries;
-use crate::{OutputFormat, Position, QueryRequest};
+use crate::{Described, OutputFormat, Position, QueryError, QueryRequest, RowLimit};
 
 fn orders() -> TableRef {
     "shop.orders".parse().unwrap()
+}
+
+async fn describe(queries: &TestQueries, sql: &str, incremental: &[TableRef]) -> Result<Described, QueryError> {
+    let incremental = incremental.iter().map(|table| (table.clone(), None)).collect();
+    queries.service.describe(&queries.caller, QueryRequest { incremental, ..QueryRequest::of(sql) }).await
 }
 
 #[rstest]
@@ -33,7 +38,7 @@ fn orders() -> TableRef {
 #[tokio::test]
 async fn what_each_row_gives_by_itself_is_right_over_new_rows(#[case] sql: &str) {
     let queries = TestQueries::new();
-    let described = queries.service.describe(&queries.caller, sql.into(), &[orders()]).await;
+    let described = describe(&queries, sql, &[orders()]).await;
     assert!(described.is_ok(), "{described:?}");
 }
 
@@ -76,11 +81,11 @@ async fn what_needs_other_rows_is_refused_with_its_place(
     #[case] reason: &str,
 ) {
     let queries = TestQueries::new();
-    let error = queries.service.describe(&queries.caller, sql.into(), &[orders()]).await.unwrap_err();
+    let error = describe(&queries, sql, &[orders()]).await.unwrap_err();
     assert_eq!(error.code(), "not-incremental", "{error}");
     assert!(error.reason().contains(reason) && error.reason().contains("shop.orders"), "{error}");
     assert_eq!(error.position(sql), Some(Position { line, column }), "{error}");
-    assert!(queries.service.describe(&queries.caller, sql.into(), &[]).await.is_ok(), "it is right over all rows");
+    assert!(describe(&queries, sql, &[]).await.is_ok(), "it is right over all rows");
 }
 
 #[tokio::test]
@@ -88,9 +93,9 @@ async fn two_incremental_tables_are_united_and_not_joined() {
     let queries = TestQueries::new();
     let both = [orders(), "shop.customers".parse().unwrap()];
     let united = "SELECT id FROM shop.orders UNION ALL SELECT id FROM shop.customers";
-    assert!(queries.service.describe(&queries.caller, united.into(), &both).await.is_ok());
+    assert!(describe(&queries, united, &both).await.is_ok());
     let joined = "SELECT o.id FROM shop.orders o JOIN shop.customers c USING (id)";
-    let error = queries.service.describe(&queries.caller, joined.into(), &both).await.unwrap_err();
+    let error = describe(&queries, joined, &both).await.unwrap_err();
     assert_eq!(error.code(), "not-incremental");
 }
 
@@ -100,7 +105,7 @@ async fn two_incremental_tables_are_united_and_not_joined() {
 #[tokio::test]
 async fn a_table_that_gets_no_new_rows_in_a_statement_is_refused(#[case] sql: &str, #[case] reason: &str) {
     let queries = TestQueries::new();
-    let error = queries.service.describe(&queries.caller, sql.into(), &[orders()]).await.unwrap_err();
+    let error = describe(&queries, sql, &[orders()]).await.unwrap_err();
     assert!(error.to_string().contains(reason), "{error}");
 }
 
@@ -109,8 +114,7 @@ async fn a_statement_that_is_run_is_held_to_the_same() {
     let queries = TestQueries::new();
     let ask = |sql: &str, since| {
         let incremental = BTreeMap::from([(orders(), since)]);
-        let request =
-            QueryRequest { sql: sql.into(), incremental, row_limit: crate::RowLimit::None, ..Default::default() };
+        let request = QueryRequest { incremental, row_limit: RowLimit::None, ..QueryRequest::of(sql) };
         queries.run(request, OutputFormat::Json)
     };
     let refused = ask("SELECT count(*) AS n FROM shop.orders", Some(1)).await.map(|_| ()).unwrap_err();
