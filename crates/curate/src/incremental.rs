@@ -3,7 +3,7 @@
 //! Invariant: the log of the target tells of each input up to which version it was read, in the commit with the rows.
 //! Whatever the catalog says, no run reads new rows twice or passes any over.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use sluice_catalog::CatalogError;
 use sluice_domain::{
@@ -107,7 +107,7 @@ impl Curate {
         let target = self.target_log(run).await?;
         let mut reading = Reading { is_empty: true, ..Reading::default() };
         for name in &run.definition.incremental {
-            let entry = inputs.get(name).ok_or_else(|| CatalogError::TableNotFound { table: name.clone() })?;
+            let entry = inputs.get(name).ok_or_else(|| CatalogError::TableNotFound { name: name.to_string() })?;
             let since = match &target {
                 Some(target) => Some(self.bookmark(run, (name, entry.id), target).await?),
                 None => None,
@@ -129,7 +129,7 @@ impl Curate {
     }
 
     /// The target, if it has rows of this pipeline.
-    async fn target_log(&self, run: &CuratedRun) -> Result<Option<std::sync::Arc<Table>>, CurateError> {
+    async fn target_log(&self, run: &CuratedRun) -> Result<Option<Arc<Table>>, CurateError> {
         let entry = match self.catalog().tables().find(&run.definition.target).await {
             Ok(entry) if entry.format == TableFormat::Delta => entry,
             Ok(_) | Err(CatalogError::TableNotFound { .. }) => return Ok(None),
