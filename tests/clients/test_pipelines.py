@@ -3,6 +3,7 @@
 import json
 import sqlite3
 import threading
+import time
 import uuid
 
 import pytest
@@ -213,6 +214,63 @@ def test_times_that_no_server_saw_come_to_one_run(servers):
     assert lake.get("/api/v1/pipelines/yearly").json()["next_run_at"] == made["next_run_at"]
     assert [run["cause"] for run in lake.pages("/api/v1/pipelines/yearly/runs")] == ["schedule"]
     assert lake.count(target) == 2
+
+
+def test_an_incremental_run_that_was_cut_off_behind_its_commit_reads_nothing_twice(servers):
+    server = servers.start()
+    lake, source, target = Lake(server.url), new_table("raw"), new_table("curated")
+    lake.upload(source, b"id\n1\n2\n", format="csv")
+    define(lake, "orders", sql=f"SELECT id FROM {source}", target=target, mode="append", incremental=[source])
+    trigger(lake, "orders")
+    lake.upload(source, b"id\n3\n", format="csv")
+    run = trigger(lake, "orders")
+    assert (run["rows_in"], run["versions_since"], run["version_out"]) == (1, {source: 0}, 1), run
+    server.kill()
+    # The catalog as it is between the commit and the end of the run.
+    with sqlite3.connect(server.data_dir / "catalog.db") as catalog:
+        sql = "UPDATE curated_runs SET status = 'RUNNING', ended_at = NULL, figures = NULL WHERE id = ?"
+        assert catalog.execute(sql, [run["run_id"]]).rowcount == 1
+        catalog.execute("DELETE FROM log_entries WHERE version = 1 AND content LIKE ?", [f"%{run['run_id']}%"])
+    catalog.close()
+    lake = Lake(servers.start(server.data_dir).url)
+    ended = wait_for_end(lake, run)
+    assert (ended["status"], ended["version_out"], ended["rows_out"]) == ("SUCCESS", 1, 1), ended
+    lake.upload(source, b"id\n4\n", format="csv")
+    assert trigger(lake, "orders")["rows_in"] == 1
+    assert [row["id"] for row in lake.rows(f"SELECT id FROM {target} ORDER BY id")] == [1, 2, 3, 4]
+
+
+def test_a_server_that_is_killed_again_and_again_brings_every_new_row_once(servers):
+    server = servers.start()
+    lake, source, target = Lake(server.url), new_table("raw"), new_table("curated")
+    lake.upload(source, ndjson({"id": n} for n in range(1000)), format="ndjson")
+    define(lake, "orders", sql=f"SELECT id FROM {source}", target=target, mode="append", incremental=[source], retries=10)
+    for at in range(1, 9):
+        lake.upload(source, ndjson({"id": at * 1000 + n} for n in range(1000)), format="ndjson")
+        response = lake.request("POST", "/api/v1/pipelines/orders/runs")
+        assert response.status_code in (202, 409), response.text
+        # From before the run has read anything to after it has ended.
+        time.sleep(at * 0.06)
+        server.kill()
+        server = servers.start(server.data_dir)
+        lake = Lake(server.url)
+    for run in lake.pages("/api/v1/pipelines/orders/runs"):
+        assert wait_for_end(lake, run)["status"] == "SUCCESS", run
+    assert trigger(lake, "orders")["status"] == "SUCCESS"
+    assert lake.row(f"SELECT count(*) AS n, count(DISTINCT id) AS d FROM {target}") == {"n": 9000, "d": 9000}
+    assert trigger(lake, "orders")["rows_in"] == 0
+    assert read_with_duckdb(lake.describe(target)["location"]).num_rows == 9000
+
+
+def test_a_full_refresh_is_asked_for_in_the_body(lake, name, source):
+    target = new_table("curated")
+    define(lake, name, sql=f"SELECT id FROM {source}", target=target, mode="append", incremental=[source])
+    trigger(lake, name)
+    url = f"/api/v1/pipelines/{name}/runs"
+    response = lake.request("POST", url, {"Prefer": "wait=60"}, json={"full_refresh": True})
+    assert (response.status_code, response.json()["full_refresh"]) == (202, True), response.text
+    assert lake.count(target) == 1000
+    check_problem(lake.request("POST", url, json={"full_refesh": True}), 422, "full_refesh")
 
 
 def test_a_run_that_needs_too_much_memory_fails_and_the_server_goes_on(lake, name, source):

@@ -15,13 +15,13 @@ use sluice_tests::TestLake;
 /// How long the server may take for what it does beside its requests.
 const SOON: Duration = Duration::from_secs(60);
 
-async fn define(lake: &TestLake, name: &str, scope: Value, action: Value) {
+pub(crate) async fn define(lake: &TestLake, name: &str, scope: Value, action: Value) {
     let body = json!({"scope": scope, "action": action});
     let answer = lake.call(Method::PUT, &format!("/api/v1/lifecycle/rules/{name}")).json(&body).send().await;
     answer.expect_status(201);
 }
 
-async fn plan(lake: &TestLake) -> Value {
+pub(crate) async fn plan(lake: &TestLake) -> Value {
     let plan = lake.post("/api/v1/lifecycle/plan", &[], "").await.expect(201);
     shown(lake, plan["plan_id"].as_str().unwrap()).await
 }
@@ -45,7 +45,7 @@ async fn plan_with_items(lake: &TestLake) -> Value {
 }
 
 /// Apply a plan, and give it with its results.
-async fn apply(lake: &TestLake, plan: &Value) -> Value {
+pub(crate) async fn apply(lake: &TestLake, plan: &Value) -> Value {
     let id = plan["plan_id"].as_str().unwrap();
     lake.post(&format!("/api/v1/lifecycle/plans/{id}/apply"), &[], "").await.expect_status(202);
     applied(lake, id).await

@@ -3,6 +3,8 @@
 mod definitions;
 mod gates;
 mod histories;
+mod incremental;
+mod intervals;
 mod runs;
 mod targets;
 

@@ -2,6 +2,7 @@
 
 use axum::{
     Json,
+    body::HttpBody,
     extract::{
         FromRequest, FromRequestParts, Path, Query, Request,
         rejection::{JsonRejection, PathRejection, QueryRejection},
@@ -226,6 +227,20 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
         }
         let Json(body) = Json::from_bytes(raw.get().as_bytes()).map_err(bad_json)?;
         Ok(Self(body))
+    }
+}
+
+/// The same, or the default where there is no body.
+pub(crate) struct OptionalJsonBody<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for OptionalJsonBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        if HttpBody::size_hint(request.body()).exact() == Some(0) {
+            return Ok(Self(T::default()));
+        }
+        JsonBody::from_request(request, state).await.map(|JsonBody(body)| Self(body))
     }
 }
 

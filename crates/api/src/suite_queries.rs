@@ -37,7 +37,7 @@ impl AsCaller<'_> {
         // Of a figure one row is wanted, and the second tells that there are more.
         let row_limit = if query.gives_value { RowLimit::AtMost(2) } else { RowLimit::None };
         let versions = BTreeMap::from([(table.clone(), version)]);
-        let request = QueryRequest { sql: query.over(table), row_limit, versions, timeout: None };
+        let request = QueryRequest { sql: query.over(table), row_limit, versions, ..QueryRequest::default() };
         let mut run = self.app.queries.run(self.caller, request).await?;
         let mut answer = QueryAnswer::default();
         while let Some(rows) = run.next_batch().await? {
@@ -52,7 +52,7 @@ impl AsCaller<'_> {
     /// A problem naming the place in the suite; the query service's own where it could not be asked.
     pub(crate) async fn plan_all(&self, suite: &Suite, table: &TableRef) -> Result<(), Problem> {
         for query in queries(suite) {
-            let planned = self.app.queries.lineage(self.caller, query.over(table)).await;
+            let planned = self.app.queries.lineage(self.caller, QueryRequest::of(query.over(table))).await;
             let reason = match planned {
                 Ok(planned) if query.gives_value && planned.outputs.len() != 1 => {
                     format!("it gives {} columns, where one is wanted", planned.outputs.len())

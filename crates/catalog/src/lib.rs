@@ -13,6 +13,7 @@ mod settings;
 mod transfer;
 
 mod alerts;
+mod backfills;
 mod channels;
 mod contracts;
 mod descriptions;
@@ -50,6 +51,7 @@ mod source_rows;
 mod webhook_rows;
 
 pub use alerts::{AlertLimits, AlertRules, Alerts, NewDelivery, SentAlert, Settlement, Watches};
+pub use backfills::{BackfillBegun, Backfills, NewBackfill};
 pub use catalog::Catalog;
 pub use channels::Channels;
 pub use contracts::Contracts;

@@ -49,6 +49,7 @@ pub(crate) struct CuratedRunRow {
     definition: String,
     principal: String,
     cause: String,
+    wish: String,
     sequence: i64,
     status: String,
     started_at: String,
@@ -71,6 +72,7 @@ impl TryFrom<CuratedRunRow> for CuratedRun {
             definition: read_json("run's pipeline", &row.definition)?,
             principal: row.principal,
             cause: read("run's cause", &row.cause)?,
+            wish: read_json("run's wish", &row.wish)?,
             sequence: row.sequence,
             status: read("run's status", &row.status)?,
             started_at: read("run's start", &row.started_at)?,
@@ -92,6 +94,8 @@ impl TryFrom<CuratedRunRow> for PipelineRun {
         let figures: CuratedFigures =
             run.figures.or(run.prepared.map(|prepared: PreparedRun| prepared.figures)).unwrap_or_default();
         let seconds = run.ended_at.map(|end| (end - run.started_at).num_milliseconds().max(0) as f64 / 1000.0);
+        let interval = run.wish.interval;
+        let error_code = run.failure.as_ref().map(|failure| failure.code.clone());
         let went_through = matches!(run.status, RunStatus::Success | RunStatus::Warning);
         Ok(Self {
             id: run.id,
@@ -113,7 +117,13 @@ impl TryFrom<CuratedRunRow> for PipelineRun {
             duration_seconds: seconds,
             error: run.failure.map(|failure: StoredFailure| failure.detail),
             revision: 0,
-            details: Some(Box::new(RunDetails { cause: run.cause, attempts: run.attempts, figures })),
+            details: Some(Box::new(RunDetails {
+                cause: run.cause,
+                attempts: run.attempts,
+                figures,
+                error_code,
+                interval,
+            })),
         })
     }
 }

@@ -10,10 +10,10 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sluice_domain::{
     CuratedOutcome, CuratedRun, FileRecord, NamespaceName, Page, PageRequest, Pipeline, PipelineCause,
-    PipelineDefinition, PipelineId, PipelineName, PreparedRun, RunId, TableId, TableRef,
+    PipelineDefinition, PipelineId, PipelineName, PreparedRun, RunId, RunWish, TableId, TableRef,
 };
 
-use crate::CatalogError;
+use crate::{Backfills, CatalogError};
 
 /// A pipeline as it is to be.
 #[derive(Debug, Clone)]
@@ -50,6 +50,8 @@ pub struct NewCuratedRun {
     pub pipeline: PipelineId,
     /// Why.
     pub cause: PipelineCause,
+    /// What is asked of it.
+    pub wish: RunWish,
     /// For whom.
     pub principal: String,
     /// What makes the wish repeatable.
@@ -67,7 +69,7 @@ pub enum CuratedBegun {
     Known(CuratedRun),
     /// Another one is under way.
     Busy(CuratedRun),
-    /// The pipeline is gone.
+    /// The pipeline is gone, or the part of a backfill is not its next one.
     Gone,
 }
 
@@ -84,7 +86,7 @@ pub enum Preparation {
 
 /// The pipelines.
 #[async_trait]
-pub trait Pipelines: CuratedRuns {
+pub trait Pipelines: CuratedRuns + Backfills {
     /// Make a pipeline, unless there are as many as the limit, or say anew what the one of this name is.
     async fn define(&self, new: &NewPipeline, limit: u32) -> Result<PipelineDefined, CatalogError>;
 
@@ -101,14 +103,15 @@ pub trait Pipelines: CuratedRuns {
     /// Those that wait for new data and do not run, by name, this many at the most.
     async fn watching(&self, limit: u32) -> Result<Vec<Pipeline>, CatalogError>;
 
-    /// Forget a pipeline, unless a run of it is under way; says whether it is forgotten. Its runs stay.
+    /// Forget a pipeline and its backfill, unless a run of it is under way; says whether it is forgotten. Its runs stay.
     async fn forget(&self, id: PipelineId) -> Result<bool, CatalogError>;
 }
 
 /// The runs of pipelines.
 #[async_trait]
 pub trait CuratedRuns: Send + Sync {
-    /// Begin a run, and put the time of the next one off.
+    /// Begin a run for the time that is wished, or for that since the last one that went through, and put the time of the
+    /// next one off.
     async fn begin_run(&self, new: &NewCuratedRun) -> Result<CuratedBegun, CatalogError>;
 
     /// The run of a pipeline that is under way.

@@ -58,7 +58,11 @@ impl Watch {
 impl Curate {
     /// Try a run once; gives what it came to.
     pub(crate) async fn attempt(&self, run: &mut CuratedRun, watch: &Watch) -> Result<Done, CurateError> {
-        let ready = watch.during(self, Box::pin(self.bring(run, watch.left()))).await?;
+        let reading = watch.during(self, Box::pin(self.reading(run))).await?;
+        if let Some(figures) = reading.nothing() {
+            return Ok(Done::without_commit(figures));
+        }
+        let ready = watch.during(self, Box::pin(self.bring(run, &reading, watch.left()))).await?;
         Box::pin(self.commit(run, ready)).await
     }
 }

@@ -34,6 +34,11 @@ pub(crate) struct Done {
 }
 
 impl Done {
+    /// A run that found nothing to do.
+    pub(crate) fn without_commit(figures: CuratedFigures) -> Self {
+        Self { figures, live: BTreeSet::new() }
+    }
+
     fn of(entry: &CommittedEntry, figures: CuratedFigures) -> Self {
         let figures = CuratedFigures { version_out: Some(entry.version), ..figures };
         Self { figures, live: entry.added_paths().into_iter().collect() }
@@ -90,7 +95,7 @@ impl Curate {
         let commit = Commit {
             files: files.clone(),
             transaction: transaction(run),
-            offsets: Vec::new(),
+            offsets: ready.bookmarks.clone(),
             uploads: Vec::new(),
             tags: tags(run),
         };
@@ -125,8 +130,12 @@ impl Curate {
             let rewrite = Box::pin(table.prepare(&operation, &workspace)).await?;
             let rows_out = rows_out(&rewrite, ready);
             let figures = self.prepare(run, &ready.entry, (rewrite.files(), rows_out, &ready.figures)).await?;
-            let provenance =
-                Provenance { transaction: Some(transaction(run)), tags: tags(run), ..Provenance::default() };
+            let provenance = Provenance {
+                transaction: Some(transaction(run)),
+                offsets: ready.bookmarks.clone(),
+                tags: tags(run),
+                ..Provenance::default()
+            };
             match table.commit(&rewrite, &provenance).await {
                 Ok(Some(entry)) => return Ok((entry, figures)),
                 Ok(None) => return Err(CurateError::fault("a run left its target as it was")),
@@ -158,7 +167,7 @@ impl Curate {
         let Some(base) = ready.shape.base.clone().filter(|_| comes_first) else {
             return Ok(());
         };
-        if !ready.shape.changes_columns() {
+        if ready.is_refresh || !ready.shape.changes_columns() {
             return Ok(());
         }
         let evolve = Operation::Evolve(Evolve { base, schema: ready.shape.after.clone(), files: Vec::new() });
@@ -241,10 +250,10 @@ fn operation(run: &CuratedRun, ready: &Ready) -> Result<Operation, CurateError> 
             Some(history) => Operation::History(history),
             None => Operation::Merge(Merge { source: source.clone() }),
         },
-        (Brought::Files(files), PipelineMode::OverwritePartitions, _) => {
+        (Brought::Files(files), PipelineMode::OverwritePartitions, _) if !ready.is_refresh => {
             Operation::Overwrite(Overwrite { scope: Scope::of_files(files), files: files.clone() })
         }
-        (Brought::Files(files), PipelineMode::Overwrite, _) => {
+        (Brought::Files(files), mode, _) if mode == PipelineMode::Overwrite || ready.is_refresh => {
             Operation::Replace(Replace { schema, files: files.clone() })
         }
         (Brought::Files(files), PipelineMode::Append, Some(base)) => {

@@ -26,6 +26,12 @@ pub enum CurateError {
         /// The id.
         run: RunId,
     },
+    /// No backfill of the pipeline was ever asked for.
+    #[error("there is no backfill of the pipeline {name}")]
+    NoBackfill {
+        /// The pipeline's name.
+        name: PipelineName,
+    },
     /// The definition makes no sense.
     #[error(transparent)]
     Settings(#[from] PipelineSettingsError),
@@ -101,7 +107,7 @@ pub enum CurateError {
 impl Failure for CurateError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::NotFound { .. } | Self::RunNotFound { .. } => ErrorKind::NotFound,
+            Self::NotFound { .. } | Self::RunNotFound { .. } | Self::NoBackfill { .. } => ErrorKind::NotFound,
             Self::Settings(error) => error.kind(),
             Self::Statement { .. } | Self::Misfit { .. } | Self::Gate { .. } => ErrorKind::Invalid,
             Self::Graph { code: "pipeline-cycle", .. } => ErrorKind::Invalid,
@@ -117,8 +123,7 @@ impl Failure for CurateError {
 
     fn code(&self) -> &str {
         match self {
-            Self::NotFound { .. } => "not-found",
-            Self::RunNotFound { .. } => "not-found",
+            Self::NotFound { .. } | Self::RunNotFound { .. } | Self::NoBackfill { .. } => "not-found",
             Self::Settings(error) => error.code(),
             Self::Statement { .. } => "bad-statement",
             Self::Graph { code, .. } | Self::State { code, .. } => code,
@@ -146,6 +151,8 @@ impl CurateError {
     pub(crate) fn of_statement(statement: &CompiledStatement, error: QueryError) -> Self {
         match error.kind() {
             ErrorKind::Unavailable | ErrorKind::TooMany | ErrorKind::Internal | ErrorKind::TimedOut => error.into(),
+            // What is new in a table cannot be told any more.
+            ErrorKind::Conflict => error.into(),
             _ => Self::at(statement, error.position(&statement.sql), error.reason()),
         }
     }

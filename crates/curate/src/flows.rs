@@ -10,13 +10,17 @@ use sluice_domain::{
     lineage::{ColumnNode, Dataset, FlowColumn, FlowOrigin, SqlInput, SqlLineage},
 };
 
-use crate::{Curate, CurateError, rows::reader};
+use crate::{Curate, CurateError, intervals::planned, rows::reader};
 
 impl Curate {
-    /// Declare the flow from each input of a run that is committed; doing it again changes nothing.
+    /// Declare the flow from each input of a run that is committed; doing it again changes nothing. A run that found
+    /// nothing new has none.
     pub(crate) async fn declare_flows(&self, run: &CuratedRun, figures: &CuratedFigures) -> Result<(), CurateError> {
+        if figures.version_out.is_none() {
+            return Ok(());
+        }
         let statement = run.definition.check()?;
-        let told = match self.inner.lake.queries.lineage(&reader(run), statement.sql.clone()).await {
+        let told = match self.inner.lake.queries.lineage(&reader(run), planned(&run.definition, &statement)).await {
             Ok(told) => told,
             // Not every statement that can be run tells its columns, and an input may be another one by now.
             Err(error) if matches!(error.kind(), ErrorKind::Invalid | ErrorKind::NotFound) => SqlLineage::default(),

@@ -17,8 +17,11 @@ mod attempt;
 mod commit;
 mod flows;
 mod gate;
+mod incremental;
+mod intervals;
 mod rows;
 
+mod backfill;
 mod run;
 mod schedule;
 

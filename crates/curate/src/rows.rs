@@ -7,12 +7,12 @@ use std::{sync::Arc, time::Duration};
 use arrow::datatypes::SchemaRef;
 use sluice_catalog::{CatalogError, NewTable};
 use sluice_domain::{
-    Action, Caller, CompiledStatement, CuratedFigures, CuratedRun, NamespaceName, PipelineHistory, PipelineMode,
-    TableEntry, TableFormat, TableRef, ZoneName,
+    Action, Caller, CompiledStatement, CuratedFigures, CuratedRun, Interval, NamespaceName, PipelineHistory,
+    PipelineMode, TableEntry, TableFormat, TableRef, ZoneName,
 };
 use sluice_query::{QueryRequest, QueryRun, RowLimit};
 use sluice_table::{
-    DataFile, History, MergeRule, RowChanges, Source, SourceWriter, StagedFiles, TableError, TableWriter,
+    DataFile, History, MergeRule, RowChanges, Source, SourceWriter, StagedFiles, TableError, TableWriter, Transaction,
 };
 use tokio::{
     sync::mpsc,
@@ -20,7 +20,7 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use crate::{Curate, CurateError, shape::Shape};
+use crate::{Curate, CurateError, incremental::Reading, intervals::parameters, shape::Shape};
 
 /// How many batches wait for the writer.
 pub(crate) const BATCHES_AHEAD: usize = 2;
@@ -42,6 +42,10 @@ pub(crate) struct Ready {
     pub(crate) rows_out: u64,
     /// What it has read.
     pub(crate) figures: CuratedFigures,
+    /// What the commit says of how far the inputs are read.
+    pub(crate) bookmarks: Vec<Transaction>,
+    /// Whether the rows take the place of all that the target has.
+    pub(crate) is_refresh: bool,
 }
 
 /// What takes the rows.
@@ -52,23 +56,32 @@ enum Writing {
 
 impl Curate {
     /// Read the rows of a run, and write them where its commit finds them.
-    pub(crate) async fn bring(&self, run: &CuratedRun, left: Duration) -> Result<Ready, CurateError> {
+    pub(crate) async fn bring(
+        &self,
+        run: &CuratedRun,
+        reading: &Reading,
+        left: Duration,
+    ) -> Result<Ready, CurateError> {
         let statement = run.definition.check()?;
         let target = self.target(&run.definition.target).await?;
         let request = QueryRequest {
             sql: statement.sql.clone(),
             row_limit: RowLimit::None,
+            versions: reading.versions.clone(),
+            incremental: reading.since.clone(),
+            parameters: parameters(run.wish.interval.unwrap_or_else(|| Interval::until(run.started_at))),
             timeout: Some(left),
-            ..QueryRequest::default()
         };
         let of_statement = |error| CurateError::of_statement(&statement, error);
         let mut query = self.inner.lake.queries.run(&reader(run), request).await.map_err(of_statement)?;
-        let shape = Shape::plan(&run.definition, &query.schema(), target.description.as_ref())?;
-        let mut figures = CuratedFigures {
-            versions_in: query.tables.iter().cloned().collect(),
-            rows_in: self.rows_of(&query.tables).await?,
-            ..CuratedFigures::default()
-        };
+        let definition = reading.definition(&run.definition);
+        let shape = Shape::plan(&definition, &query.schema(), target.description.as_ref())?;
+        let whole: Vec<(TableRef, u64)> =
+            query.tables.iter().filter(|(input, _)| reading.is_whole(input)).cloned().collect();
+        let mut figures = reading.figures();
+        figures.rows_in += self.rows_of(&whole).await?;
+        figures.versions_in = query.tables.iter().cloned().collect();
+        let bookmarks = self.bookmarks(run, reading, &figures.versions_in).await?;
         let (sender, rows) = mpsc::channel(BATCHES_AHEAD);
         let (rows, asked) = self.ask(run, &shape, target.entry.as_ref(), rows).await?;
         let writing = self.begin_writing(run, &shape, rows)?;
@@ -79,8 +92,9 @@ impl Curate {
         figures.bytes_in = query.finish().bytes_scanned;
         figures.quality = self.judge(run, target.entry.as_ref(), asked, (figures.rows_in, rows)).await?;
         let entry = self.reserved(run, &shape, target.entry).await?;
-        let (brought, rows_out) = self.uploaded(run, &shape, &entry, written).await?;
-        Ok(Ready { entry, shape, brought, rows_out, figures })
+        let is_refresh = reading.is_refresh;
+        let (brought, rows_out) = self.uploaded(run, &shape, &entry, (written, is_refresh)).await?;
+        Ok(Ready { entry, shape, brought, rows_out, figures, bookmarks, is_refresh })
     }
 
     fn begin_writing(
@@ -140,11 +154,13 @@ impl Curate {
         run: &CuratedRun,
         shape: &Shape,
         entry: &TableEntry,
-        written: Written,
+        (written, is_refresh): (Written, bool),
     ) -> Result<(Brought, u64), CurateError> {
         let table = self.inner.lake.shelf.get(entry);
         let (staged, rows_out) = match written {
-            Written::Source(source) if shape.base.is_some() => return Ok((Brought::Source(Arc::from(source)), 0)),
+            Written::Source(source) if shape.base.is_some() && !is_refresh => {
+                return Ok((Brought::Source(Arc::from(source)), 0));
+            }
             Written::Files(staged) => {
                 let rows = staged.rows();
                 (staged, rows)

@@ -6,12 +6,12 @@ use std::{
 };
 
 use chrono::Utc;
-use sluice_domain::{Pipeline, PipelineCause, TableRef};
+use sluice_domain::{Pipeline, PipelineCause, RunWish, TableRef};
 
 use crate::{Curate, CurateError};
 
 /// How many runs are taken up, or begun, in one pass.
-const MAX_PER_PASS: u32 = 1000;
+pub(crate) const MAX_PER_PASS: u32 = 1000;
 
 impl Curate {
     /// Take up the runs that were cut off, and begin those that are due from now on, until the server stops.
@@ -35,6 +35,7 @@ impl Curate {
         for run in pipelines.unfinished_runs(MAX_PER_PASS).await? {
             self.spawn(run);
         }
+        self.go_on_with_backfills().await?;
         for pipeline in pipelines.due(Utc::now(), MAX_PER_PASS).await? {
             self.begin_by_itself(&pipeline, PipelineCause::Schedule).await;
         }
@@ -50,7 +51,7 @@ impl Curate {
 
     /// Begin a run that nobody waits for: what is in its way is told, and the others begin.
     async fn begin_by_itself(&self, pipeline: &Pipeline, cause: PipelineCause) {
-        if let Err(error) = self.begin(pipeline, cause, &pipeline.principal, None).await {
+        if let Err(error) = self.begin(pipeline, (cause, RunWish::default()), &pipeline.principal, None).await {
             tracing::warn!(pipeline.name = %pipeline.name, %error, "a run of a pipeline could not begin");
         }
     }

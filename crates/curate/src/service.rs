@@ -11,14 +11,18 @@ use async_trait::async_trait;
 use sluice_catalog::{Catalog, CatalogError, CuratedBegun, NewCuratedRun, NewPipeline, PipelineDefined};
 use sluice_domain::{
     Action, Caller, CompiledStatement, CuratedRun, Grant, Pipeline, PipelineCause, PipelineDefinition, PipelineName,
-    PipelineSettingsError, Resource, RunId, RunStatus, StoredFailure, TableEntry, TableFormat, TableRef,
+    PipelineSettingsError, Resource, RunId, RunStatus, RunWish, StoredFailure, TableEntry, TableFormat, TableRef,
 };
 use sluice_query::{QueryService, position_of};
 use sluice_table::{Description, Shelf, TableError, WriterSettings};
 use tokio::{sync::Semaphore, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{CurateError, CurateSettings, Suites, shape::Shape};
+use crate::{
+    CurateError, CurateSettings, Suites,
+    intervals::{check_takes_intervals, planned},
+    shape::Shape,
+};
 
 /// How often a run that is waited for is looked at.
 const WAIT_PAUSE: Duration = Duration::from_millis(100);
@@ -117,10 +121,11 @@ impl Curate {
         mut definition: PipelineDefinition,
     ) -> Result<PipelineDefinition, CurateError> {
         let statement = definition.check()?;
-        let described = self.inner.lake.queries.describe(caller, statement.sql.clone()).await;
+        let described = self.inner.lake.queries.describe(caller, planned(&definition, &statement)).await;
         let described = described.map_err(|error| CurateError::of_statement(&statement, error))?;
         let read: BTreeSet<TableRef> = described.tables.into_iter().map(|(table, _)| table).collect();
         self.check_inputs(caller, &definition, &read, &statement).await?;
+        self.check_incremental(&definition).await?;
         let missing = read.into_iter().filter(|table| !definition.inputs.contains(table));
         let missing: Vec<TableRef> = missing.collect();
         definition.inputs.extend(missing);
@@ -201,17 +206,22 @@ impl Curate {
         ))
     }
 
-    /// Begin a run; says whether it was begun by an earlier request with the same key.
+    /// Begin a run that does what is wished; says whether it was begun by an earlier request with the same key.
     ///
     /// # Errors
-    /// [`CurateError::Busy`] while one is under way, [`CurateError::State`] where the pipeline is not enabled.
+    /// [`CurateError::Busy`] while one is under way, [`CurateError::State`] where the pipeline is not enabled,
+    /// [`CurateError::Settings`] for a time that it cannot run for.
     pub async fn run(
         &self,
         grant: &Grant,
         pipeline: &Pipeline,
+        wish: RunWish,
         key: Option<String>,
     ) -> Result<(CuratedRun, bool), CurateError> {
-        match self.begin(pipeline, PipelineCause::Request, grant.principal(), key).await? {
+        if wish.interval.is_some() {
+            check_takes_intervals(&pipeline.definition)?;
+        }
+        match self.begin(pipeline, (PipelineCause::Request, wish), grant.principal(), key).await? {
             CuratedBegun::Started(run) => Ok((run, false)),
             CuratedBegun::Known(run) => Ok((run, true)),
             CuratedBegun::Busy(run) => Err(CurateError::Busy { run: run.id }),
@@ -222,7 +232,7 @@ impl Curate {
     pub(crate) async fn begin(
         &self,
         pipeline: &Pipeline,
-        cause: PipelineCause,
+        (cause, wish): (PipelineCause, RunWish),
         principal: &str,
         key: Option<String>,
     ) -> Result<CuratedBegun, CurateError> {
@@ -230,7 +240,7 @@ impl Curate {
             return Err(CurateError::disabled(&pipeline.name));
         }
         let seen = self.newest_versions(&pipeline.definition.inputs).await?;
-        let new = NewCuratedRun { pipeline: pipeline.id, cause, principal: principal.to_owned(), key, seen };
+        let new = NewCuratedRun { pipeline: pipeline.id, cause, wish, principal: principal.to_owned(), key, seen };
         let begun = self.catalog().pipelines().begin_run(&new).await?;
         if let CuratedBegun::Started(run) = &begun {
             self.spawn(run.clone());

@@ -78,9 +78,10 @@ pub use names::{ColumnName, NameError, NamespaceName, TableName, TableRef};
 pub use page::{Page, PageRequest, PageToken, PageTokenError};
 pub use partial::{Delivery, PartialUpload};
 pub use pipeline::{
-    CompiledStatement, CronSchedule, CuratedFigures, CuratedOutcome, CuratedRun, GateAction, Pipeline, PipelineCause,
-    PipelineDefinition, PipelineGate, PipelineHistory, PipelineId, PipelineLink, PipelineMode, PipelineSchedule,
-    PipelineSettingsError, PipelineStep, PreparedRun, RunDetails, RunQuality, StatementPlace, StepKind, find_cycle,
+    Backfill, BackfillId, BackfillRange, CompiledStatement, CronSchedule, CuratedFigures, CuratedOutcome, CuratedRun,
+    GateAction, INTERVAL_END, INTERVAL_START, Interval, OnRewrite, Pipeline, PipelineCause, PipelineDefinition,
+    PipelineGate, PipelineHistory, PipelineId, PipelineLink, PipelineMode, PipelineSchedule, PipelineSettingsError,
+    PipelineStep, PreparedRun, RunDetails, RunQuality, RunWish, StatementPlace, StepKind, find_cycle,
 };
 pub use plain::{PlainFile, PlainSnapshot};
 pub use progress::{Phase, Progress};

@@ -6,6 +6,7 @@
 mod definition;
 mod gate;
 mod graph;
+mod interval;
 mod run;
 mod schedule;
 mod statement;
@@ -15,14 +16,16 @@ use std::{collections::BTreeMap, fmt};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::{PipelineName, TableRef};
+use crate::{PipelineName, TableId, TableRef};
 
 pub use definition::{
-    PipelineDefinition, PipelineHistory, PipelineMode, PipelineSchedule, PipelineSettingsError, PipelineStep, StepKind,
+    OnRewrite, PipelineDefinition, PipelineHistory, PipelineMode, PipelineSchedule, PipelineSettingsError,
+    PipelineStep, StepKind,
 };
 pub use gate::{GateAction, PipelineGate, RunQuality};
 pub use graph::{PipelineLink, find_cycle};
-pub use run::{CuratedFigures, CuratedOutcome, CuratedRun, PipelineCause, PreparedRun, RunDetails};
+pub use interval::{Backfill, BackfillId, BackfillRange, INTERVAL_END, INTERVAL_START, Interval};
+pub use run::{CuratedFigures, CuratedOutcome, CuratedRun, PipelineCause, PreparedRun, RunDetails, RunWish};
 pub use schedule::CronSchedule;
 pub use statement::{CompiledStatement, StatementPlace};
 
@@ -34,6 +37,11 @@ impl PipelineId {
     /// The name under which the log of the target counts the runs.
     pub fn app_id(self) -> String {
         format!("sluice-pipeline:{self}")
+    }
+
+    /// The name under which the log of the target tells up to which version an input was read.
+    pub fn input_app_id(self, input: TableId) -> String {
+        format!("sluice-pipeline:{self}:{input}")
     }
 }
 

@@ -1,13 +1,17 @@
 //! Runs a query on the threads of this process.
 
-use std::{collections::BTreeMap, io, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 use sluice_domain::TableRef;
 use tokio::{runtime::Handle, time::timeout_at};
 
 use crate::{
-    OpenedTable, QueryError, QueryRun, QuerySettings, TableAddress, TableOpener,
+    Extent, OpenedTable, QueryError, QueryRun, QuerySettings, TableAddress, TableOpener,
     engine::Engine,
     interruption::Stop,
     place::{Place, hold, watch_tasks},
@@ -23,14 +27,18 @@ pub(crate) struct WantedTable {
     pub(crate) name: TableRef,
     /// The table that it means.
     pub(crate) address: TableAddress,
-    /// The version to read, the newest without it.
-    pub(crate) version: Option<u64>,
+    /// The rows to read.
+    pub(crate) extent: Extent,
+    /// Whether the statement must be right over new rows of it alone.
+    pub(crate) is_incremental: bool,
 }
 
 /// A query whose names are resolved.
 pub(crate) struct Resolved {
     pub(crate) statement: ReadOnly,
     pub(crate) tables: Vec<WantedTable>,
+    /// What its parameters stand for.
+    pub(crate) parameters: BTreeMap<String, i64>,
     /// What is asked of it.
     pub(crate) wish: Wish,
 }
@@ -86,13 +94,15 @@ impl Executor {
 
     /// Plan a query and begin to run it.
     pub(crate) async fn start(&self, query: Resolved, clock: Clock, place: Place) -> Result<QueryRun, QueryError> {
-        let Resolved { statement, tables, wish } = query;
+        let Resolved { statement, tables, parameters, wish } = query;
+        let incremental: BTreeSet<TableRef> =
+            tables.iter().filter(|table| table.is_incremental).map(|table| table.name.clone()).collect();
         let tables = timeout_at(clock.deadline, self.open(tables)).await.map_err(|_| clock.timed_out())??;
         let versions = tables.iter().map(|(name, table)| (name.clone(), table.version)).collect();
 
         let (held, settings) = (Arc::clone(&place), Arc::clone(&self.settings));
         let stop = Stop::at(clock.deadline.into_std());
-        let planning = Planning { statement, tables, wish, requests: Handle::current(), stop };
+        let planning = Planning { statement, tables, incremental, parameters, wish, requests: Handle::current(), stop };
         let step = async move { hold(held, Box::pin(planning.plan(&settings))).await };
         let planned = timeout_at(clock.deadline, self.engine.plan(step)).await.map_err(|_| clock.timed_out())??;
 
@@ -103,8 +113,8 @@ impl Executor {
 
     async fn open(&self, wanted: Vec<WantedTable>) -> Result<BTreeMap<TableRef, OpenedTable>, QueryError> {
         let mut tables = BTreeMap::new();
-        for WantedTable { name, address, version } in wanted {
-            match self.opener.open(&address, version).await {
+        for WantedTable { name, address, extent, .. } in wanted {
+            match self.opener.open(&address, extent).await {
                 Ok(opened) => tables.insert(name, opened),
                 Err(failure) => return Err(QueryError::Table { table: name, failure }),
             };

@@ -21,6 +21,7 @@ mod types;
 
 mod engine;
 mod executor;
+mod increment;
 mod interruption;
 mod lineage;
 mod place;
@@ -46,7 +47,7 @@ pub use position::{Position, position_of};
 pub use run::QueryRun;
 pub use service::{Described, QueryRequest, QueryService, RowLimit};
 pub use settings::{Isolation, QuerySettings};
-pub use source::{OpenError, OpenedTable, TableAddress, TableOpener, TableResolver};
+pub use source::{Extent, OpenError, OpenedTable, TableAddress, TableOpener, TableResolver};
 pub use stats::QueryStats;
 pub use store::RoutedStore;
 pub use worker::{WorkerProgram, serve_worker};

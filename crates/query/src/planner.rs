@@ -1,9 +1,12 @@
 //! From a statement and its open tables to something that can be run.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use datafusion::{
-    common::plan_err,
+    common::{ScalarValue, plan_err},
     error::Result,
     execution::context::{SQLOptions, TaskContext},
     logical_expr::{LogicalPlan, LogicalPlanBuilder},
@@ -16,6 +19,7 @@ use tokio::runtime::Handle;
 use crate::{
     OpenedTable, QueryError, QuerySettings,
     executor::Wish,
+    increment,
     interruption::{Stop, interruptible},
     lineage,
     redaction::Redaction,
@@ -43,6 +47,10 @@ pub(crate) struct Planning {
     pub(crate) statement: ReadOnly,
     /// Its tables.
     pub(crate) tables: BTreeMap<TableRef, OpenedTable>,
+    /// Those of which new rows alone must do.
+    pub(crate) incremental: BTreeSet<TableRef>,
+    /// What its parameters stand for.
+    pub(crate) parameters: BTreeMap<String, i64>,
     /// What is asked of it.
     pub(crate) wish: Wish,
     /// Where requests to stores are made.
@@ -53,15 +61,16 @@ pub(crate) struct Planning {
 
 impl Planning {
     /// Make the plan.
-    pub(crate) async fn plan(self, settings: &QuerySettings) -> Result<Planned, QueryError> {
+    pub(crate) async fn plan(mut self, settings: &QuerySettings) -> Result<Planned, QueryError> {
         let redaction = Redaction::new(
             self.tables.iter().map(|(name, table)| (table.folder.to_string(), name.to_string())).collect(),
         );
         let (explains, stop) = (self.statement.explains, self.stop.clone());
         let session = session::open(settings, &self.statement.tables, &self.tables, &self.requests)
             .map_err(|error| QueryError::planning(error, &redaction))?;
-        let wish = self.wish;
+        let (wish, incremental) = (self.wish, std::mem::take(&mut self.incremental));
         let logical = self.logical(&session).await.map_err(|error| QueryError::planning(error, &redaction))?;
+        increment::check(&logical, &incremental)?;
         let plan = session.state().create_physical_plan(&logical).await;
         let mut plan = plan.map_err(|error| QueryError::planning(error, &redaction))?;
         if wish == Wish::Columns {
@@ -72,7 +81,10 @@ impl Planning {
     }
 
     async fn logical(self, session: &SessionContext) -> Result<LogicalPlan> {
-        let plan = session.state().statement_to_plan(self.statement.statement).await?;
+        let mut plan = session.state().statement_to_plan(self.statement.statement).await?;
+        if !self.parameters.is_empty() {
+            plan = plan.with_param_values(values(self.parameters))?;
+        }
         SQLOptions::new()
             .with_allow_ddl(false)
             .with_allow_dml(false)
@@ -93,4 +105,10 @@ impl Planning {
         let fetch = usize::try_from(rows).unwrap_or(usize::MAX).saturating_add(1);
         LogicalPlanBuilder::from(plan).limit(0, Some(fetch))?.build()
     }
+}
+
+/// Moments as a table holds them.
+fn values(parameters: BTreeMap<String, i64>) -> Vec<(String, ScalarValue)> {
+    let value = |moment| ScalarValue::TimestampMicrosecond(Some(moment), Some(Arc::from("UTC")));
+    parameters.into_iter().map(|(name, moment)| (name, value(moment))).collect()
 }

@@ -1,6 +1,7 @@
 //! Where in a statement a failure is, as far as it tells.
 
 use datafusion::{
+    common::Span,
     error::DataFusionError,
     sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer},
 };
@@ -26,7 +27,7 @@ impl QueryError {
     pub fn position(&self, sql: &str) -> Option<Position> {
         match self {
             Self::Syntax { message } | Self::Plan { message } | Self::Evaluation { message } => told(message),
-            Self::Table { table, .. } => position_of(sql, table),
+            Self::Table { table, failure } => told(&failure.to_string()).or_else(|| position_of(sql, table)),
             _ => None,
         }
     }
@@ -44,11 +45,14 @@ impl QueryError {
 /// A message with the place that its error knows, in the words of the parser.
 pub(crate) fn placed(error: &DataFusionError, message: String) -> String {
     match error.diagnostic().and_then(|diagnostic| diagnostic.span) {
-        Some(span) if told(&message).is_none() => {
-            format!("{message} {LINE}{}{COLUMN}{}", span.start.line, span.start.column)
-        }
+        Some(span) if told(&message).is_none() => format!("{message} {}", words_of(span)),
         _ => message,
     }
+}
+
+/// A place in the words of the parser.
+pub(crate) fn words_of(span: Span) -> String {
+    format!("{LINE}{}{COLUMN}{}", span.start.line, span.start.column)
 }
 
 /// The last place that a message tells.

@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use crate::{
-    QueryError, QueryRun, QuerySettings, TableOpener, TableResolver, WorkerProgram,
+    Extent, QueryError, QueryRun, QuerySettings, TableOpener, TableResolver, WorkerProgram,
     engine::Engine,
     executor::{Executor, Resolved, WantedTable, Wish},
     guard, lineage,
@@ -35,8 +35,20 @@ pub struct QueryRequest {
     pub row_limit: RowLimit,
     /// The versions that tables are read at, where the text does not say; others are read at their newest.
     pub versions: BTreeMap<TableRef, u64>,
+    /// The tables of which the statement must be right over new rows alone, and after which version those came that are
+    /// read; where it is none, all are.
+    pub incremental: BTreeMap<TableRef, Option<u64>>,
+    /// What `$name` stands for in the text: moments, in microseconds of Unix time, by name.
+    pub parameters: BTreeMap<String, i64>,
     /// How long it may run, the reading of its result included; what the settings say where it is none.
     pub timeout: Option<Duration>,
+}
+
+impl QueryRequest {
+    /// A query of which only the text is said.
+    pub fn of(sql: impl Into<String>) -> Self {
+        Self { sql: sql.into(), ..Self::default() }
+    }
 }
 
 /// What a query would answer with.
@@ -140,8 +152,7 @@ impl QueryService {
     ///
     /// # Errors
     /// Any [`QueryError`] but those about values.
-    pub async fn lineage(&self, caller: &Caller, sql: String) -> Result<SqlLineage, QueryError> {
-        let request = QueryRequest { sql, ..QueryRequest::default() };
+    pub async fn lineage(&self, caller: &Caller, request: QueryRequest) -> Result<SqlLineage, QueryError> {
         let mut run = self.begin(caller, request, Wish::Lineage).await?;
         let mut told = SqlLineage { tables: run.tables.clone(), ..SqlLineage::default() };
         while let Some(rows) = run.next_batch().await? {
@@ -154,8 +165,7 @@ impl QueryService {
     ///
     /// # Errors
     /// Any [`QueryError`] but those about values, with its place in the text as far as that is known.
-    pub async fn describe(&self, caller: &Caller, sql: String) -> Result<Described, QueryError> {
-        let request = QueryRequest { sql, ..QueryRequest::default() };
+    pub async fn describe(&self, caller: &Caller, request: QueryRequest) -> Result<Described, QueryError> {
         let mut run = self.begin(caller, request, Wish::Columns).await?;
         while run.next_batch().await?.is_some() {}
         Ok(Described { schema: run.schema(), tables: run.tables.clone() })
@@ -168,14 +178,16 @@ impl QueryService {
 
         let held = Arc::clone(&place);
         let statement = self.engine.plan(async move { hold(held, async { statement::parse(tokens) }).await }).await?;
-        let wanted = wanted_versions(&statement, &request.versions)?;
-        let tables =
-            timeout_at(clock.deadline, self.resolve(caller, wanted)).await.map_err(|_| clock.timed_out())??;
+        let wanted = wanted_extents(&statement, &request)?;
+        let tables = timeout_at(clock.deadline, self.resolve(caller, wanted, &request.incremental))
+            .await
+            .map_err(|_| clock.timed_out())??;
+        let QueryRequest { sql, parameters, .. } = request;
         match &self.runner {
             Runner::Here(executor) => {
-                Box::pin(executor.start(Resolved { statement, tables, wish }, clock, place)).await
+                Box::pin(executor.start(Resolved { statement, tables, parameters, wish }, clock, place)).await
             }
-            Runner::Workers(pool) => pool.start(Job::new(request.sql, tables, wish, clock), clock, place).await,
+            Runner::Workers(pool) => pool.start(Job::new(sql, tables, parameters, wish, clock), clock, place).await,
         }
     }
 
@@ -198,12 +210,14 @@ impl QueryService {
     async fn resolve(
         &self,
         caller: &Caller,
-        wanted: BTreeMap<TableRef, Option<u64>>,
+        wanted: BTreeMap<TableRef, Extent>,
+        incremental: &BTreeMap<TableRef, Option<u64>>,
     ) -> Result<Vec<WantedTable>, QueryError> {
         let mut tables = Vec::with_capacity(wanted.len());
-        for (name, version) in wanted {
+        for (name, extent) in wanted {
+            let is_incremental = incremental.contains_key(&name);
             match self.resolver.resolve(caller, &name).await {
-                Ok(address) => tables.push(WantedTable { name, address, version }),
+                Ok(address) => tables.push(WantedTable { name, address, extent, is_incremental }),
                 Err(failure) => return Err(QueryError::Table { table: name, failure }),
             }
         }
@@ -221,16 +235,26 @@ fn places(settings: &QuerySettings) -> usize {
     settings.concurrency.clamp(1, Semaphore::MAX_PERMITS)
 }
 
-/// The one version that each table is read at.
-fn wanted_versions(
-    statement: &ReadOnly,
-    pinned: &BTreeMap<TableRef, u64>,
-) -> Result<BTreeMap<TableRef, Option<u64>>, QueryError> {
+/// What is read of each table, at one version.
+fn wanted_extents(statement: &ReadOnly, request: &QueryRequest) -> Result<BTreeMap<TableRef, Extent>, QueryError> {
+    let QueryRequest { versions: pinned, incremental, .. } = request;
     let names: BTreeSet<&TableRef> = statement.tables.values().collect();
     if let Some(stranger) = pinned.keys().find(|name| !names.contains(name)) {
         return Err(QueryError::Plan { message: format!("a version is given for {stranger}, which is not queried") });
     }
-    names.into_iter().map(|name| Ok((name.clone(), wanted_version(name, statement, pinned)?))).collect()
+    if let Some(stranger) = incremental.keys().find(|name| !names.contains(name)) {
+        return Err(QueryError::Plan { message: format!("{stranger} is incremental, and is not queried") });
+    }
+    let says_version = |name: &&TableRef| statement.versions.get(name).into_iter().flatten().any(Option::is_some);
+    if let Some(fixed) = incremental.keys().find(says_version) {
+        let message = format!("{fixed} is incremental, and is read VERSION AS OF a version that gets no new rows");
+        return Err(QueryError::Plan { message });
+    }
+    let extent = |name: &TableRef| -> Result<Extent, QueryError> {
+        let since = incremental.get(name).copied().flatten();
+        Ok(Extent { version: wanted_version(name, statement, pinned)?, since })
+    };
+    names.into_iter().map(|name| Ok((name.clone(), extent(name)?))).collect()
 }
 
 fn wanted_version(

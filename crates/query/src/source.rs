@@ -26,6 +26,16 @@ pub struct TableAddress {
     pub plain: Option<Box<PlainSnapshot>>,
 }
 
+/// Which rows of a table are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Extent {
+    /// Those that it has at this version, at the newest without it.
+    pub version: Option<u64>,
+    /// Of them only those that came after this version.
+    #[serde(default)]
+    pub since: Option<u64>,
+}
+
 /// A table that is open for reading at one version.
 #[derive(Debug, Clone)]
 pub struct OpenedTable {
@@ -55,11 +65,12 @@ pub trait TableResolver: Send + Sync {
 /// Opens tables whose readers were checked before.
 #[async_trait]
 pub trait TableOpener: Send + Sync {
-    /// Open a table at its newest version or at a given one.
+    /// Open a table at its newest version or at a given one, to read these rows.
     ///
     /// # Errors
-    /// A failure of kind [`ErrorKind::NotFound`] for a version that does not exist; otherwise the store's.
-    async fn open(&self, address: &TableAddress, version: Option<u64>) -> Result<OpenedTable, OpenError>;
+    /// A failure of kind [`ErrorKind::NotFound`] for a version that does not exist, of kind [`ErrorKind::Conflict`]
+    /// where it is not told which rows came after a version; otherwise the store's.
+    async fn open(&self, address: &TableAddress, extent: Extent) -> Result<OpenedTable, OpenError>;
 }
 
 /// Why a table could not be opened: any failure, with its kind and code.

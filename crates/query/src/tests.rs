@@ -3,6 +3,7 @@
 mod describing;
 mod failing;
 mod files;
+mod increments;
 mod killers;
 mod lake;
 mod lineage;

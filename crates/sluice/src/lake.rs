@@ -10,9 +10,9 @@ use sluice_domain::{Action, Caller, Resource, StoredFailure, Suite, TableEntry, 
 use sluice_ingest::Ingest;
 use sluice_lifecycle::{Labels, LifecycleError, TableFacts};
 use sluice_quality::Evaluation;
-use sluice_query::{OpenError, OpenedTable, TableAddress, TableOpener, TableResolver};
+use sluice_query::{Extent, OpenError, OpenedTable, TableAddress, TableOpener, TableResolver};
 use sluice_storage::Zones;
-use sluice_table::{Shelf, scan_plain};
+use sluice_table::{IncrementError, Shelf, scan_plain};
 
 use crate::housekeeping::ReadCounts;
 
@@ -47,12 +47,14 @@ pub(crate) struct LakeTables {
 
 #[async_trait]
 impl TableOpener for LakeTables {
-    async fn open(&self, address: &TableAddress, version: Option<u64>) -> Result<OpenedTable, OpenError> {
+    async fn open(&self, address: &TableAddress, extent: Extent) -> Result<OpenedTable, OpenError> {
         let table = self.shelf.get_at(address.id, address.zone, &address.path);
         let folder = table.folder();
-        let scan = match &address.plain {
-            Some(snapshot) => scan_plain(folder, snapshot, version),
-            None => table.scan(version).await,
+        let scan = match (&address.plain, extent.since) {
+            (None, Some(since)) => table.scan_increment(since, extent.version).await,
+            (None, None) => table.scan(extent.version).await.map_err(IncrementError::from),
+            (Some(snapshot), None) => scan_plain(folder, snapshot, extent.version).map_err(IncrementError::from),
+            (Some(_), Some(version)) => Err(IncrementError::Untold { version, reason: "is of a table without a log" }),
         };
         let scan = scan.map_err(OpenError::new)?;
         Ok(OpenedTable {

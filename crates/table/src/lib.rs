@@ -23,6 +23,7 @@ mod log;
 
 mod aged;
 mod describe;
+mod increment;
 mod inspect;
 mod live;
 mod operations;
@@ -40,6 +41,7 @@ pub use commit::{Commit, CreateOutcome, NewTable, Transaction};
 pub use derive::{Derivations, DerivedMismatch, derivations_of};
 pub use describe::{Column, Description, VersionEntry};
 pub use error::TableError;
+pub use increment::{Increment, IncrementError};
 pub use inspect::{EntryFacts, LiveFile, object_path, read_facts};
 pub use layout::{check_layout, layout_of, layout_properties, spelled};
 pub use live::Scope;

@@ -91,8 +91,7 @@ impl LiveFile {
 
     /// How many rows it holds, where the log tells.
     pub(crate) fn rows(&self) -> Option<u64> {
-        let stats: serde_json::Value = serde_json::from_str(self.stats.as_deref()?).ok()?;
-        stats["numRecords"].as_u64()
+        rows_told(self.stats.as_deref())
     }
 
     /// A file of a plain table, whose folders tell the values of its partition.
@@ -119,6 +118,12 @@ impl LiveFile {
             remove: Remove::default(),
         }
     }
+}
+
+/// How many rows the statistics of a file tell of.
+pub(crate) fn rows_told(stats: Option<&str>) -> Option<u64> {
+    let stats: serde_json::Value = serde_json::from_str(stats?).ok()?;
+    stats["numRecords"].as_u64()
 }
 
 /// The files of a table, in the order of their paths.

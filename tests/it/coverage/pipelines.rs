@@ -8,6 +8,7 @@ use sluice_tests::TestLake;
 use super::{Access, Content, Row, bad, get};
 
 const PIPELINE: &str = "/api/v1/pipelines/{name}";
+const BACKFILL: &str = "/api/v1/pipelines/{name}/backfill";
 const RUNS: &str = "/api/v1/pipelines/{name}/runs";
 
 /// Pipelines of `nyc.flights` to read, to delete, and one whose run goes on until it is cancelled. Gives the id of that.
@@ -21,6 +22,15 @@ pub(super) async fn define(lake: &TestLake, caller: &str) -> String {
         let call = lake.call(Method::PUT, &format!("/api/v1/pipelines/{name}")).key(caller).json(&body);
         call.send().await.expect_status(201);
     }
+    for name in ["days", "filled"] {
+        let sql = "SELECT id FROM nyc.flights WHERE $interval_start IS NULL";
+        let body = json!({"sql": sql, "target": format!("nyc.{name}_curated"), "mode": "append"});
+        let call = lake.call(Method::PUT, &format!("/api/v1/pipelines/{name}")).key(caller).json(&body);
+        call.send().await.expect_status(201);
+    }
+    let range = json!({"from": "2026-01-01T00:00:00Z", "to": "2026-01-02T00:00:00Z"});
+    let call = lake.call(Method::POST, "/api/v1/pipelines/days/backfill").key(caller).json(&range);
+    call.send().await.expect_status(202);
     let begun = lake.call(Method::POST, "/api/v1/pipelines/endless/runs").key(caller).send().await.expect(202);
     begun["run_id"].as_str().unwrap().to_owned()
 }
@@ -31,6 +41,7 @@ pub(super) fn reads() -> Vec<Row> {
     vec![
         get(all, Access::Listing, all, bad_page, "bad-parameter"),
         get(PIPELINE, read, "/api/v1/pipelines/ids", "/api/v1/pipelines/a%20b", "illegal-name"),
+        get(BACKFILL, read, "/api/v1/pipelines/days/backfill", "/api/v1/pipelines/a%20b/backfill", "illegal-name"),
         get(RUNS, read, "/api/v1/pipelines/ids/runs", "/api/v1/pipelines/ids/runs?page_token=zz", "bad-page-token"),
     ]
 }
@@ -47,11 +58,21 @@ pub(super) fn writes() -> Vec<Row> {
     };
     let (new, cancel) = ("/api/v1/pipelines/new", "/api/v1/runs/{run_id}/cancel");
     let nothing = Content::Json(r#"{"target": "nyc.new_curated"}"#);
+    let no_range = Content::Json(r#"{"from": "2026-01-02T00:00:00Z", "to": "2026-01-02T00:00:00Z"}"#);
     vec![
         Row {
             content: Content::Json(r#"{"sql": "SELECT id FROM nyc.flights", "target": "nyc.new_curated"}"#),
             bad: bad(Method::PUT, new, nothing, 422, "bad-pipeline"),
             ..row((Method::PUT, PIPELINE), Action::Manage, new, 201)
+        },
+        Row {
+            content: Content::Json(r#"{"from": "2026-01-01T00:00:00Z", "to": "2026-01-02T00:00:00Z"}"#),
+            bad: bad(Method::POST, "/api/v1/pipelines/days/backfill", no_range, 422, "bad-pipeline"),
+            ..row((Method::POST, BACKFILL), Action::Append, "/api/v1/pipelines/filled/backfill", 202)
+        },
+        Row {
+            bad: bad(Method::DELETE, "/api/v1/pipelines/a%20b/backfill", Content::Nothing, 400, "illegal-name"),
+            ..row((Method::DELETE, BACKFILL), Action::Append, "/api/v1/pipelines/days/backfill", 200)
         },
         row((Method::DELETE, PIPELINE), Action::Manage, "/api/v1/pipelines/dead", 204),
         Row {

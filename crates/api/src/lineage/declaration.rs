@@ -12,6 +12,7 @@ use sluice_domain::{
         ColumnNode, Dataset, Flow, FlowColumn, FlowOrigin, ReportedColumn, ReportedDataset, SqlInput, SqlLineage,
     },
 };
+use sluice_query::QueryRequest;
 
 use crate::{App, problem::Problem};
 
@@ -57,7 +58,7 @@ pub(crate) async fn declare(
     let flows = match (&declaration.source, &declaration.sql) {
         (Some(source), None) => vec![new_flow(&declaration, source.clone(), FlowOrigin::Manual, principal)],
         (None, Some(sql)) => {
-            let told = app.queries.lineage(caller, sql.clone()).await?;
+            let told = app.queries.lineage(caller, QueryRequest::of(sql)).await?;
             of_statement(&declaration, &told, principal)?
         }
         _ => return Err(invalid("bad-lineage-edge", "source: an edge has either a source or the sql that reads them")),

@@ -13,6 +13,7 @@ use sluice_domain::{
     Action, Caller, Resource, TableEntry,
     lineage::{ColumnNode, Dataset, Direction, FlowColumn, FlowId},
 };
+use sluice_query::QueryRequest;
 use utoipa::IntoParams;
 use uuid::Uuid;
 
@@ -313,5 +314,5 @@ pub(super) async fn trace_query(
     JsonBody(body): JsonBody<SqlLineageBody>,
 ) -> Result<Json<SqlLineageView>, Problem> {
     caller.require(Action::Read, &Resource::Catalog)?;
-    Ok(Json(app.queries.lineage(&caller, body.sql).await?.into()))
+    Ok(Json(app.queries.lineage(&caller, QueryRequest::of(body.sql)).await?.into()))
 }

@@ -1,6 +1,7 @@
 //! Every route, and the router that holds them.
 
 mod alerts;
+mod backfills;
 mod columns;
 mod direct;
 mod discovery;
@@ -104,6 +105,7 @@ fn curating() -> OpenApiRouter<App> {
         .routes(routes!(pipelines::get_pipeline, pipelines::define_pipeline, pipelines::delete_pipeline))
         .routes(routes!(pipelines::list_runs_of_pipeline, pipelines::run_pipeline))
         .routes(routes!(pipelines::cancel_run))
+        .routes(routes!(backfills::get_backfill, backfills::begin_backfill, backfills::cancel_backfill))
 }
 
 /// What is watched, and what becomes of it.

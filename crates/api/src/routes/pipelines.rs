@@ -16,11 +16,11 @@ use utoipa::IntoParams;
 use crate::{
     App,
     auth::Authenticated,
-    extract::{JsonBody, PageParams, Params},
+    extract::{JsonBody, OptionalJsonBody, PageParams, Params},
     named_path::{Named, RunIdPath},
     problem::{Problem, Problems},
     routes::uploads::{REPLAYED, idempotency_key},
-    wire::{PipelineBody, PipelinePage, PipelineRunPage, PipelineRunView, PipelineView},
+    wire::{PipelineBody, PipelinePage, PipelineRunPage, PipelineRunView, PipelineView, RunBody},
 };
 
 /// The longest wait for the end of a run, in seconds.
@@ -110,8 +110,8 @@ pub(super) async fn delete_pipeline(
 }
 
 /// Begin a run of a pipeline, once per `Idempotency-Key`; 409 while another one is under way. `Prefer: wait=30` has the
-/// answer wait for the end of the run, for so many seconds at the most.
-#[utoipa::path(post, path = "/api/v1/pipelines/{name}/runs", tag = "pipelines",
+/// answer wait for the end of the run, for so many seconds at the most. The body may be left out.
+#[utoipa::path(post, path = "/api/v1/pipelines/{name}/runs", tag = "pipelines", request_body = Option<RunBody>,
     params(("name" = String, Path, description = "The pipeline", pattern = "^[A-Za-z0-9_][A-Za-z0-9_.-]{0,256}$"),
         ("Idempotency-Key" = Option<String>, Header, max_length = 255, pattern = "^[!-~]+$",
             description = "Makes the request repeatable: the same key gives the same run and begins none"),
@@ -126,11 +126,12 @@ pub(super) async fn run_pipeline(
     Authenticated(caller): Authenticated,
     Named(name): Named<PipelineName>,
     headers: HeaderMap,
+    OptionalJsonBody(body): OptionalJsonBody<RunBody>,
 ) -> Result<(StatusCode, HeaderMap, Json<PipelineRunView>), Problem> {
     let pipeline = app.curate.find(&name).await?;
     let grant = require(&caller, Action::Append, &pipeline)?;
     let key = idempotency_key(&headers, String::new())?.map(|key| key.key);
-    let (run, is_known) = app.curate.run(&grant, &pipeline, key).await?;
+    let (run, is_known) = app.curate.run(&grant, &pipeline, body.wish()?, key).await?;
     let mut answer = HeaderMap::new();
     answer.extend(format!("/api/v1/runs/{}", run.id).parse().ok().map(|at| (header::LOCATION, at)));
     answer.extend(is_known.then(|| (REPLAYED, header::HeaderValue::from_static("true"))));
@@ -211,7 +212,7 @@ fn preferred_wait(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
 }
 
 /// Ask for the right to do something with a pipeline: it is the right over its target.
-fn require(caller: &Caller, action: Action, pipeline: &Pipeline) -> Result<Grant, Problem> {
+pub(super) fn require(caller: &Caller, action: Action, pipeline: &Pipeline) -> Result<Grant, Problem> {
     caller.require(action, &Resource::Table(pipeline.definition.target.clone())).map_err(|error| match error {
         // It is no news of theirs that there is one.
         AccessError::Invisible => CurateError::NotFound { name: pipeline.name.clone() }.into(),

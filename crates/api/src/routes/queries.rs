@@ -49,7 +49,8 @@ pub(super) async fn run_query(
     caller.require(Action::Read, &Resource::Catalog)?;
     let format = accepted(&headers)?;
     let row_limit = row_limit(format, body.row_limit);
-    let request = QueryRequest { sql: body.sql, row_limit, versions: versions(body.versions)?, timeout: None };
+    let request =
+        QueryRequest { sql: body.sql, row_limit, versions: versions(body.versions)?, ..QueryRequest::default() };
     let run = app.queries.run(&caller, request).await?;
     match format {
         OutputFormat::Csv => streamed(run, format, "text/csv; charset=utf-8").await,

@@ -1,6 +1,7 @@
 //! What goes over the wire; every type here is in the OpenAPI document.
 
 mod alert;
+mod backfill;
 mod column_notes;
 mod direct;
 mod discovery;
@@ -31,6 +32,7 @@ pub(crate) use alert::{
     AlertChannelPage, AlertChannelView, AlertPage, AlertRuleBody, AlertRulePage, AlertRuleView, AlertView,
     ChannelTestView,
 };
+pub(crate) use backfill::{BackfillBody, BackfillView};
 pub(crate) use column_notes::{ColumnNotesView, ColumnsView, TableLabelsView};
 pub(crate) use direct::{DirectBody, DirectView};
 pub(crate) use discovery::{ChangeEvent, ChangePage, PopularPage, PopularView, SearchView};
@@ -44,7 +46,7 @@ pub(crate) use lifecycle_plan::{LifecycleRunPage, PlanDetail, PlanView};
 pub(crate) use lineage::{DatasetView, EdgeBody, EdgesView, FlowPage, FlowView, OpenLineageBody};
 pub(crate) use lineage_graph::{LineageEventPage, LineageEventView, LineageView};
 pub(crate) use notes::{ColumnChangeBody, TableChangeBody};
-pub(crate) use pipeline::{PipelineBody, PipelinePage, PipelineView};
+pub(crate) use pipeline::{PipelineBody, PipelinePage, PipelineView, RunBody};
 pub(crate) use pipeline_run::{HealthView, PipelineRunBody, PipelineRunPage, PipelineRunView, RunReportBody};
 pub(crate) use progress::{ProgressView, UploadEvent};
 pub(crate) use quality::{

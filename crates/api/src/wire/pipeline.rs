@@ -6,8 +6,8 @@ use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sluice_domain::{
-    CronSchedule, Pipeline, PipelineDefinition, PipelineHistory, PipelineMode, PipelineSchedule, PipelineStep,
-    StepKind, TableRef,
+    CronSchedule, Interval, OnRewrite, Pipeline, PipelineDefinition, PipelineHistory, PipelineMode, PipelineSchedule,
+    PipelineStep, RunWish, StepKind, TableRef,
 };
 use utoipa::ToSchema;
 
@@ -23,7 +23,8 @@ pub(crate) struct PipelineBody {
     #[serde(default)]
     #[schema(value_type = Vec<String>, max_items = 100, example = json!(["raw.orders"]))]
     inputs: Vec<TableRef>,
-    /// One `SELECT`, whose rows are those of the target.
+    /// One `SELECT`, whose rows are those of the target. `$interval_start` and `$interval_end` are the ends of the time
+    /// that a run is for.
     #[serde(default)]
     #[schema(min_length = 1, max_length = 65536, example = "SELECT id, amount FROM raw.orders WHERE amount > 0")]
     sql: Option<String>,
@@ -48,6 +49,17 @@ pub(crate) struct PipelineBody {
     #[serde(default)]
     #[schema(value_type = Option<String>, pattern = "^(overwrite|overwrite_partitions|append|merge)$")]
     mode: Option<PipelineMode>,
+    /// The inputs of which a run reads only the rows that came since the last one, with the modes `append` and `merge`;
+    /// the first run reads all. The statement must be right over new rows alone: what sums up, sorts out or compares
+    /// rows of such an input is refused. Without it, each run reads all of every input.
+    #[serde(default)]
+    #[schema(value_type = Vec<String>, max_items = 100, example = json!(["raw.orders"]))]
+    incremental: Vec<TableRef>,
+    /// What a run does where rows of such an input were changed or deleted that earlier runs read, or where its log does
+    /// not tell what is new: `fail` with the code `needs-full-refresh`, or a `full_refresh` by itself. Default: `fail`.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, pattern = "^(fail|full_refresh)$")]
+    on_rewrite: Option<OnRewrite>,
     /// The columns by which rows are the same, for a merge.
     #[serde(default)]
     #[schema(max_items = 32)]
@@ -188,6 +200,8 @@ impl PipelineBody {
         Ok(PipelineDefinition {
             inputs: self.inputs,
             steps: steps.into_iter().map(StepBody::step).collect::<Result<_, _>>()?,
+            incremental: self.incremental,
+            on_rewrite: self.on_rewrite.unwrap_or(usual.on_rewrite),
             keys: self.keys,
             history,
             gate: self.gate.map(GateView::gate).transpose()?,
@@ -260,6 +274,11 @@ pub(crate) struct PipelineView {
     /// `overwrite`, `overwrite_partitions`, `append` or `merge`.
     #[schema(example = "overwrite")]
     mode: &'static str,
+    /// The inputs of which a run reads only the rows that came since the last one.
+    incremental: Vec<String>,
+    /// What a run does where it cannot be told which rows those are: `fail` or `full_refresh`.
+    #[schema(example = "fail")]
+    on_rewrite: &'static str,
     /// The columns by which rows are the same.
     keys: Vec<String>,
     /// The type of slowly changing dimension that a merge makes, 1 or 2.
@@ -322,6 +341,8 @@ impl From<Pipeline> for PipelineView {
             mode: definition.mode.as_str(),
             scd: (definition.mode == PipelineMode::Merge).then(|| if definition.history.is_some() { 2 } else { 1 }),
             deletes: definition.history.filter(|history| history.close_missing).map(|_| "close"),
+            incremental: definition.incremental.iter().map(TableRef::to_string).collect(),
+            on_rewrite: definition.on_rewrite.as_str(),
             keys: definition.keys,
             partition_by: definition.partition_by,
             gate: definition.gate.map(GateView::from),
@@ -338,6 +359,35 @@ impl From<Pipeline> for PipelineView {
             next_run_at: pipeline.next_run_at,
             seen_versions: pipeline.seen.into_iter().map(|(table, version)| (table.to_string(), version)).collect(),
         }
+    }
+}
+
+/// What is asked of a run.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RunBody {
+    /// To read all of every input, and to put the rows in the place of all that the target has, whatever the mode.
+    /// Default: false.
+    #[serde(default)]
+    full_refresh: bool,
+    /// What `$interval_start` is in the statement, with `interval_end`. Default: the end of the last run's interval, of
+    /// those that went through and were not told theirs; for the first one, the first moment of 1970.
+    #[serde(default)]
+    interval_start: Option<DateTime<Utc>>,
+    /// What `$interval_end` is in the statement. Default: the start of the run.
+    #[serde(default)]
+    interval_end: Option<DateTime<Utc>>,
+}
+
+impl RunBody {
+    /// What it says.
+    pub(crate) fn wish(self) -> Result<RunWish, Problem> {
+        let interval = match (self.interval_start, self.interval_end) {
+            (None, None) => None,
+            (Some(start), Some(end)) => Some(Interval::new(start, end)?),
+            _ => return Err(bad("interval: it has both interval_start and interval_end")),
+        };
+        Ok(RunWish { full_refresh: self.full_refresh, interval, backfill: None })
     }
 }
 

@@ -61,7 +61,7 @@ pub(crate) struct PipelineRunView {
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
-    /// Of a run of a pipeline of the lake: `request`, `schedule` or `new_data`.
+    /// Of a run of a pipeline of the lake: `request`, `schedule`, `new_data` or `backfill`.
     #[serde(skip_serializing_if = "Option::is_none")]
     cause: Option<&'static str>,
     /// Of such a run: how often it was tried.
@@ -82,7 +82,22 @@ pub(crate) struct PipelineRunView {
     /// Of such a run: the version of each input that was read.
     #[serde(skip_serializing_if = "Option::is_none")]
     versions_in: Option<BTreeMap<String, u64>>,
-    /// Of such a run: the version of its target that it made.
+    /// Of such a run, of each input of which only new rows were read: the version after which they came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    versions_since: Option<BTreeMap<String, u64>>,
+    /// Of such a run: whether its rows took the place of all that its target had, though its mode is another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    full_refresh: Option<bool>,
+    /// Of such a run: the stable name of why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_code: Option<String>,
+    /// Of such a run: the first moment of the time that it is for, `$interval_start` in its statement.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interval_start: Option<DateTime<Utc>>,
+    /// Of such a run: the first moment behind that time, `$interval_end` in its statement.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interval_end: Option<DateTime<Utc>>,
+    /// Of such a run: the version of its target that it made; absent where nothing was new.
     #[serde(skip_serializing_if = "Option::is_none")]
     version_out: Option<u64>,
     /// Of such a run with a gate: what that found out.
@@ -94,8 +109,10 @@ impl From<PipelineRun> for PipelineRunView {
     fn from(run: PipelineRun) -> Self {
         let details = run.details.as_deref();
         let figures = details.map(|details| &details.figures);
-        let versions_in = figures
-            .map(|figures| figures.versions_in.iter().map(|(table, version)| (table.to_string(), *version)).collect());
+        let interval = details.and_then(|details| details.interval);
+        let named = |versions: &BTreeMap<TableRef, u64>| {
+            versions.iter().map(|(table, version)| (table.to_string(), *version)).collect()
+        };
         Self {
             cause: details.map(|details| details.cause.as_str()),
             attempts: details.map(|details| details.attempts),
@@ -103,7 +120,12 @@ impl From<PipelineRun> for PipelineRunView {
             rows_out: figures.map(|figures| figures.rows_out),
             bytes_in: figures.map(|figures| figures.bytes_in),
             bytes_out: figures.map(|figures| figures.bytes_out),
-            versions_in,
+            versions_in: figures.map(|figures| named(&figures.versions_in)),
+            versions_since: figures.map(|figures| named(&figures.versions_since)),
+            full_refresh: figures.map(|figures| figures.full_refresh),
+            interval_start: interval.map(|interval| interval.start),
+            interval_end: interval.map(|interval| interval.end),
+            error_code: details.and_then(|details| details.error_code.clone()),
             version_out: figures.and_then(|figures| figures.version_out),
             quality: figures
                 .and_then(|figures| figures.quality.as_ref())

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sluice_catalog::{
-    Catalog, CuratedBegun, EndedPlace, NewCuratedRun, NewPipeline, PipelineDefined, Preparation, RunFilter,
+    BackfillBegun, Catalog, CuratedBegun, EndedPlace, NewBackfill, NewCuratedRun, NewPipeline, PipelineDefined,
+    Preparation, RunFilter,
 };
 use sluice_domain::{
-    CronSchedule, CuratedFigures, CuratedOutcome, CuratedRun, ErrorKind, FileRecord, Pipeline, PipelineCause,
-    PipelineDefinition, PipelineMode, PipelineSchedule, PreparedRun, RunKind, RunStatus, StepKind, StoredFailure,
-    TableRef,
+    Backfill, BackfillRange, CronSchedule, CuratedFigures, CuratedOutcome, CuratedRun, ErrorKind, FileRecord, Interval,
+    Pipeline, PipelineCause, PipelineDefinition, PipelineMode, PipelineSchedule, PreparedRun, RunKind, RunStatus,
+    RunWish, StepKind, StoredFailure, TableRef,
 };
 
 use crate::samples::{Lake, namespaces, page};
@@ -38,6 +39,7 @@ fn wish(pipeline: &Pipeline, key: Option<&str>) -> NewCuratedRun {
     NewCuratedRun {
         pipeline: pipeline.id,
         cause: PipelineCause::Request,
+        wish: RunWish { full_refresh: key.is_some(), ..RunWish::default() },
         principal: "bob".into(),
         key: key.map(str::to_owned),
         seen: BTreeMap::from([("raw.orders".parse().unwrap(), 7)]),
@@ -310,4 +312,86 @@ async fn pipelines_and_their_runs_are_carried_over() {
     );
     assert_eq!(pipelines.find_run(run.id).await.unwrap(), lake.catalog.pipelines().find_run(run.id).await.unwrap());
     assert_eq!(started(&copy.catalog, &pipeline).await.sequence, 2);
+}
+
+fn moment(hour: u32) -> chrono::DateTime<chrono::Utc> {
+    chrono::NaiveDate::from_ymd_opt(2026, 1, 1).unwrap().and_hms_opt(hour, 0, 0).unwrap().and_utc()
+}
+
+fn new_backfill(pipeline: &Pipeline) -> NewBackfill {
+    let range = BackfillRange::new(Interval::new(moment(0), moment(2)).unwrap(), 3600).unwrap();
+    NewBackfill { pipeline: pipeline.id, range, principal: "bob".into() }
+}
+
+async fn begun(catalog: &Catalog, pipeline: &Pipeline) -> Backfill {
+    match catalog.pipelines().begin_backfill(&new_backfill(pipeline)).await.unwrap() {
+        BackfillBegun::Started(backfill) => backfill,
+        other => panic!("no backfill began: {other:?}"),
+    }
+}
+
+/// Begin the run for a part, if it is the next one.
+async fn run_part(catalog: &Catalog, pipeline: &Pipeline, backfill: &Backfill, part: Interval) -> Option<CuratedRun> {
+    let part = RunWish { interval: Some(part), backfill: Some(backfill.id), ..RunWish::default() };
+    let new = NewCuratedRun { wish: part, cause: PipelineCause::Backfill, ..wish(pipeline, None) };
+    match catalog.pipelines().begin_run(&new).await.unwrap() {
+        CuratedBegun::Started(run) => Some(run),
+        CuratedBegun::Gone => None,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_backfill_moves_on_with_the_end_of_the_run_for_its_part() {
+    let lake = Lake::open().await;
+    let catalog = &lake.catalog;
+    let pipeline = define(catalog, &new_pipeline("a", &["raw.orders"], "c.a")).await;
+    assert_eq!(catalog.pipelines().find_backfill(pipeline.id).await.unwrap(), None);
+    let backfill = begun(catalog, &pipeline).await;
+    assert_eq!(
+        catalog.pipelines().begin_backfill(&new_backfill(&pipeline)).await.unwrap(),
+        BackfillBegun::Busy(backfill.clone())
+    );
+    assert_eq!(catalog.pipelines().idle_backfills(9).await.unwrap(), vec![backfill.clone()]);
+    let (first, second) = (Interval::new(moment(0), moment(1)).unwrap(), Interval::new(moment(1), moment(2)).unwrap());
+    assert_eq!(run_part(catalog, &pipeline, &backfill, second).await, None, "it is not the turn of this part");
+    let run = run_part(catalog, &pipeline, &backfill, first).await.unwrap();
+    assert_eq!((run.wish.interval, run.wish.backfill), (Some(first), Some(backfill.id)));
+    assert!(catalog.pipelines().idle_backfills(9).await.unwrap().is_empty(), "a run goes on");
+    finish(catalog, &run, RunStatus::Success).await;
+    assert_eq!(run_part(catalog, &pipeline, &backfill, first).await, None, "a part runs once");
+    let run = run_part(catalog, &pipeline, &backfill, second).await.unwrap();
+    finish(catalog, &run, RunStatus::Success).await;
+    let done = catalog.pipelines().find_backfill(pipeline.id).await.unwrap().unwrap();
+    assert_eq!((done.status, done.next, done.ended_at.is_some()), (RunStatus::Success, moment(2), true));
+    assert_eq!(catalog.pipelines().cancel_backfill(pipeline.id).await.unwrap(), Some(done), "it has ended");
+    assert!(catalog.pipelines().idle_backfills(9).await.unwrap().is_empty());
+    let next = begun(catalog, &pipeline).await;
+    assert_ne!(next.id, backfill.id);
+    let cancelled = catalog.pipelines().cancel_backfill(pipeline.id).await.unwrap().unwrap();
+    assert_eq!(cancelled.status, RunStatus::Cancelled);
+    assert_eq!(run_part(catalog, &pipeline, &next, first).await, None);
+    assert!(catalog.pipelines().forget(pipeline.id).await.unwrap());
+    assert_eq!(catalog.pipelines().find_backfill(pipeline.id).await.unwrap(), None);
+    assert_eq!(catalog.pipelines().begin_backfill(&new_backfill(&pipeline)).await.unwrap(), BackfillBegun::Gone);
+}
+
+#[tokio::test]
+async fn the_time_of_a_run_begins_with_the_end_of_that_of_the_last_one_that_went_through() {
+    let lake = Lake::open().await;
+    let catalog = &lake.catalog;
+    let pipeline = define(catalog, &new_pipeline("a", &["raw.orders"], "c.a")).await;
+    let first = started(catalog, &pipeline).await;
+    assert_eq!(first.wish.interval, Some(Interval::until(first.started_at)));
+    finish(catalog, &first, RunStatus::Success).await;
+    let failed = started(catalog, &pipeline).await;
+    assert_eq!(failed.wish.interval, Interval::new(first.started_at, failed.started_at).ok());
+    finish(catalog, &failed, RunStatus::Failed).await;
+    let told = Interval::new(moment(0), moment(1)).ok();
+    let told_run = NewCuratedRun { wish: RunWish { interval: told, ..RunWish::default() }, ..wish(&pipeline, None) };
+    let CuratedBegun::Started(run) = catalog.pipelines().begin_run(&told_run).await.unwrap() else { panic!("no run") };
+    assert_eq!(run.wish.interval, told);
+    finish(catalog, &run, RunStatus::Success).await;
+    let last = started(catalog, &pipeline).await;
+    assert_eq!(last.wish.interval.unwrap().start, first.started_at, "neither the failed one nor the one that was told");
 }

@@ -49,6 +49,16 @@ words!(
     }
 );
 
+words!(
+    /// What a run does where an incremental input lost or changed rows that earlier runs read.
+    OnRewrite, "answer to a rewrite", {
+        /// It fails.
+        Fail = "fail",
+        /// It reads all, and its rows take the place of those of the target.
+        FullRefresh = "full_refresh",
+    }
+);
+
 /// A pipeline that cannot be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {reason}")]
@@ -133,6 +143,12 @@ pub struct PipelineDefinition {
     pub target: TableRef,
     /// What becomes of the rows that are there.
     pub mode: PipelineMode,
+    /// The inputs of which a run reads only the rows that came since the last one.
+    #[serde(default)]
+    pub incremental: Vec<TableRef>,
+    /// What a run does where it cannot be told which rows those are.
+    #[serde(default = "fail")]
+    pub on_rewrite: OnRewrite,
     /// The columns by which rows are the same, for a merge.
     #[serde(default)]
     pub keys: Vec<String>,
@@ -164,6 +180,11 @@ pub struct PipelineDefinition {
     pub enabled: bool,
 }
 
+/// What older definitions mean.
+fn fail() -> OnRewrite {
+    OnRewrite::Fail
+}
+
 impl PipelineDefinition {
     /// A pipeline of one step with the usual limits.
     pub fn of(step: StepKind, target: TableRef, mode: PipelineMode) -> Self {
@@ -172,6 +193,8 @@ impl PipelineDefinition {
             steps: vec![PipelineStep { name: None, kind: step }],
             target,
             mode,
+            incremental: Vec::new(),
+            on_rewrite: OnRewrite::Fail,
             keys: Vec::new(),
             history: None,
             partition_by: Vec::new(),
@@ -201,6 +224,7 @@ impl PipelineDefinition {
         if self.target.table.is_quarantine() {
             return bad("target", format!("the name {} is kept for rows that were set aside", self.target));
         }
+        self.check_incremental()?;
         self.check_limits()?;
         self.check_columns()?;
         self.check_steps()?;
@@ -209,6 +233,30 @@ impl PipelineDefinition {
             return bad("steps", format!("they come to a statement of more than {MAX_STATEMENT_BYTES} bytes"));
         }
         Ok(statement)
+    }
+
+    fn check_incremental(&self) -> Result<(), PipelineSettingsError> {
+        let bad = |reason: String| Err(PipelineSettingsError::new("incremental", reason));
+        if self.incremental.is_empty() {
+            return match self.on_rewrite {
+                OnRewrite::Fail => Ok(()),
+                OnRewrite::FullRefresh => Err(PipelineSettingsError::new("on_rewrite", "no input is incremental")),
+            };
+        }
+        if !matches!(self.mode, PipelineMode::Append | PipelineMode::Merge) {
+            return bad(format!("the mode {} takes all rows: use append or merge", self.mode));
+        }
+        if self.incremental.len() > MAX_INPUTS {
+            return bad(format!("there are more than {MAX_INPUTS}"));
+        }
+        let distinct: BTreeSet<&TableRef> = self.incremental.iter().collect();
+        if distinct.len() < self.incremental.len() {
+            return bad("an input is named twice".to_owned());
+        }
+        match distinct.into_iter().find(|input| !self.inputs.is_empty() && !self.inputs.contains(input)) {
+            Some(stranger) => bad(format!("{stranger} is not among the inputs")),
+            None => Ok(()),
+        }
     }
 
     fn check_limits(&self) -> Result<(), PipelineSettingsError> {

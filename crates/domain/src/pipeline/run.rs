@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{PipelineDefinition, PipelineId, RunQuality};
+use super::{BackfillId, Interval, PipelineDefinition, PipelineId, RunQuality};
 use crate::{PipelineName, RunId, RunStatus, StoredFailure, TableId, TableRef, word_set::words};
 
 words!(
@@ -17,14 +17,29 @@ words!(
         Schedule = "schedule",
         /// An input has new rows.
         NewData = "new_data",
+        /// It is for a part of a range that was asked for.
+        Backfill = "backfill",
     }
 );
+
+/// What is asked of a run beyond what its pipeline says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RunWish {
+    /// To read all of every input, and to put the rows in the place of all that the target has.
+    pub full_refresh: bool,
+    /// The time that it is for. One that began has it: where none was asked for, from the end of that of the last run
+    /// that went through, or of the first moment of Unix time, to its start.
+    pub interval: Option<Interval>,
+    /// The backfill that it is a part of.
+    pub backfill: Option<BackfillId>,
+}
 
 /// What a run read and wrote.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct CuratedFigures {
-    /// The rows of the inputs, at the versions that were read.
+    /// The rows of the inputs, at the versions that were read; of incremental ones, those that are new.
     pub rows_in: u64,
     /// The rows that took effect in the target.
     pub rows_out: u64,
@@ -34,7 +49,11 @@ pub struct CuratedFigures {
     pub bytes_out: u64,
     /// The version of each input that was read.
     pub versions_in: BTreeMap<TableRef, u64>,
-    /// The version of the target that was made.
+    /// Of the inputs of which new rows were read: the version after which they came.
+    pub versions_since: BTreeMap<TableRef, u64>,
+    /// Whether the rows took the place of all that the target had, though its mode is another one.
+    pub full_refresh: bool,
+    /// The version of the target that was made; none where nothing was new.
     pub version_out: Option<u64>,
     /// What the gate found out about the rows, if there is one.
     pub quality: Option<RunQuality>,
@@ -84,6 +103,8 @@ pub struct CuratedRun {
     pub principal: String,
     /// Why it began.
     pub cause: PipelineCause,
+    /// What was asked of it.
+    pub wish: RunWish,
     /// Its place among the commits of the pipeline.
     pub sequence: i64,
     /// How far it has come.
@@ -113,4 +134,8 @@ pub struct RunDetails {
     pub attempts: u32,
     /// What it read and wrote; what is known by now of one that goes on.
     pub figures: CuratedFigures,
+    /// The stable name of why it failed.
+    pub error_code: Option<String>,
+    /// The time that it is for.
+    pub interval: Option<Interval>,
 }

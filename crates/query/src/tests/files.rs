@@ -12,7 +12,7 @@ use object_store::{ObjectStoreExt, memory::InMemory, path::Path};
 use sluice_domain::{Caller, ErrorKind, Failure, TableRef};
 
 use crate::{
-    OpenError, OpenedTable, OutputFormat, QueryError, QueryRequest, QueryService, QuerySettings, TableAddress,
+    Extent, OpenError, OpenedTable, OutputFormat, QueryError, QueryRequest, QueryService, QuerySettings, TableAddress,
     TableOpener, TableResolver,
     tests::{
         failing::FailingStore,
@@ -33,7 +33,7 @@ impl TableResolver for Folders {
 
 #[async_trait]
 impl TableOpener for Folders {
-    async fn open(&self, address: &TableAddress, _: Option<u64>) -> Result<OpenedTable, OpenError> {
+    async fn open(&self, address: &TableAddress, _: Extent) -> Result<OpenedTable, OpenError> {
         let table: TableRef = address.path.parse().unwrap();
         let folder = Path::from(format!("secret/place/{}", table.table));
         let store = InMemory::new();

@@ -13,8 +13,8 @@ use sluice_domain::{AccessError, Action, Caller, ErrorKind, Failure, Resource, T
 use uuid::Uuid;
 
 use crate::{
-    OpenError, OpenedTable, OutputFormat, QueryError, QueryRequest, QueryRun, QueryService, QuerySettings, QueryStats,
-    RowWriter, TableAddress, TableOpener, TableResolver,
+    Extent, OpenError, OpenedTable, OutputFormat, QueryError, QueryRequest, QueryRun, QueryService, QuerySettings,
+    QueryStats, RowWriter, TableAddress, TableOpener, TableResolver,
 };
 
 /// Tables by name and version.
@@ -55,15 +55,17 @@ impl TableResolver for TestLake {
 
 #[async_trait]
 impl TableOpener for TestLake {
-    async fn open(&self, address: &TableAddress, version: Option<u64>) -> Result<OpenedTable, OpenError> {
+    async fn open(&self, address: &TableAddress, extent: Extent) -> Result<OpenedTable, OpenError> {
         let mut versions = self.0.iter().filter(|((name, _), _)| name.to_string() == address.path);
-        let ((table, version), rows) = match version {
+        let ((table, version), rows) = match extent.version {
             Some(wanted) => versions.find(|((_, version), _)| *version == wanted),
             None => versions.next_back(),
         }
         .ok_or_else(|| OpenError::new(NoTable))?;
+        let known = extent.since.map_or(0, |since| self.0[&(table.clone(), since)].num_rows());
+        let rows = rows.slice(known, rows.num_rows() - known);
         Ok(OpenedTable {
-            provider: Arc::new(MemTable::try_new(rows.schema(), vec![vec![rows.clone()]]).unwrap()),
+            provider: Arc::new(MemTable::try_new(rows.schema(), vec![vec![rows]]).unwrap()),
             version: *version,
             store_url: "memory://lake/".parse().unwrap(),
             root_store: Arc::new(InMemory::new()),

@@ -12,7 +12,7 @@ use crate::{QueryError, QuerySettings};
 
 async fn lineage(sql: &str) -> Result<SqlLineage, QueryError> {
     let queries = TestQueries::new();
-    queries.service.lineage(&queries.caller, sql.to_owned()).await
+    queries.service.lineage(&queries.caller, crate::QueryRequest::of(sql)).await
 }
 
 /// `sales.amount AGGREGATION, …`, in order.
@@ -275,6 +275,6 @@ proptest! {
 #[tokio::test]
 async fn the_limits_of_queries_hold_for_their_lineage() {
     let queries = TestQueries::with(QuerySettings { max_sql_bytes: 20, ..QuerySettings::default() });
-    let told = queries.service.lineage(&queries.caller, "SELECT id FROM shop.sales".into()).await;
+    let told = queries.service.lineage(&queries.caller, crate::QueryRequest::of("SELECT id FROM shop.sales")).await;
     assert!(matches!(told, Err(QueryError::TooComplex { .. })));
 }

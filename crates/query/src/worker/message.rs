@@ -1,6 +1,6 @@
 //! What the server and a worker say to one another, besides rows.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use sluice_domain::TableRef;
@@ -29,6 +29,8 @@ pub(crate) struct Job {
     pub(crate) sql: String,
     /// The tables that it names.
     pub(crate) tables: Vec<WantedTable>,
+    /// What its parameters stand for.
+    pub(crate) parameters: BTreeMap<String, i64>,
     /// What is asked of it.
     pub(crate) wish: Wish,
     /// The time that is left, in milliseconds.
@@ -39,10 +41,16 @@ pub(crate) struct Job {
 
 impl Job {
     /// A query that is to end when this clock says.
-    pub(crate) fn new(sql: String, tables: Vec<WantedTable>, wish: Wish, clock: Clock) -> Self {
+    pub(crate) fn new(
+        sql: String,
+        tables: Vec<WantedTable>,
+        parameters: BTreeMap<String, i64>,
+        wish: Wish,
+        clock: Clock,
+    ) -> Self {
         let left = clock.deadline.saturating_duration_since(Deadline::now());
         let left_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
-        Self { sql, tables, wish, left_ms, timeout_seconds: clock.timeout_seconds }
+        Self { sql, tables, parameters, wish, left_ms, timeout_seconds: clock.timeout_seconds }
     }
 
     /// The clock of a query that comes now.

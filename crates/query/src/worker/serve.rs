@@ -134,7 +134,8 @@ impl<W: Write> Server<W> {
         if let Some(stranger) = statement.tables.values().find(|name| !resolved(name)) {
             return Err(QueryError::fault(format!("the server did not resolve {stranger}")));
         }
-        self.executor.start(Resolved { statement, tables: job.tables, wish: job.wish }, clock, place).await
+        let Job { tables, parameters, wish, .. } = job;
+        self.executor.start(Resolved { statement, tables, parameters, wish }, clock, place).await
     }
 
     /// Send the rows of a query to its end.

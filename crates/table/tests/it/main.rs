@@ -12,6 +12,7 @@ mod fault_store;
 mod faults;
 mod histories;
 mod hostile;
+mod increments;
 mod lake;
 mod layouts;
 mod matrix;

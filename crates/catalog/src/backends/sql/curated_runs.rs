@@ -3,15 +3,17 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use chrono::{SubsecRound as _, Utc};
-use sluice_domain::{CuratedOutcome, CuratedRun, FileRecord, Pipeline, PipelineId, PreparedRun, RunId, TableId};
+use chrono::{DateTime, SubsecRound as _, Utc};
+use sluice_domain::{
+    CuratedOutcome, CuratedRun, FileRecord, Interval, Pipeline, PipelineId, PreparedRun, RunId, RunWish, TableId,
+};
 use sqlx::AnyConnection;
 use uuid::Uuid;
 
-use super::{SqlBackend, entries, inventory, pipelines::next_after};
+use super::{SqlBackend, backfills, entries, inventory, pipelines::next_after};
 use crate::{
     CatalogError, CuratedBegun, CuratedRuns, NewCuratedRun, Preparation,
-    columns::{instant, json, now},
+    columns::{instant, json, now, read},
     pipeline_rows::{CuratedRunRow, PipelineRow},
 };
 
@@ -24,6 +26,11 @@ impl CuratedRuns for SqlBackend {
         }
         if let Some(running) = find_of(&mut write, new.pipeline, "status = $2", Some("RUNNING")).await? {
             return Ok(CuratedBegun::Busy(running));
+        }
+        if let Some(backfill) = new.wish.backfill
+            && !backfills::is_next(&mut write, new.pipeline, (backfill, new.wish.interval)).await?
+        {
+            return Ok(CuratedBegun::Gone);
         }
         let row: Option<PipelineRow> = sqlx::query_as(
             "UPDATE pipelines SET last_sequence = last_sequence + 1, seen = $1 WHERE id = $2 RETURNING *",
@@ -141,6 +148,7 @@ impl CuratedRuns for SqlBackend {
         let mut write = self.write().await?;
         if let Some(run) = find_own(&mut write, id, self.node).await? {
             forget_files(&mut write, run.prepared.as_ref(), live).await?;
+            backfills::advance(&mut write, &run, outcome.status).await?;
         }
         let pipeline: Option<String> = sqlx::query_scalar(
             "UPDATE curated_runs SET status = $1, ended_at = $2, figures = $3, failure = $4 \
@@ -176,11 +184,13 @@ impl SqlBackend {
         new: &NewCuratedRun,
     ) -> Result<CuratedRun, CatalogError> {
         let began = Utc::now().trunc_subsecs(6);
+        let (wish, interval_end) = for_interval(connection, pipeline.id, (new.wish, began)).await?;
         let row: CuratedRunRow = sqlx::query_as(
             "INSERT INTO curated_runs (id, pipeline_id, pipeline, table_name, definition, principal, cause, \
-             idempotency_key, node, sequence, status, started_at, attempts, cancel_asked) \
+             idempotency_key, node, sequence, status, started_at, attempts, cancel_asked, wish, \
+             interval_end) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, \
-             (SELECT last_sequence FROM pipelines WHERE id = $10), 'RUNNING', $11, 0, 0) RETURNING *",
+             (SELECT last_sequence FROM pipelines WHERE id = $10), 'RUNNING', $11, 0, 0, $12, $13) RETURNING *",
         )
         .bind(Uuid::now_v7().to_string())
         .bind(pipeline.id.to_string())
@@ -193,6 +203,8 @@ impl SqlBackend {
         .bind(i64::from(self.node))
         .bind(pipeline.id.to_string())
         .bind(instant(began))
+        .bind(json("run's wish", &wish)?)
+        .bind(interval_end.map(instant))
         .fetch_one(&mut *connection)
         .await?;
         sqlx::query("UPDATE pipelines SET next_run_at = $1 WHERE id = $2")
@@ -202,6 +214,28 @@ impl SqlBackend {
             .await?;
         row.try_into()
     }
+}
+
+/// A wish with the time that its run is for; and the end of that time, where the next run goes on from it.
+async fn for_interval(
+    connection: &mut AnyConnection,
+    pipeline: PipelineId,
+    (wish, began): (RunWish, DateTime<Utc>),
+) -> Result<(RunWish, Option<DateTime<Utc>>), CatalogError> {
+    if wish.interval.is_some() {
+        return Ok((wish, None));
+    }
+    let last: Option<String> = sqlx::query_scalar(
+        "SELECT MAX(interval_end) FROM curated_runs WHERE pipeline_id = $1 AND status IN ('SUCCESS', 'WARNING')",
+    )
+    .bind(pipeline.to_string())
+    .fetch_one(connection)
+    .await?;
+    let last: Option<DateTime<Utc>> = last.map(|last| read("run's interval", &last)).transpose()?;
+    // A clock may have been set back.
+    let start = last.filter(|last| !wish.full_refresh && *last < began);
+    let interval = start.map_or(Interval::until(began), |start| Interval { start, end: began });
+    Ok((RunWish { interval: Some(interval), ..wish }, Some(began)))
 }
 
 /// The run of a pipeline for which this is true of the value; none without a value.

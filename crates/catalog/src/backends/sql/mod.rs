@@ -9,6 +9,7 @@ mod sqlite;
 mod alert_rules;
 mod alerts;
 mod annotations;
+mod backfills;
 mod changes;
 mod channels;
 mod conditions;

@@ -103,8 +103,15 @@ impl Pipelines for SqlBackend {
         .bind(id.to_string())
         .execute(&mut *write)
         .await?;
+        let is_forgotten = done.rows_affected() > 0;
+        if is_forgotten {
+            sqlx::query("DELETE FROM backfills WHERE pipeline_id = $1")
+                .bind(id.to_string())
+                .execute(&mut *write)
+                .await?;
+        }
         write.commit().await?;
-        Ok(done.rows_affected() > 0)
+        Ok(is_forgotten)
     }
 }
 

@@ -54,6 +54,7 @@ pub(super) const TABLES: &[&str] = &[
     "pipeline_runs",
     "pipelines",
     "curated_runs",
+    "backfills",
     "freshness_expectations",
     "service_levels",
     "alert_rules",
