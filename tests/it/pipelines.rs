@@ -3,6 +3,7 @@
 mod definitions;
 mod runs;
 mod targets;
+mod transforms;
 
 use axum::http::Method;
 use serde_json::{Value, json};

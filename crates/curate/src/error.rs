@@ -3,7 +3,7 @@
 use sluice_catalog::CatalogError;
 use sluice_domain::{
     CompiledStatement, ErrorKind, Failure, PipelineName, PipelineSettingsError, RunId, RunStatus, StoredFailure,
-    TableRef,
+    TableRef, ViewError,
 };
 use sluice_query::{Position, QueryError};
 use sluice_table::TableError;
@@ -17,6 +17,12 @@ pub enum CurateError {
         /// The name.
         name: PipelineName,
     },
+    /// There is no such view.
+    #[error("there is no view {name}")]
+    ViewNotFound {
+        /// The name.
+        name: TableRef,
+    },
     /// There is no such run of a pipeline.
     #[error("there is no run {run} of a pipeline")]
     RunNotFound {
@@ -26,6 +32,9 @@ pub enum CurateError {
     /// The definition makes no sense.
     #[error(transparent)]
     Settings(#[from] PipelineSettingsError),
+    /// The view makes no sense.
+    #[error(transparent)]
+    View(#[from] ViewError),
     /// The statement cannot be planned: correct it.
     #[error("{place}: {reason}")]
     Statement {
@@ -92,11 +101,12 @@ pub enum CurateError {
 impl Failure for CurateError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::NotFound { .. } | Self::RunNotFound { .. } => ErrorKind::NotFound,
+            Self::NotFound { .. } | Self::ViewNotFound { .. } | Self::RunNotFound { .. } => ErrorKind::NotFound,
             Self::Settings(error) => error.kind(),
+            Self::View(error) => error.kind(),
             Self::Statement { .. } | Self::Misfit { .. } => ErrorKind::Invalid,
             Self::Graph { code: "pipeline-cycle", .. } => ErrorKind::Invalid,
-            Self::Graph { code: "too-many-pipelines", .. } => ErrorKind::TooMany,
+            Self::Graph { code: "too-many-pipelines" | "too-many-views", .. } => ErrorKind::TooMany,
             Self::Graph { .. } | Self::Busy { .. } | Self::State { .. } | Self::Cancelled => ErrorKind::Conflict,
             Self::TimedOut { .. } => ErrorKind::TimedOut,
             Self::Query(error) => error.kind(),
@@ -108,9 +118,9 @@ impl Failure for CurateError {
 
     fn code(&self) -> &str {
         match self {
-            Self::NotFound { .. } => "not-found",
-            Self::RunNotFound { .. } => "not-found",
+            Self::NotFound { .. } | Self::ViewNotFound { .. } | Self::RunNotFound { .. } => "not-found",
             Self::Settings(error) => error.code(),
+            Self::View(error) => error.code(),
             Self::Statement { .. } => "bad-statement",
             Self::Graph { code, .. } | Self::State { code, .. } => code,
             Self::Misfit { .. } => "target-misfit",

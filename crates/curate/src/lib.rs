@@ -21,6 +21,8 @@ mod rows;
 mod run;
 mod schedule;
 
+mod views;
+
 pub use error::CurateError;
 pub use service::{Curate, Lake, LogCheck};
 pub use settings::CurateSettings;

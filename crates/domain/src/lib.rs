@@ -39,6 +39,7 @@ mod source;
 mod table;
 mod type_name;
 mod upload;
+mod view;
 mod word_set;
 mod write;
 
@@ -78,9 +79,10 @@ pub use names::{ColumnName, NameError, NamespaceName, TableName, TableRef};
 pub use page::{Page, PageRequest, PageToken, PageTokenError};
 pub use partial::{Delivery, PartialUpload};
 pub use pipeline::{
-    CompiledStatement, CuratedFigures, CuratedOutcome, CuratedRun, Pipeline, PipelineCause, PipelineDefinition,
-    PipelineId, PipelineLink, PipelineMode, PipelineSchedule, PipelineSettingsError, PipelineStep, PreparedRun,
-    RunDetails, StatementPlace, StepKind, find_cycle,
+    CastColumns, CastErrors, CompiledStatement, CuratedFigures, CuratedOutcome, CuratedRun, Deduplicate, Keep,
+    MaskColumns, MaskKind, Pipeline, PipelineCause, PipelineDefinition, PipelineId, PipelineLink, PipelineMode,
+    PipelineSchedule, PipelineSettingsError, PipelineStep, Pivot, PivotAggregate, PreparedRun, RunDetails,
+    SessionWindow, StatementPlace, StepKind, Transform, TumblingWindow, Unpivot, find_cycle,
 };
 pub use plain::{PlainFile, PlainSnapshot};
 pub use progress::{Phase, Progress};
@@ -102,4 +104,5 @@ pub use type_name::{TypeNameError, parse_type, type_name};
 pub use upload::{
     IdempotencyKey, Landed, MergedRows, Receipt, RowCounts, StoredFailure, UploadEntry, UploadId, UploadState,
 };
+pub use view::{MAX_VIEW_DEPTH, View, ViewColumn, ViewDefinition, ViewError, check_view_graph};
 pub use write::{DedupOptions, DedupScope, KeepRows, MergeOptions, WriteMode, WriteOptions};

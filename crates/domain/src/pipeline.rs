@@ -7,6 +7,7 @@ mod definition;
 mod graph;
 mod run;
 mod statement;
+mod transform;
 
 use std::{collections::BTreeMap, fmt};
 
@@ -21,6 +22,10 @@ pub use definition::{
 pub use graph::{PipelineLink, find_cycle};
 pub use run::{CuratedFigures, CuratedOutcome, CuratedRun, PipelineCause, PreparedRun, RunDetails};
 pub use statement::{CompiledStatement, StatementPlace};
+pub use transform::{
+    CastColumns, CastErrors, Deduplicate, Keep, MaskColumns, MaskKind, Pivot, PivotAggregate, SessionWindow, Transform,
+    TumblingWindow, Unpivot,
+};
 
 /// The id of a pipeline: another one after the pipeline was deleted and made anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -14,6 +14,7 @@ use crate::{
     planner::Planning,
     run::Clock,
     statement::ReadOnly,
+    views::ParsedView,
 };
 
 /// A table that a query may read.
@@ -31,6 +32,8 @@ pub(crate) struct WantedTable {
 pub(crate) struct Resolved {
     pub(crate) statement: ReadOnly,
     pub(crate) tables: Vec<WantedTable>,
+    /// The views that it reads, each after those that it reads itself.
+    pub(crate) views: Vec<ParsedView>,
     /// What is asked of it.
     pub(crate) wish: Wish,
 }
@@ -86,13 +89,13 @@ impl Executor {
 
     /// Plan a query and begin to run it.
     pub(crate) async fn start(&self, query: Resolved, clock: Clock, place: Place) -> Result<QueryRun, QueryError> {
-        let Resolved { statement, tables, wish } = query;
+        let Resolved { statement, tables, views, wish } = query;
         let tables = timeout_at(clock.deadline, self.open(tables)).await.map_err(|_| clock.timed_out())??;
         let versions = tables.iter().map(|(name, table)| (name.clone(), table.version)).collect();
 
         let (held, settings) = (Arc::clone(&place), Arc::clone(&self.settings));
         let stop = Stop::at(clock.deadline.into_std());
-        let planning = Planning { statement, tables, wish, requests: Handle::current(), stop };
+        let planning = Planning { statement, tables, views, wish, requests: Handle::current(), stop };
         let step = async move { hold(held, Box::pin(planning.plan(&settings))).await };
         let planned = timeout_at(clock.deadline, self.engine.plan(step)).await.map_err(|_| clock.timed_out())??;
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use datafusion::{
-    common::plan_err,
+    common::{TableReference, plan_err},
     error::Result,
     execution::context::{SQLOptions, TaskContext},
     logical_expr::{LogicalPlan, LogicalPlanBuilder},
@@ -21,6 +21,7 @@ use crate::{
     redaction::Redaction,
     session,
     statement::ReadOnly,
+    views::{self, ParsedView},
 };
 
 /// A plan, and what it needs to run.
@@ -43,6 +44,8 @@ pub(crate) struct Planning {
     pub(crate) statement: ReadOnly,
     /// Its tables.
     pub(crate) tables: BTreeMap<TableRef, OpenedTable>,
+    /// The views that it reads, each after those that it reads itself.
+    pub(crate) views: Vec<ParsedView>,
     /// What is asked of it.
     pub(crate) wish: Wish,
     /// Where requests to stores are made.
@@ -53,15 +56,19 @@ pub(crate) struct Planning {
 
 impl Planning {
     /// Make the plan.
-    pub(crate) async fn plan(self, settings: &QuerySettings) -> Result<Planned, QueryError> {
+    pub(crate) async fn plan(mut self, settings: &QuerySettings) -> Result<Planned, QueryError> {
         let redaction = Redaction::new(
             self.tables.iter().map(|(name, table)| (table.folder.to_string(), name.to_string())).collect(),
         );
         let (explains, stop) = (self.statement.explains, self.stop.clone());
-        let session = session::open(settings, &self.statement.tables, &self.tables, &self.requests)
-            .map_err(|error| QueryError::planning(error, &redaction))?;
+        let views = std::mem::take(&mut self.views);
+        let spellings = views.iter().map(|view| &view.statement).chain([&self.statement]);
+        let names = spellings.flat_map(|statement| statement.tables.clone()).collect();
+        let planning = |error| QueryError::planning(error, &redaction);
+        let session = session::open(settings, &names, &self.tables, &self.requests).map_err(planning)?;
+        views::register(&session, views, &names).await.map_err(planning)?;
         let wish = self.wish;
-        let logical = self.logical(&session).await.map_err(|error| QueryError::planning(error, &redaction))?;
+        let logical = self.logical(&session, &names).await.map_err(planning)?;
         let plan = session.state().create_physical_plan(&logical).await;
         let mut plan = plan.map_err(|error| QueryError::planning(error, &redaction))?;
         if wish == Wish::Columns {
@@ -71,7 +78,11 @@ impl Planning {
         Ok(Planned { plan, context: session.task_ctx(), redaction, explains, stop })
     }
 
-    async fn logical(self, session: &SessionContext) -> Result<LogicalPlan> {
+    async fn logical(
+        self,
+        session: &SessionContext,
+        names: &BTreeMap<TableReference, TableRef>,
+    ) -> Result<LogicalPlan> {
         let plan = session.state().statement_to_plan(self.statement.statement).await?;
         SQLOptions::new()
             .with_allow_ddl(false)
@@ -85,7 +96,7 @@ impl Planning {
             if self.statement.explains {
                 return plan_err!("the lineage of EXPLAIN cannot be told, only that of its statement");
             }
-            let rows = lineage::trace(&plan, &self.statement.tables)?;
+            let rows = lineage::trace(&plan, names)?;
             return Ok(session.read_batch(rows)?.into_unoptimized_plan());
         }
         let Some(rows) = self.wish.row_limit().filter(|_| !self.statement.explains) else { return Ok(plan) };

@@ -17,11 +17,12 @@ use tokio::{
 use crate::{
     QueryError, QueryRun, QuerySettings, TableOpener, TableResolver, WorkerProgram,
     engine::Engine,
-    executor::{Executor, Resolved, WantedTable, Wish},
+    executor::{Executor, Resolved, Wish},
     guard, lineage,
     place::{Place, hold},
     run::Clock,
-    statement::{self, ReadOnly},
+    statement,
+    views::Resolution,
     worker::{Job, Pool},
 };
 
@@ -168,14 +169,22 @@ impl QueryService {
 
         let held = Arc::clone(&place);
         let statement = self.engine.plan(async move { hold(held, async { statement::parse(tokens) }).await }).await?;
-        let wanted = wanted_versions(&statement, &request.versions)?;
-        let tables =
-            timeout_at(clock.deadline, self.resolve(caller, wanted)).await.map_err(|_| clock.timed_out())??;
+        let max_sql_bytes = self.settings.max_sql_bytes;
+        let resolution = Resolution::new(&*self.resolver, &self.engine, max_sql_bytes, &request.versions);
+        let resolving = timeout_at(clock.deadline, resolution.of(caller, &statement));
+        let (tables, wanted) = resolving.await.map_err(|_| clock.timed_out())??;
         match &self.runner {
             Runner::Here(executor) => {
-                Box::pin(executor.start(Resolved { statement, tables, wish }, clock, place)).await
+                let mut views = Vec::with_capacity(wanted.len());
+                for view in wanted {
+                    views.push(view.parse(&self.engine, max_sql_bytes).await?);
+                }
+                Box::pin(executor.start(Resolved { statement, tables, views, wish }, clock, place)).await
             }
-            Runner::Workers(pool) => pool.start(Job::new(request.sql, tables, wish, clock), clock, place).await,
+            Runner::Workers(pool) => {
+                let job = Job::new(request.sql, tables, wanted, wish, clock);
+                pool.start(job, clock, place).await
+            }
         }
     }
 
@@ -195,19 +204,14 @@ impl QueryService {
         Clock { started: Instant::now(), deadline, timeout_seconds }
     }
 
-    async fn resolve(
-        &self,
-        caller: &Caller,
-        wanted: BTreeMap<TableRef, Option<u64>>,
-    ) -> Result<Vec<WantedTable>, QueryError> {
-        let mut tables = Vec::with_capacity(wanted.len());
-        for (name, version) in wanted {
-            match self.resolver.resolve(caller, &name).await {
-                Ok(address) => tables.push(WantedTable { name, address, version }),
-                Err(failure) => return Err(QueryError::Table { table: name, failure }),
-            }
-        }
-        Ok(tables)
+    /// The tables and views that a statement names.
+    ///
+    /// # Errors
+    /// Those of a text that is no query.
+    pub async fn named(&self, sql: &str) -> Result<BTreeSet<TableRef>, QueryError> {
+        let tokens = guard::tokenize(sql, self.settings.max_sql_bytes)?;
+        let statement = self.engine.plan(async move { statement::parse(tokens) }).await?;
+        Ok(statement.tables.into_values().collect())
     }
 }
 
@@ -219,30 +223,4 @@ fn started(settings: QuerySettings) -> io::Result<(Arc<QuerySettings>, Arc<Engin
 /// How many queries run at once.
 fn places(settings: &QuerySettings) -> usize {
     settings.concurrency.clamp(1, Semaphore::MAX_PERMITS)
-}
-
-/// The one version that each table is read at.
-fn wanted_versions(
-    statement: &ReadOnly,
-    pinned: &BTreeMap<TableRef, u64>,
-) -> Result<BTreeMap<TableRef, Option<u64>>, QueryError> {
-    let names: BTreeSet<&TableRef> = statement.tables.values().collect();
-    if let Some(stranger) = pinned.keys().find(|name| !names.contains(name)) {
-        return Err(QueryError::Plan { message: format!("a version is given for {stranger}, which is not queried") });
-    }
-    names.into_iter().map(|name| Ok((name.clone(), wanted_version(name, statement, pinned)?))).collect()
-}
-
-fn wanted_version(
-    name: &TableRef,
-    statement: &ReadOnly,
-    pinned: &BTreeMap<TableRef, u64>,
-) -> Result<Option<u64>, QueryError> {
-    let pinned = pinned.get(name).copied();
-    let asked = statement.versions.get(name).into_iter().flatten().map(|version| version.or(pinned));
-    let mut versions: BTreeSet<Option<u64>> = asked.collect();
-    match (versions.pop_first(), versions.is_empty()) {
-        (first, true) => Ok(first.unwrap_or(pinned)),
-        _ => Err(QueryError::Plan { message: format!("{name} is read at two versions; one query reads one") }),
-    }
 }

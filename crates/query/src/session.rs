@@ -17,7 +17,7 @@ use datafusion::{
 use sluice_domain::TableRef;
 use tokio::runtime::Handle;
 
-use crate::{OpenedTable, QuerySettings, store::TableStores};
+use crate::{OpenedTable, QuerySettings, functions::functions, store::TableStores};
 
 const CATALOG: &str = "lake";
 /// Where names without a namespace are looked up; no table is ever in it.
@@ -52,6 +52,9 @@ pub(crate) fn open(
     for function in REMOVED_FUNCTIONS {
         context.deregister_udf(function);
     }
+    for function in functions() {
+        context.register_udf(function);
+    }
     context.register_catalog(CATALOG, catalog(names, tables)?);
     Ok(context)
 }
@@ -75,11 +78,12 @@ fn catalog(
 ) -> Result<Arc<dyn CatalogProvider>> {
     let catalog = MemoryCatalogProvider::new();
     for (name, table) in names {
-        let (Some(schema), Some(table)) = (name.schema(), tables.get(table)) else { continue };
+        let Some(schema) = name.schema() else { continue };
         if catalog.schema(schema).is_none() {
             catalog.register_schema(schema, Arc::new(MemorySchemaProvider::new()))?;
         }
-        if let Some(schema) = catalog.schema(schema) {
+        // A name without a table is that of a view, which is planned later.
+        if let (Some(schema), Some(table)) = (catalog.schema(schema), tables.get(table)) {
             schema.register_table(name.table().to_owned(), Arc::clone(&table.provider))?;
         }
     }

@@ -3,9 +3,12 @@
 mod describing;
 mod failing;
 mod files;
+mod functions;
 mod killers;
 mod lake;
 mod lineage;
 mod reading;
 mod refusals;
+mod shapes;
 mod statements;
+mod views;

@@ -24,6 +24,7 @@ mod tables;
 mod tus;
 mod uploads;
 mod versions;
+mod views;
 mod webhooks;
 
 use std::sync::Arc;
@@ -104,6 +105,8 @@ fn curating() -> OpenApiRouter<App> {
         .routes(routes!(pipelines::get_pipeline, pipelines::define_pipeline, pipelines::delete_pipeline))
         .routes(routes!(pipelines::list_runs_of_pipeline, pipelines::run_pipeline))
         .routes(routes!(pipelines::cancel_run))
+        .routes(routes!(views::list_views))
+        .routes(routes!(views::get_view, views::define_view, views::delete_view))
 }
 
 /// What is watched, and what becomes of it.

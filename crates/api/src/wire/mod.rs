@@ -13,6 +13,7 @@ mod lineage_graph;
 mod notes;
 mod pipeline;
 mod pipeline_run;
+mod pipeline_step;
 mod progress;
 mod quality;
 mod quarantine;
@@ -24,6 +25,7 @@ mod source;
 mod sql_lineage;
 mod table;
 mod upload;
+mod view;
 mod webhook;
 
 pub(crate) use alert::{
@@ -45,6 +47,7 @@ pub(crate) use lineage_graph::{LineageEventPage, LineageEventView, LineageView};
 pub(crate) use notes::{ColumnChangeBody, TableChangeBody};
 pub(crate) use pipeline::{PipelineBody, PipelinePage, PipelineView};
 pub(crate) use pipeline_run::{HealthView, PipelineRunBody, PipelineRunPage, PipelineRunView, RunReportBody};
+pub(crate) use pipeline_step::StepBody;
 pub(crate) use progress::{ProgressView, UploadEvent};
 pub(crate) use quality::{
     ProfileView, QualityResultPage, QualityResultView, QualitySummaryView, SuiteView, VerdictView, result_view,
@@ -60,4 +63,5 @@ pub(crate) use table::{
     NamespacePage, NamespaceView, SchemaPage, SchemaVersionView, TablePage, TableSummary, TableView, VersionPage,
 };
 pub(crate) use upload::{JsonRows, Octets, ReceiptView, UploadForm, UploadPage, UploadView};
+pub(crate) use view::{ViewBody, ViewPage, ViewView};
 pub(crate) use webhook::{WebhookBody, WebhookPage, WebhookTestView, WebhookView};

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use sluice_domain::{Pipeline, PipelineDefinition, PipelineMode, PipelineSchedule, PipelineStep, StepKind, TableRef};
+use sluice_domain::{Pipeline, PipelineDefinition, PipelineMode, PipelineSchedule, StepKind, TableRef};
 use utoipa::ToSchema;
 
+use super::StepBody;
 use crate::problem::Problem;
 
 /// What a pipeline is: a target, and one of `sql`, `expressions` and `steps`.
@@ -92,26 +93,7 @@ pub(crate) struct ScheduleView {
     on_new_data: bool,
 }
 
-/// One step of several: a `sql`, or `expressions` over the step before.
-#[derive(Deserialize, Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct StepBody {
-    /// The name by which later steps read it. Default: `step_1`, `step_2` and so on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(pattern = "^[a-z][a-z0-9_]{0,62}$")]
-    name: Option<String>,
-    /// One `SELECT`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    sql: Option<String>,
-    /// Expressions, applied as one `SELECT`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    expressions: Vec<String>,
-    /// The condition for a row to be looked at, with `expressions`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    filter: Option<String>,
-}
-
-fn bad(detail: &str) -> Problem {
+pub(super) fn bad(detail: &str) -> Problem {
     Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "bad-pipeline", detail)
 }
 
@@ -122,7 +104,7 @@ impl PipelineBody {
         let steps = match (is_short, self.steps.is_empty()) {
             (true, true) => {
                 let (sql, expressions, filter) = (self.sql, self.expressions, self.filter);
-                vec![StepBody { name: None, sql, expressions, filter }]
+                vec![StepBody { sql, expressions, filter, ..StepBody::default() }]
             }
             (false, false) => self.steps,
             _ => return Err(bad("sql: a pipeline has one of sql, expressions and steps")),
@@ -151,25 +133,6 @@ impl PipelineBody {
             enabled: self.enabled.unwrap_or(usual.enabled),
             ..usual
         })
-    }
-}
-
-impl StepBody {
-    fn step(self) -> Result<PipelineStep, Problem> {
-        let kind = match (self.sql, self.expressions, self.filter) {
-            (Some(sql), expressions, None) if expressions.is_empty() => StepKind::Sql(sql),
-            (None, select, filter) if !select.is_empty() => StepKind::Expressions { select, filter },
-            _ => return Err(bad("steps: a step has either sql, or expressions and perhaps a filter")),
-        };
-        Ok(PipelineStep { name: self.name, kind })
-    }
-
-    fn of(step: PipelineStep) -> Self {
-        let name = step.name;
-        match step.kind {
-            StepKind::Sql(sql) => Self { name, sql: Some(sql), expressions: Vec::new(), filter: None },
-            StepKind::Expressions { select, filter } => Self { name, sql: None, expressions: select, filter },
-        }
     }
 }
 

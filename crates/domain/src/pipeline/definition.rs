@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::CompiledStatement;
+use super::{CompiledStatement, Transform};
 use crate::{ErrorKind, Failure, TableRef, word_set::words};
 
 /// The most inputs.
@@ -98,6 +98,8 @@ pub enum StepKind {
         #[serde(default)]
         filter: Option<String>,
     },
+    /// What is to become of the rows and columns of the step before, or of the one input.
+    Transform(Transform),
 }
 
 /// One step: its result is what the next one reads, or the rows of the target.
@@ -267,6 +269,11 @@ impl PipelineDefinition {
             match &step.kind {
                 StepKind::Sql(sql) if sql.trim().is_empty() => return bad("sql", "it is empty".into()),
                 StepKind::Sql(_) => {}
+                StepKind::Transform(transform) => {
+                    if let Err((field, reason)) = transform.check() {
+                        return bad(&field, reason);
+                    }
+                }
                 StepKind::Expressions { select, .. } if select.is_empty() || select.len() > MAX_EXPRESSIONS => {
                     return bad("expressions", format!("there are 1 to {MAX_EXPRESSIONS}"));
                 }
@@ -283,9 +290,9 @@ impl PipelineDefinition {
         Ok(())
     }
 
-    /// Whether it has one step without a name, whose fields stand for themselves.
+    /// Whether it has one step of SQL without a name, whose fields stand for themselves.
     pub fn is_short(&self) -> bool {
-        matches!(self.steps.as_slice(), [PipelineStep { name: None, .. }])
+        matches!(self.steps.as_slice(), [PipelineStep { name: None, kind }] if !matches!(kind, StepKind::Transform(_)))
     }
 }
 

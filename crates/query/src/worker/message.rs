@@ -11,6 +11,7 @@ use crate::{
     QuerySettings,
     executor::{WantedTable, Wish},
     run::{Clock, Ended},
+    views::WantedView,
 };
 
 /// To a worker.
@@ -29,6 +30,8 @@ pub(crate) struct Job {
     pub(crate) sql: String,
     /// The tables that it names.
     pub(crate) tables: Vec<WantedTable>,
+    /// The views that it reads, each after those that it reads itself.
+    pub(crate) views: Vec<WantedView>,
     /// What is asked of it.
     pub(crate) wish: Wish,
     /// The time that is left, in milliseconds.
@@ -39,10 +42,10 @@ pub(crate) struct Job {
 
 impl Job {
     /// A query that is to end when this clock says.
-    pub(crate) fn new(sql: String, tables: Vec<WantedTable>, wish: Wish, clock: Clock) -> Self {
+    pub(crate) fn new(sql: String, tables: Vec<WantedTable>, views: Vec<WantedView>, wish: Wish, clock: Clock) -> Self {
         let left = clock.deadline.saturating_duration_since(Deadline::now());
         let left_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
-        Self { sql, tables, wish, left_ms, timeout_seconds: clock.timeout_seconds }
+        Self { sql, tables, views, wish, left_ms, timeout_seconds: clock.timeout_seconds }
     }
 
     /// The clock of a query that comes now.
