@@ -37,7 +37,7 @@ impl Curate {
             self.begin_by_itself(&pipeline, PipelineCause::Schedule).await;
         }
         for pipeline in pipelines.watching(MAX_PER_PASS).await? {
-            let newest = self.newest_versions(&pipeline.definition.inputs).await?;
+            let newest = self.newest_versions(&pipeline.definition.sources()).await?;
             if has_news(&pipeline, &newest) {
                 self.begin_by_itself(&pipeline, PipelineCause::NewData).await;
             }

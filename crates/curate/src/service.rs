@@ -127,12 +127,9 @@ impl Curate {
         let named = named.map_err(|error| CurateError::of_statement(&statement, error))?;
         let below: BTreeSet<TableRef> = described.tables.into_iter().map(|(table, _)| table).collect();
         self.check_inputs(caller, &definition, (&named, &below), &statement).await?;
-        let missing = named
-            .into_iter()
-            .chain(below)
-            .collect::<BTreeSet<_>>()
-            .into_iter()
-            .filter(|table| !definition.inputs.contains(table));
+        let is_below = |table: &&TableRef| !named.contains(*table);
+        definition.below = below.iter().filter(is_below).cloned().collect();
+        let missing = named.into_iter().filter(|table| !definition.inputs.contains(table));
         let missing: Vec<TableRef> = missing.collect();
         definition.inputs.extend(missing);
         let target = self.target(&definition.target).await?;
@@ -156,8 +153,7 @@ impl Curate {
             let reason = format!("it reads {stranger}, which is not among the inputs");
             return Err(CurateError::at(statement, position_of(&statement.sql, stranger), reason));
         }
-        let is_read = |input: &&TableRef| named.contains(*input) || below.contains(*input);
-        for input in definition.inputs.iter().filter(|input| !is_read(input)) {
+        for input in definition.inputs.iter().filter(|input| !named.contains(*input)) {
             let is_seen = caller.require(Action::Read, &Resource::Table(input.clone())).is_ok();
             match self.catalog().tables().find(input).await {
                 Ok(_) if is_seen => {}
@@ -244,7 +240,7 @@ impl Curate {
         if !pipeline.definition.enabled {
             return Err(CurateError::disabled(&pipeline.name));
         }
-        let seen = self.newest_versions(&pipeline.definition.inputs).await?;
+        let seen = self.newest_versions(&pipeline.definition.sources()).await?;
         let new = NewCuratedRun { pipeline: pipeline.id, cause, principal: principal.to_owned(), key, seen };
         let begun = self.catalog().pipelines().begin_run(&new).await?;
         if let CuratedBegun::Started(run) = &begun {

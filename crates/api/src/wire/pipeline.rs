@@ -103,8 +103,7 @@ impl PipelineBody {
         let is_short = self.sql.is_some() || !self.expressions.is_empty() || self.filter.is_some();
         let steps = match (is_short, self.steps.is_empty()) {
             (true, true) => {
-                let (sql, expressions, filter) = (self.sql, self.expressions, self.filter);
-                vec![StepBody { sql, expressions, filter, ..StepBody::default() }]
+                vec![StepBody::short(self.sql, self.expressions, self.filter)]
             }
             (false, false) => self.steps,
             _ => return Err(bad("sql: a pipeline has one of sql, expressions and steps")),

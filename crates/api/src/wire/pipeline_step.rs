@@ -88,6 +88,11 @@ pub(crate) struct StepBody {
 }
 
 impl StepBody {
+    /// A step of SQL without a name.
+    pub(super) fn short(sql: Option<String>, expressions: Vec<String>, filter: Option<String>) -> Self {
+        Self { sql, expressions, filter, ..Self::default() }
+    }
+
     pub(super) fn step(self) -> Result<PipelineStep, Problem> {
         let transforms = [
             self.deduplicate.map(Transform::Deduplicate),
@@ -109,7 +114,9 @@ impl StepBody {
             (None, none, Some(filter), None, None) if none.is_empty() => StepKind::Transform(Transform::Filter(filter)),
             (None, none, None, Some(transform), None) if none.is_empty() => StepKind::Transform(transform),
             _ => {
-                return Err(bad("steps: a step is one of sql, expressions, perhaps with a filter, and one other field"));
+                return Err(bad(
+                    "steps: a step is one of sql, expressions with or without filter, and one other field",
+                ));
             }
         };
         Ok(PipelineStep { name: self.name, kind })

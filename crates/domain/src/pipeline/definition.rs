@@ -117,6 +117,9 @@ pub struct PipelineStep {
 pub struct PipelineDefinition {
     /// The tables that it reads; none where the statement alone is to say so.
     pub inputs: Vec<TableRef>,
+    /// The tables below the views among the inputs, as they were when it was saved.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub below: Vec<TableRef>,
     /// How rows are made, one step after the other.
     pub steps: Vec<PipelineStep>,
     /// The table that it fills.
@@ -153,6 +156,7 @@ impl PipelineDefinition {
     pub fn of(step: StepKind, target: TableRef, mode: PipelineMode) -> Self {
         Self {
             inputs: Vec::new(),
+            below: Vec::new(),
             steps: vec![PipelineStep { name: None, kind: step }],
             target,
             mode,
@@ -288,6 +292,11 @@ impl PipelineDefinition {
             }
         }
         Ok(())
+    }
+
+    /// Every table whose rows it reads, and the views that it reads them through.
+    pub fn sources(&self) -> Vec<TableRef> {
+        self.inputs.iter().chain(&self.below).cloned().collect()
     }
 
     /// Whether it has one step of SQL without a name, whose fields stand for themselves.

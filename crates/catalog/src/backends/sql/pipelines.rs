@@ -106,7 +106,7 @@ impl Pipelines for SqlBackend {
 }
 
 fn link<'p>(name: &'p PipelineName, definition: &'p PipelineDefinition) -> PipelineLink<'p> {
-    PipelineLink { name, inputs: &definition.inputs, target: &definition.target }
+    PipelineLink { name, inputs: &definition.inputs, below: &definition.below, target: &definition.target }
 }
 
 /// When the last run of a pipeline began.
