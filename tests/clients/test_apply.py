@@ -80,3 +80,24 @@ def test_a_mistake_is_told_with_its_place_and_the_others_are_made(lake, sluice, 
     broken.write_text("pipelines:\n  a: [1\n")
     told = sluice("apply", broken)
     assert told.returncode == 1 and "broken.yaml" in told.stderr and "line" in told.stderr, told.stderr
+
+
+def test_what_reads_another_pipelines_table_may_stand_before_it(lake, sluice, lake_file):
+    path, name, source = lake_file
+    target = lake_target(path)
+    first, second = f"a_{uuid.uuid4().hex[:12]}", new_table("curated")
+    path.write_text(
+        path.read_text() + f"  {first}:\n    sql: SELECT count(*) AS n FROM {target}\n    target: {second}\n"
+    )
+    applied = sluice("apply", path)
+    assert applied.returncode == 0 and applied.stdout.count(": new\n") == 2, applied
+    for pipeline in (name, first):
+        ran = sluice("run", pipeline)
+        assert ran.returncode == 0 and f"{pipeline}: SUCCESS" in ran.stdout, ran
+    assert lake.rows(f"SELECT n FROM {second}") == [{"n": 79}]
+    missing = sluice("run", "no_such_pipeline")
+    assert missing.returncode == 1 and "no_such_pipeline" in missing.stderr, missing
+
+
+def lake_target(path):
+    return path.read_text().rsplit("target: ", 1)[1].strip()

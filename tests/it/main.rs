@@ -28,5 +28,6 @@ mod tables;
 mod two_servers;
 mod upkeep;
 mod uploads;
+mod views;
 
 mod settings;

@@ -7,6 +7,7 @@ mod incremental;
 mod intervals;
 mod runs;
 mod targets;
+mod transforms;
 
 use axum::http::Method;
 use serde_json::{Value, json};

@@ -20,6 +20,7 @@ use crate::problem::Problem;
         (name = "ingest", description = "Files into tables, and what became of them"),
         (name = "sources", description = "Places that data is pulled from, and their runs"),
         (name = "pipelines", description = "What makes curated tables out of others by SQL"),
+        (name = "views", description = "Statements that are read under a name, like tables"),
         (name = "catalog", description = "Namespaces, tables, schemas, versions"),
         (name = "discovery", description = "Finding tables, and hearing what happens to them"),
         (name = "lineage", description = "Where data comes from and where it goes"),

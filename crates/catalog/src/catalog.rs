@@ -8,7 +8,7 @@ use crate::{
     AlertRules, Alerts, Annotations, CatalogError, CatalogSettings, ChangeWebhooks, Changes, Channels, Contracts,
     Descriptions, Discovery, FreshnessExpectations, Inventory, LifecyclePlans, LifecycleRules, Lineage, Partials,
     PipelineRuns, Pipelines, Pulls, Quality, Rebuilding, Replays, RowGroups, Schemas, ServiceLevels, SourceRuns,
-    Sources, StoredObjects, Tables, Uploads, Watches,
+    Sources, StoredObjects, Tables, Uploads, Views, Watches,
     backends::{Backend, Leased, SqlBackend, Transfer},
     nodes::{self, Node},
 };
@@ -176,6 +176,11 @@ impl Catalog {
     /// How often tables are expected to change.
     pub fn freshness(&self) -> &dyn FreshnessExpectations {
         self.backend.freshness()
+    }
+
+    /// The views.
+    pub fn views(&self) -> &dyn Views {
+        self.backend.views()
     }
 
     /// What is asked of the runs of pipelines.

@@ -41,6 +41,12 @@ pub enum CatalogError {
         /// The table's name.
         name: TableRef,
     },
+    /// The name is that of a view, so no table can have it.
+    #[error("{name} is a view: a table cannot have its name, and takes no rows by it")]
+    ViewExists {
+        /// The view's name.
+        name: TableRef,
+    },
     /// Another upload landed under this idempotency key: find it and answer with what became of it.
     #[error("the idempotency key {key:?} belongs to another upload")]
     KeyTaken {
@@ -97,9 +103,11 @@ impl Failure for CatalogError {
             Self::TableNotFound { .. } | Self::NamespaceNotFound { .. } | Self::UploadNotFound { .. } => {
                 ErrorKind::NotFound
             }
-            Self::TableExists { .. } | Self::KeyTaken { .. } | Self::WrongState { .. } | Self::CatalogInUse { .. } => {
-                ErrorKind::Conflict
-            }
+            Self::TableExists { .. }
+            | Self::ViewExists { .. }
+            | Self::KeyTaken { .. }
+            | Self::WrongState { .. }
+            | Self::CatalogInUse { .. } => ErrorKind::Conflict,
             Self::Corrupt { .. } => ErrorKind::Internal,
             Self::Full => ErrorKind::OutOfSpace,
             Self::PlaceLost | Self::Unavailable { .. } => ErrorKind::Unavailable,
@@ -110,6 +118,7 @@ impl Failure for CatalogError {
         match self {
             Self::TableNotFound { .. } | Self::NamespaceNotFound { .. } | Self::UploadNotFound { .. } => "not-found",
             Self::TableExists { .. } => "table-exists",
+            Self::ViewExists { .. } => "view-exists",
             Self::KeyTaken { .. } => "idempotency-key-taken",
             Self::WrongState { .. } => "wrong-upload-state",
             Self::CatalogInUse { .. } => "catalog-in-use",

@@ -36,6 +36,7 @@ mod sequences;
 mod sources;
 mod tables;
 mod uploads;
+mod views;
 mod webhooks;
 
 mod backends;
@@ -79,4 +80,5 @@ pub use settings::CatalogSettings;
 pub use sources::{Begun, Defined, NewSource, Pulls, SourceRuns, Sources};
 pub use tables::{NewTable, TableChange, Tables};
 pub use uploads::{CommittedUpload, CommittedUploads, NewUpload, Uploads};
+pub use views::{NewView, ViewDefined, Views};
 pub use webhooks::{ChangeWebhooks, DefinedWebhook, NewWebhook};

@@ -93,6 +93,9 @@ pub trait Pipelines: CuratedRuns + Backfills {
     /// The pipeline of this name.
     async fn find(&self, name: &PipelineName) -> Result<Option<Pipeline>, CatalogError>;
 
+    /// The pipeline that fills this table.
+    async fn find_by_target(&self, target: &TableRef) -> Result<Option<Pipeline>, CatalogError>;
+
     /// Those whose targets are in one of these namespaces (none: all), by name. The token is the last name.
     async fn list(&self, visible: Option<&[NamespaceName]>, page: &PageRequest)
     -> Result<Page<Pipeline>, CatalogError>;

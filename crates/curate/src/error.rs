@@ -3,7 +3,7 @@
 use sluice_catalog::CatalogError;
 use sluice_domain::{
     CompiledStatement, ErrorKind, Failure, PipelineName, PipelineSettingsError, RunId, RunQuality, RunStatus,
-    StoredFailure, TableRef,
+    StoredFailure, TableRef, ViewError,
 };
 use sluice_query::{Position, QueryError};
 use sluice_table::TableError;
@@ -20,6 +20,12 @@ pub enum CurateError {
         /// The name.
         name: PipelineName,
     },
+    /// There is no such view.
+    #[error("there is no view {name}")]
+    ViewNotFound {
+        /// The name.
+        name: TableRef,
+    },
     /// There is no such run of a pipeline.
     #[error("there is no run {run} of a pipeline")]
     RunNotFound {
@@ -35,6 +41,9 @@ pub enum CurateError {
     /// The definition makes no sense.
     #[error(transparent)]
     Settings(#[from] PipelineSettingsError),
+    /// The view makes no sense.
+    #[error(transparent)]
+    View(#[from] ViewError),
     /// The statement cannot be planned: correct it.
     #[error("{place}: {reason}")]
     Statement {
@@ -107,11 +116,14 @@ pub enum CurateError {
 impl Failure for CurateError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::NotFound { .. } | Self::RunNotFound { .. } | Self::NoBackfill { .. } => ErrorKind::NotFound,
+            Self::NotFound { .. } | Self::ViewNotFound { .. } | Self::RunNotFound { .. } | Self::NoBackfill { .. } => {
+                ErrorKind::NotFound
+            }
             Self::Settings(error) => error.kind(),
+            Self::View(error) => error.kind(),
             Self::Statement { .. } | Self::Misfit { .. } | Self::Gate { .. } => ErrorKind::Invalid,
             Self::Graph { code: "pipeline-cycle", .. } => ErrorKind::Invalid,
-            Self::Graph { code: "too-many-pipelines", .. } => ErrorKind::TooMany,
+            Self::Graph { code: "too-many-pipelines" | "too-many-views", .. } => ErrorKind::TooMany,
             Self::Graph { .. } | Self::Busy { .. } | Self::State { .. } | Self::Cancelled => ErrorKind::Conflict,
             Self::TimedOut { .. } => ErrorKind::TimedOut,
             Self::Query(error) => error.kind(),
@@ -123,8 +135,11 @@ impl Failure for CurateError {
 
     fn code(&self) -> &str {
         match self {
-            Self::NotFound { .. } | Self::RunNotFound { .. } | Self::NoBackfill { .. } => "not-found",
+            Self::NotFound { .. } | Self::ViewNotFound { .. } | Self::RunNotFound { .. } | Self::NoBackfill { .. } => {
+                "not-found"
+            }
             Self::Settings(error) => error.code(),
+            Self::View(error) => error.code(),
             Self::Statement { .. } => "bad-statement",
             Self::Graph { code, .. } | Self::State { code, .. } => code,
             Self::Misfit { .. } => "target-misfit",
@@ -151,6 +166,7 @@ impl CurateError {
     pub(crate) fn of_statement(statement: &CompiledStatement, error: QueryError) -> Self {
         match error.kind() {
             ErrorKind::Unavailable | ErrorKind::TooMany | ErrorKind::Internal | ErrorKind::TimedOut => error.into(),
+            _ if matches!(error, QueryError::MemoryExceeded) => error.into(),
             // What is new in a table cannot be told any more.
             ErrorKind::Conflict => error.into(),
             _ => Self::at(statement, error.position(&statement.sql), error.reason()),
@@ -165,6 +181,11 @@ impl CurateError {
             |place| format!("{}, line {}, column {}", place.field, place.line, place.column),
         );
         Self::Statement { place, reason }
+    }
+
+    /// Whether the statement was too large for the memory that it may have.
+    pub(crate) fn needs_memory(&self) -> bool {
+        matches!(self, Self::Query(QueryError::MemoryExceeded))
     }
 
     /// Whether another try may go better.

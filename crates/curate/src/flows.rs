@@ -81,7 +81,7 @@ fn metadata(run: &CuratedRun, figures: &CuratedFigures, sql: &str, schema_versio
 }
 
 /// How the target's columns depend on those of one input.
-fn columns(told: &SqlLineage, source: &Dataset, target: &Dataset) -> BTreeSet<FlowColumn> {
+pub(crate) fn columns(told: &SqlLineage, source: &Dataset, target: &Dataset) -> BTreeSet<FlowColumn> {
     let table = source.table();
     let of_source = |input: &&SqlInput| table.as_ref() == Some(&input.table);
     let step = |input: &SqlInput, target: ColumnNode| {

@@ -32,8 +32,9 @@ pub(crate) struct Reading {
 }
 
 impl Reading {
-    /// All of every input.
+    /// All of every input. What a target keeps of the past is no result of its inputs: a refresh leaves it there.
     fn whole(definition: &PipelineDefinition, ids: BTreeMap<TableRef, TableId>, is_refresh: bool) -> Self {
+        let is_refresh = is_refresh && definition.history.is_none();
         let since = definition.incremental.iter().map(|input| (input.clone(), None)).collect();
         Self { ids, since, is_refresh, ..Self::default() }
     }

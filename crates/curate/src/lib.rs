@@ -16,6 +16,7 @@ mod shape;
 mod attempt;
 mod commit;
 mod flows;
+mod foresight;
 mod gate;
 mod incremental;
 mod intervals;
@@ -24,6 +25,8 @@ mod rows;
 mod backfill;
 mod run;
 mod schedule;
+
+mod views;
 
 pub use error::CurateError;
 pub use gate::Suites;

@@ -7,8 +7,8 @@ use std::{sync::Arc, time::Duration};
 use arrow::datatypes::SchemaRef;
 use sluice_catalog::{CatalogError, NewTable};
 use sluice_domain::{
-    Action, Caller, CompiledStatement, CuratedFigures, CuratedRun, Interval, NamespaceName, PipelineHistory,
-    PipelineMode, TableEntry, TableFormat, TableRef, ZoneName,
+    Action, Caller, CompiledStatement, CuratedFigures, CuratedRun, Interval, NamespaceName, PipelineDefinition,
+    PipelineHistory, PipelineMode, TableEntry, TableFormat, TableRef, ZoneName,
 };
 use sluice_query::{QueryRequest, QueryRun, RowLimit};
 use sluice_table::{
@@ -55,12 +55,28 @@ enum Writing {
 }
 
 impl Curate {
-    /// Read the rows of a run, and write them where its commit finds them.
+    /// Read the rows of a run, and write them where its commit finds them. Where a join is too large for the memory, it is
+    /// planned again as one that spills.
     pub(crate) async fn bring(
         &self,
         run: &CuratedRun,
         reading: &Reading,
         left: Duration,
+    ) -> Result<Ready, CurateError> {
+        match self.bring_with(run, reading, (left, false)).await {
+            Err(error) if error.needs_memory() => {
+                tracing::info!(run.id = %run.id, pipeline.name = %run.name, "a run begins anew with joins that spill");
+                self.bring_with(run, reading, (left, true)).await
+            }
+            brought => brought,
+        }
+    }
+
+    async fn bring_with(
+        &self,
+        run: &CuratedRun,
+        reading: &Reading,
+        (left, sorts_joins): (Duration, bool),
     ) -> Result<Ready, CurateError> {
         let statement = run.definition.check()?;
         let target = self.target(&run.definition.target).await?;
@@ -71,6 +87,8 @@ impl Curate {
             incremental: reading.since.clone(),
             parameters: parameters(run.wish.interval.unwrap_or_else(|| Interval::until(run.started_at))),
             timeout: Some(left),
+            sorts_joins,
+            ..QueryRequest::default()
         };
         let of_statement = |error| CurateError::of_statement(&statement, error);
         let mut query = self.inner.lake.queries.run(&reader(run), request).await.map_err(of_statement)?;
@@ -235,6 +253,11 @@ async fn feed(
 /// Whoever reads for a run: with the rights of who defined the pipeline, checked when it was saved, over the namespaces
 /// of its inputs.
 pub(crate) fn reader(run: &CuratedRun) -> Caller {
-    let namespaces: Vec<NamespaceName> = run.definition.inputs.iter().map(|input| input.namespace.clone()).collect();
-    Caller { name: run.principal.clone(), actions: vec![Action::Read], namespaces: Some(namespaces) }
+    reader_for(&run.definition, &run.principal)
+}
+
+/// Whoever reads for a pipeline of this definer.
+pub(crate) fn reader_for(definition: &PipelineDefinition, principal: &str) -> Caller {
+    let namespaces: Vec<NamespaceName> = definition.inputs.iter().map(|input| input.namespace.clone()).collect();
+    Caller { name: principal.to_owned(), actions: vec![Action::Read], namespaces: Some(namespaces) }
 }

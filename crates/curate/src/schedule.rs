@@ -40,8 +40,8 @@ impl Curate {
             self.begin_by_itself(&pipeline, PipelineCause::Schedule).await;
         }
         let watching = pipelines.watching(MAX_PER_PASS).await?;
-        let inputs: BTreeSet<&TableRef> = watching.iter().flat_map(|pipeline| &pipeline.definition.inputs).collect();
-        let inputs: Vec<TableRef> = inputs.into_iter().cloned().collect();
+        let inputs: BTreeSet<TableRef> = watching.iter().flat_map(|pipeline| pipeline.definition.sources()).collect();
+        let inputs: Vec<TableRef> = inputs.into_iter().collect();
         let newest = self.newest_versions(&inputs).await?;
         for pipeline in watching.iter().filter(|pipeline| has_news(pipeline, &newest)) {
             self.begin_by_itself(pipeline, PipelineCause::NewData).await;

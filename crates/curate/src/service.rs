@@ -121,12 +121,17 @@ impl Curate {
         mut definition: PipelineDefinition,
     ) -> Result<PipelineDefinition, CurateError> {
         let statement = definition.check()?;
-        let described = self.inner.lake.queries.describe(caller, planned(&definition, &statement)).await;
+        let described = self.described(caller, planned(&definition, &statement), 0).await;
         let described = described.map_err(|error| CurateError::of_statement(&statement, error))?;
-        let read: BTreeSet<TableRef> = described.tables.into_iter().map(|(table, _)| table).collect();
-        self.check_inputs(caller, &definition, &read, &statement).await?;
+        // What the statement names, and the tables below the views among that: their rows are what it reads.
+        let named = self.inner.lake.queries.named(&statement.sql).await;
+        let named = named.map_err(|error| CurateError::of_statement(&statement, error))?;
+        let below: BTreeSet<TableRef> = described.tables.into_iter().map(|(table, _)| table).collect();
+        self.check_inputs(caller, &definition, (&named, &below), &statement).await?;
         self.check_incremental(&definition).await?;
-        let missing = read.into_iter().filter(|table| !definition.inputs.contains(table));
+        let is_below = |table: &&TableRef| !named.contains(*table);
+        definition.below = below.iter().filter(is_below).cloned().collect();
+        let missing = named.into_iter().filter(|table| !definition.inputs.contains(table));
         let missing: Vec<TableRef> = missing.collect();
         definition.inputs.extend(missing);
         let target = self.target(&definition.target).await?;
@@ -138,19 +143,19 @@ impl Curate {
         &self,
         caller: &Caller,
         definition: &PipelineDefinition,
-        read: &BTreeSet<TableRef>,
+        (named, below): (&BTreeSet<TableRef>, &BTreeSet<TableRef>),
         statement: &CompiledStatement,
     ) -> Result<(), CurateError> {
-        if read.contains(&definition.target) {
+        if below.contains(&definition.target) {
             let reason = format!("the statement reads {}, which it fills", definition.target);
             return Err(PipelineSettingsError::new("target", reason).into());
         }
-        let stranger = read.iter().find(|table| !definition.inputs.contains(table));
+        let stranger = named.iter().find(|table| !definition.inputs.contains(table));
         if let Some(stranger) = stranger.filter(|_| !definition.inputs.is_empty()) {
             let reason = format!("it reads {stranger}, which is not among the inputs");
             return Err(CurateError::at(statement, position_of(&statement.sql, stranger), reason));
         }
-        for input in definition.inputs.iter().filter(|input| !read.contains(input)) {
+        for input in definition.inputs.iter().filter(|input| !named.contains(*input)) {
             let is_seen = caller.require(Action::Read, &Resource::Table(input.clone())).is_ok();
             match self.catalog().tables().find(input).await {
                 Ok(_) if is_seen => {}
@@ -167,6 +172,9 @@ impl Curate {
     pub(crate) async fn target(&self, name: &TableRef) -> Result<Target, CurateError> {
         let entry = match self.catalog().tables().find(name).await {
             Ok(entry) => entry,
+            Err(CatalogError::TableNotFound { .. }) if self.catalog().views().find(name).await?.is_some() => {
+                return Err(PipelineSettingsError::new("target", format!("{name} is a view")).into());
+            }
             Err(CatalogError::TableNotFound { .. }) => return Ok(Target { entry: None, description: None }),
             Err(error) => return Err(error.into()),
         };
@@ -239,7 +247,7 @@ impl Curate {
         if !pipeline.definition.enabled {
             return Err(CurateError::disabled(&pipeline.name));
         }
-        let seen = self.newest_versions(&pipeline.definition.inputs).await?;
+        let seen = self.newest_versions(&pipeline.definition.sources()).await?;
         let new = NewCuratedRun { pipeline: pipeline.id, cause, wish, principal: principal.to_owned(), key, seen };
         let begun = self.catalog().pipelines().begin_run(&new).await?;
         if let CuratedBegun::Started(run) = &begun {

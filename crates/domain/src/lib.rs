@@ -39,6 +39,7 @@ mod source;
 mod table;
 mod type_name;
 mod upload;
+mod view;
 mod word_set;
 mod write;
 
@@ -78,10 +79,12 @@ pub use names::{ColumnName, NameError, NamespaceName, TableName, TableRef};
 pub use page::{Page, PageRequest, PageToken, PageTokenError};
 pub use partial::{Delivery, PartialUpload};
 pub use pipeline::{
-    Backfill, BackfillId, BackfillRange, CompiledStatement, CronSchedule, CuratedFigures, CuratedOutcome, CuratedRun,
-    GateAction, INTERVAL_END, INTERVAL_START, Interval, OnRewrite, Pipeline, PipelineCause, PipelineDefinition,
-    PipelineGate, PipelineHistory, PipelineId, PipelineLink, PipelineMode, PipelineSchedule, PipelineSettingsError,
-    PipelineStep, PreparedRun, RunDetails, RunQuality, RunWish, StatementPlace, StepKind, find_cycle,
+    Backfill, BackfillId, BackfillRange, CastColumns, CastErrors, CompiledStatement, CronSchedule, CuratedFigures,
+    CuratedOutcome, CuratedRun, Deduplicate, GateAction, INTERVAL_END, INTERVAL_START, Interval, Keep, MaskColumns,
+    MaskKind, OnRewrite, Pipeline, PipelineCause, PipelineDefinition, PipelineGate, PipelineHistory, PipelineId,
+    PipelineLink, PipelineMode, PipelineSchedule, PipelineSettingsError, PipelineStep, Pivot, PivotAggregate,
+    PreparedRun, RunDetails, RunQuality, RunWish, SessionWindow, StatementPlace, StepKind, Transform, TumblingWindow,
+    Unpivot, find_cycle,
 };
 pub use plain::{PlainFile, PlainSnapshot};
 pub use progress::{Phase, Progress};
@@ -103,4 +106,5 @@ pub use type_name::{TypeNameError, parse_type, type_name};
 pub use upload::{
     IdempotencyKey, Landed, MergedRows, Receipt, RowCounts, StoredFailure, UploadEntry, UploadId, UploadState,
 };
+pub use view::{MAX_VIEW_DEPTH, View, ViewColumn, ViewDefinition, ViewError, check_view_graph};
 pub use write::{DedupOptions, DedupScope, KeepRows, MergeOptions, WriteMode, WriteOptions};

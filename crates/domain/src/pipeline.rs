@@ -10,6 +10,7 @@ mod interval;
 mod run;
 mod schedule;
 mod statement;
+mod transform;
 
 use std::{collections::BTreeMap, fmt};
 
@@ -28,6 +29,10 @@ pub use interval::{Backfill, BackfillId, BackfillRange, INTERVAL_END, INTERVAL_S
 pub use run::{CuratedFigures, CuratedOutcome, CuratedRun, PipelineCause, PreparedRun, RunDetails, RunWish};
 pub use schedule::CronSchedule;
 pub use statement::{CompiledStatement, StatementPlace};
+pub use transform::{
+    CastColumns, CastErrors, Deduplicate, Keep, MaskColumns, MaskKind, Pivot, PivotAggregate, SessionWindow, Transform,
+    TumblingWindow, Unpivot,
+};
 
 /// The id of a pipeline: another one after the pipeline was deleted and made anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

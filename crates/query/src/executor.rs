@@ -18,6 +18,7 @@ use crate::{
     planner::Planning,
     run::Clock,
     statement::ReadOnly,
+    views::ParsedView,
 };
 
 /// A table that a query may read.
@@ -33,12 +34,23 @@ pub(crate) struct WantedTable {
     pub(crate) is_incremental: bool,
 }
 
+/// How a statement is planned.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Manner {
+    /// What its parameters stand for.
+    pub(crate) parameters: BTreeMap<String, i64>,
+    /// Whether joins sort their two sides instead of holding one of them in memory.
+    pub(crate) sorts_joins: bool,
+}
+
 /// A query whose names are resolved.
 pub(crate) struct Resolved {
     pub(crate) statement: ReadOnly,
     pub(crate) tables: Vec<WantedTable>,
-    /// What its parameters stand for.
-    pub(crate) parameters: BTreeMap<String, i64>,
+    /// How it is planned.
+    pub(crate) manner: Manner,
+    /// The views that it reads, each after those that it reads itself.
+    pub(crate) views: Vec<ParsedView>,
     /// What is asked of it.
     pub(crate) wish: Wish,
 }
@@ -94,7 +106,7 @@ impl Executor {
 
     /// Plan a query and begin to run it.
     pub(crate) async fn start(&self, query: Resolved, clock: Clock, place: Place) -> Result<QueryRun, QueryError> {
-        let Resolved { statement, tables, parameters, wish } = query;
+        let Resolved { statement, tables, manner, views, wish } = query;
         let incremental: BTreeSet<TableRef> =
             tables.iter().filter(|table| table.is_incremental).map(|table| table.name.clone()).collect();
         let tables = timeout_at(clock.deadline, self.open(tables)).await.map_err(|_| clock.timed_out())??;
@@ -102,7 +114,8 @@ impl Executor {
 
         let (held, settings) = (Arc::clone(&place), Arc::clone(&self.settings));
         let stop = Stop::at(clock.deadline.into_std());
-        let planning = Planning { statement, tables, incremental, parameters, wish, requests: Handle::current(), stop };
+        let requests = Handle::current();
+        let planning = Planning { statement, tables, incremental, manner, views, wish, requests, stop };
         let step = async move { hold(held, Box::pin(planning.plan(&settings))).await };
         let planned = timeout_at(clock.deadline, self.engine.plan(step)).await.map_err(|_| clock.timed_out())??;
 

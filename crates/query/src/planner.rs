@@ -6,7 +6,7 @@ use std::{
 };
 
 use datafusion::{
-    common::{ScalarValue, plan_err},
+    common::{ScalarValue, TableReference, plan_err},
     error::Result,
     execution::context::{SQLOptions, TaskContext},
     logical_expr::{LogicalPlan, LogicalPlanBuilder},
@@ -18,13 +18,14 @@ use tokio::runtime::Handle;
 
 use crate::{
     OpenedTable, QueryError, QuerySettings,
-    executor::Wish,
+    executor::{Manner, Wish},
     increment,
     interruption::{Stop, interruptible},
     lineage,
     redaction::Redaction,
     session,
     statement::ReadOnly,
+    views::{self, ParsedView},
 };
 
 /// A plan, and what it needs to run.
@@ -49,8 +50,10 @@ pub(crate) struct Planning {
     pub(crate) tables: BTreeMap<TableRef, OpenedTable>,
     /// Those of which new rows alone must do.
     pub(crate) incremental: BTreeSet<TableRef>,
-    /// What its parameters stand for.
-    pub(crate) parameters: BTreeMap<String, i64>,
+    /// How it is planned.
+    pub(crate) manner: Manner,
+    /// The views that it reads, each after those that it reads itself.
+    pub(crate) views: Vec<ParsedView>,
     /// What is asked of it.
     pub(crate) wish: Wish,
     /// Where requests to stores are made.
@@ -66,10 +69,15 @@ impl Planning {
             self.tables.iter().map(|(name, table)| (table.folder.to_string(), name.to_string())).collect(),
         );
         let (explains, stop) = (self.statement.explains, self.stop.clone());
-        let session = session::open(settings, &self.statement.tables, &self.tables, &self.requests)
-            .map_err(|error| QueryError::planning(error, &redaction))?;
+        let views = std::mem::take(&mut self.views);
+        let spellings = views.iter().map(|view| &view.statement).chain([&self.statement]);
+        let names = spellings.flat_map(|statement| statement.tables.clone()).collect();
+        let planning = |error| QueryError::planning(error, &redaction);
+        let session = session::open((settings, &self.manner), &names, &self.tables, &self.requests);
+        let session = session.map_err(planning)?;
+        views::register(&session, views, &names).await.map_err(planning)?;
         let (wish, incremental) = (self.wish, std::mem::take(&mut self.incremental));
-        let logical = self.logical(&session).await.map_err(|error| QueryError::planning(error, &redaction))?;
+        let logical = self.logical(&session, &names).await.map_err(planning)?;
         increment::check(&logical, &incremental)?;
         let plan = session.state().create_physical_plan(&logical).await;
         let mut plan = plan.map_err(|error| QueryError::planning(error, &redaction))?;
@@ -80,10 +88,14 @@ impl Planning {
         Ok(Planned { plan, context: session.task_ctx(), redaction, explains, stop })
     }
 
-    async fn logical(self, session: &SessionContext) -> Result<LogicalPlan> {
+    async fn logical(
+        self,
+        session: &SessionContext,
+        names: &BTreeMap<TableReference, TableRef>,
+    ) -> Result<LogicalPlan> {
         let mut plan = session.state().statement_to_plan(self.statement.statement).await?;
-        if !self.parameters.is_empty() {
-            plan = plan.with_param_values(values(self.parameters))?;
+        if !self.manner.parameters.is_empty() {
+            plan = plan.with_param_values(values(self.manner.parameters))?;
         }
         SQLOptions::new()
             .with_allow_ddl(false)
@@ -97,7 +109,7 @@ impl Planning {
             if self.statement.explains {
                 return plan_err!("the lineage of EXPLAIN cannot be told, only that of its statement");
             }
-            let rows = lineage::trace(&plan, &self.statement.tables)?;
+            let rows = lineage::trace(&plan, names)?;
             return Ok(session.read_batch(rows)?.into_unoptimized_plan());
         }
         let Some(rows) = self.wish.row_limit().filter(|_| !self.statement.explains) else { return Ok(plan) };

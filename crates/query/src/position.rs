@@ -13,6 +13,9 @@ use crate::{QueryError, dialect::LakeDialect};
 const LINE: &str = "at Line: ";
 const COLUMN: &str = ", Column: ";
 
+/// What the engine writes before a column that it does not find.
+const NO_FIELD: &str = "No field named ";
+
 /// A place in the text of a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
@@ -26,7 +29,8 @@ impl QueryError {
     /// Where in its statement the failure is; none where that is not known.
     pub fn position(&self, sql: &str) -> Option<Position> {
         match self {
-            Self::Syntax { message } | Self::Plan { message } | Self::Evaluation { message } => told(message),
+            Self::Plan { message } => told(message).or_else(|| unknown_column(sql, message)),
+            Self::Syntax { message } | Self::Evaluation { message } => told(message),
             Self::Table { table, failure } => told(&failure.to_string()).or_else(|| position_of(sql, table)),
             _ => None,
         }
@@ -63,16 +67,29 @@ fn told(message: &str) -> Option<Position> {
     Some(Position { line: line.parse().ok()?, column: digits.parse().ok()? })
 }
 
+/// Where a statement names a column last that the engine does not find, as in `EXCLUDE`, whose places it does not keep.
+fn unknown_column(sql: &str, message: &str) -> Option<Position> {
+    let (_, named) = message.split_once(NO_FIELD)?;
+    let name = named.split(". ").next()?.trim_end_matches('.');
+    let column = name.rsplit('.').next()?.trim_matches('"');
+    let tokens = Tokenizer::new(&LakeDialect, sql).tokenize_with_location().ok()?;
+    let found = tokens.iter().rfind(|token| is_word(&token.token, column))?;
+    Some(Position { line: found.span.start.line, column: found.span.start.column })
+}
+
+fn is_word(token: &Token, name: &str) -> bool {
+    matches!(token, Token::Word(word) if word.value.eq_ignore_ascii_case(name))
+}
+
 /// Where a statement names a table first.
 pub fn position_of(sql: &str, table: &TableRef) -> Option<Position> {
     let tokens = Tokenizer::new(&LakeDialect, sql).tokenize_with_location().ok()?;
     let words: Vec<&TokenWithSpan> =
         tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_))).collect();
-    let is = |token: &Token, name: &str| matches!(token, Token::Word(word) if word.value.eq_ignore_ascii_case(name));
     let found = words.windows(3).find(|window| {
-        is(&window[0].token, table.namespace.as_str())
+        is_word(&window[0].token, table.namespace.as_str())
             && window[1].token == Token::Period
-            && is(&window[2].token, table.table.as_str())
+            && is_word(&window[2].token, table.table.as_str())
     })?;
     let start = found[0].span.start;
     Some(Position { line: start.line, column: start.column })
@@ -90,6 +107,15 @@ mod tests {
         let error = QueryError::Plan { message: "at Line: x, Column: 1".into() };
         assert_eq!(error.position(""), None);
         assert!(error.reason().ends_with("Column: 1"));
+    }
+
+    #[test]
+    fn a_column_without_a_place_is_looked_for_in_the_text() {
+        let error =
+            QueryError::Plan { message: "Schema error: No field named t.\"Nope\". Valid fields are t.a.".into() };
+        let sql = "SELECT * EXCLUDE (\n  \"Nope\"\n) FROM t";
+        assert_eq!(error.position(sql), Some(Position { line: 2, column: 3 }));
+        assert_eq!(error.position("SELECT 1"), None);
     }
 
     #[test]

@@ -17,11 +17,12 @@ use tokio::{
 use crate::{
     Extent, QueryError, QueryRun, QuerySettings, TableOpener, TableResolver, WorkerProgram,
     engine::Engine,
-    executor::{Executor, Resolved, WantedTable, Wish},
+    executor::{Executor, Manner, Resolved, Wish},
     guard, lineage,
     place::{Place, hold},
     run::Clock,
-    statement::{self, ReadOnly},
+    statement,
+    views::Resolution,
     worker::{Job, Pool},
 };
 
@@ -38,8 +39,12 @@ pub struct QueryRequest {
     /// The tables of which the statement must be right over new rows alone, and after which version those came that are
     /// read; where it is none, all are.
     pub incremental: BTreeMap<TableRef, Option<u64>>,
+    /// The columns of tables that are not there yet: enough to plan with. They have no rows.
+    pub assumed: BTreeMap<TableRef, SchemaRef>,
     /// What `$name` stands for in the text: moments, in microseconds of Unix time, by name.
     pub parameters: BTreeMap<String, i64>,
+    /// Whether joins sort their two sides, which spills, instead of holding one of them in memory, which is faster.
+    pub sorts_joins: bool,
     /// How long it may run, the reading of its result included; what the settings say where it is none.
     pub timeout: Option<Duration>,
 }
@@ -178,16 +183,25 @@ impl QueryService {
 
         let held = Arc::clone(&place);
         let statement = self.engine.plan(async move { hold(held, async { statement::parse(tokens) }).await }).await?;
-        let wanted = wanted_extents(&statement, &request)?;
-        let tables = timeout_at(clock.deadline, self.resolve(caller, wanted, &request.incremental))
-            .await
-            .map_err(|_| clock.timed_out())??;
-        let QueryRequest { sql, parameters, .. } = request;
+        let max_sql_bytes = self.settings.max_sql_bytes;
+        let resolution = Resolution::new(&*self.resolver, &self.engine, max_sql_bytes, &request);
+        let resolving = timeout_at(clock.deadline, resolution.of(caller, &statement));
+        let (tables, wanted) = resolving.await.map_err(|_| clock.timed_out())??;
+        let QueryRequest { sql, parameters, sorts_joins, .. } = request;
+        let manner = Manner { parameters, sorts_joins };
         match &self.runner {
             Runner::Here(executor) => {
-                Box::pin(executor.start(Resolved { statement, tables, parameters, wish }, clock, place)).await
+                let mut views = Vec::with_capacity(wanted.len());
+                for view in wanted {
+                    views.push(view.parse(&self.engine, max_sql_bytes).await?);
+                }
+                let resolved = Resolved { statement, tables, manner, views, wish };
+                Box::pin(executor.start(resolved, clock, place)).await
             }
-            Runner::Workers(pool) => pool.start(Job::new(sql, tables, parameters, wish, clock), clock, place).await,
+            Runner::Workers(pool) => {
+                let job = Job::new((sql, manner), (tables, wanted), wish, clock);
+                pool.start(job, clock, place).await
+            }
         }
     }
 
@@ -207,21 +221,14 @@ impl QueryService {
         Clock { started: Instant::now(), deadline, timeout_seconds }
     }
 
-    async fn resolve(
-        &self,
-        caller: &Caller,
-        wanted: BTreeMap<TableRef, Extent>,
-        incremental: &BTreeMap<TableRef, Option<u64>>,
-    ) -> Result<Vec<WantedTable>, QueryError> {
-        let mut tables = Vec::with_capacity(wanted.len());
-        for (name, extent) in wanted {
-            let is_incremental = incremental.contains_key(&name);
-            match self.resolver.resolve(caller, &name).await {
-                Ok(address) => tables.push(WantedTable { name, address, extent, is_incremental }),
-                Err(failure) => return Err(QueryError::Table { table: name, failure }),
-            }
-        }
-        Ok(tables)
+    /// The tables and views that a statement names.
+    ///
+    /// # Errors
+    /// Those of a text that is no query.
+    pub async fn named(&self, sql: &str) -> Result<BTreeSet<TableRef>, QueryError> {
+        let tokens = guard::tokenize(sql, self.settings.max_sql_bytes)?;
+        let statement = self.engine.plan(async move { statement::parse(tokens) }).await?;
+        Ok(statement.tables.into_values().collect())
     }
 }
 
@@ -233,40 +240,4 @@ fn started(settings: QuerySettings) -> io::Result<(Arc<QuerySettings>, Arc<Engin
 /// How many queries run at once.
 fn places(settings: &QuerySettings) -> usize {
     settings.concurrency.clamp(1, Semaphore::MAX_PERMITS)
-}
-
-/// What is read of each table, at one version.
-fn wanted_extents(statement: &ReadOnly, request: &QueryRequest) -> Result<BTreeMap<TableRef, Extent>, QueryError> {
-    let QueryRequest { versions: pinned, incremental, .. } = request;
-    let names: BTreeSet<&TableRef> = statement.tables.values().collect();
-    if let Some(stranger) = pinned.keys().find(|name| !names.contains(name)) {
-        return Err(QueryError::Plan { message: format!("a version is given for {stranger}, which is not queried") });
-    }
-    if let Some(stranger) = incremental.keys().find(|name| !names.contains(name)) {
-        return Err(QueryError::Plan { message: format!("{stranger} is incremental, and is not queried") });
-    }
-    let says_version = |name: &&TableRef| statement.versions.get(name).into_iter().flatten().any(Option::is_some);
-    if let Some(fixed) = incremental.keys().find(says_version) {
-        let message = format!("{fixed} is incremental, and is read VERSION AS OF a version that gets no new rows");
-        return Err(QueryError::Plan { message });
-    }
-    let extent = |name: &TableRef| -> Result<Extent, QueryError> {
-        let since = incremental.get(name).copied().flatten();
-        Ok(Extent { version: wanted_version(name, statement, pinned)?, since })
-    };
-    names.into_iter().map(|name| Ok((name.clone(), extent(name)?))).collect()
-}
-
-fn wanted_version(
-    name: &TableRef,
-    statement: &ReadOnly,
-    pinned: &BTreeMap<TableRef, u64>,
-) -> Result<Option<u64>, QueryError> {
-    let pinned = pinned.get(name).copied();
-    let asked = statement.versions.get(name).into_iter().flatten().map(|version| version.or(pinned));
-    let mut versions: BTreeSet<Option<u64>> = asked.collect();
-    match (versions.pop_first(), versions.is_empty()) {
-        (first, true) => Ok(first.unwrap_or(pinned)),
-        _ => Err(QueryError::Plan { message: format!("{name} is read at two versions; one query reads one") }),
-    }
 }

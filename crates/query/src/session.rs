@@ -17,7 +17,7 @@ use datafusion::{
 use sluice_domain::TableRef;
 use tokio::runtime::Handle;
 
-use crate::{OpenedTable, QuerySettings, store::TableStores};
+use crate::{OpenedTable, QuerySettings, executor::Manner, functions::functions, store::TableStores};
 
 const CATALOG: &str = "lake";
 /// Where names without a namespace are looked up; no table is ever in it.
@@ -32,7 +32,7 @@ const REMOVED_FUNCTIONS: [&str; 1] = ["levenshtein"];
 
 /// A session that knows these tables under these names, and nothing else.
 pub(crate) fn open(
-    settings: &QuerySettings,
+    (settings, manner): (&QuerySettings, &Manner),
     names: &BTreeMap<TableReference, TableRef>,
     tables: &BTreeMap<TableRef, OpenedTable>,
     requests: &Handle,
@@ -43,6 +43,7 @@ pub(crate) fn open(
         .with_information_schema(false)
         .with_batch_size(BATCH_ROWS)
         .with_target_partitions(settings.target_partitions.max(1));
+    config.options_mut().optimizer.prefer_hash_join = !manner.sorts_joins;
     // Each sort keeps this back for merging what it has spilled: of a small memory, the usual 10 MiB would be all.
     let execution = &mut config.options_mut().execution;
     let share = settings.memory_bytes / settings.target_partitions.max(1) / MERGE_SHARE;
@@ -57,6 +58,9 @@ pub(crate) fn open(
     let context = SessionContext::new_with_state(state);
     for function in REMOVED_FUNCTIONS {
         context.deregister_udf(function);
+    }
+    for function in functions() {
+        context.register_udf(function);
     }
     context.register_catalog(CATALOG, catalog(names, tables)?);
     Ok(context)
@@ -81,11 +85,12 @@ fn catalog(
 ) -> Result<Arc<dyn CatalogProvider>> {
     let catalog = MemoryCatalogProvider::new();
     for (name, table) in names {
-        let (Some(schema), Some(table)) = (name.schema(), tables.get(table)) else { continue };
+        let Some(schema) = name.schema() else { continue };
         if catalog.schema(schema).is_none() {
             catalog.register_schema(schema, Arc::new(MemorySchemaProvider::new()))?;
         }
-        if let Some(schema) = catalog.schema(schema) {
+        // A name without a table is that of a view, which is planned later.
+        if let (Some(schema), Some(table)) = (catalog.schema(schema), tables.get(table)) {
             schema.register_table(name.table().to_owned(), Arc::clone(&table.provider))?;
         }
     }

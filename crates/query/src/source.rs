@@ -36,6 +36,15 @@ pub struct Extent {
     pub since: Option<u64>,
 }
 
+/// The statement of a view, and who reads for it.
+#[derive(Debug, Clone)]
+pub struct ViewText {
+    /// One `SELECT`.
+    pub sql: String,
+    /// Whose rights its tables are read with.
+    pub reader: Caller,
+}
+
 /// A table that is open for reading at one version.
 #[derive(Debug, Clone)]
 pub struct OpenedTable {
@@ -60,6 +69,12 @@ pub trait TableResolver: Send + Sync {
     /// A failure of kind [`ErrorKind::NotFound`] both for a table that does not exist and for one that
     /// does not exist for this caller.
     async fn resolve(&self, caller: &Caller, table: &TableRef) -> Result<TableAddress, OpenError>;
+
+    /// The view of a name that is no table's, if this caller may read it; none where there is none.
+    ///
+    /// # Errors
+    /// The catalog's.
+    async fn view(&self, caller: &Caller, name: &TableRef) -> Result<Option<ViewText>, OpenError>;
 }
 
 /// Opens tables whose readers were checked before.

@@ -48,6 +48,8 @@ pub(crate) struct ReadOnly {
     pub(crate) tables: BTreeMap<TableReference, TableRef>,
     /// The versions that it asks for; none where it says nothing.
     pub(crate) versions: BTreeMap<TableRef, BTreeSet<Option<u64>>>,
+    /// How many tables it names, each as often as it is named.
+    pub(crate) relations: usize,
 }
 
 /// Parse tokens into a statement that may be planned.
@@ -73,7 +75,7 @@ pub(crate) fn parse(tokens: Vec<TokenWithSpan>) -> Result<ReadOnly, QueryError> 
     let explains = matches!(statement, Statement::Explain { .. });
     let statement = EngineStatement::Statement(Box::new(statement));
     let tables = named_tables(&statement, &rules.table_functions)?;
-    Ok(ReadOnly { statement, explains, tables, versions: rules.versions })
+    Ok(ReadOnly { statement, explains, tables, versions: rules.versions, relations: rules.relations })
 }
 
 fn not_parsed(error: ParserError) -> QueryError {

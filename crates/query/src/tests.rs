@@ -3,10 +3,13 @@
 mod describing;
 mod failing;
 mod files;
+mod functions;
 mod increments;
 mod killers;
 mod lake;
 mod lineage;
 mod reading;
 mod refusals;
+mod shapes;
 mod statements;
+mod views;

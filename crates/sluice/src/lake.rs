@@ -10,7 +10,7 @@ use sluice_domain::{Action, Caller, Resource, StoredFailure, Suite, TableEntry, 
 use sluice_ingest::Ingest;
 use sluice_lifecycle::{Labels, LifecycleError, TableFacts};
 use sluice_quality::Evaluation;
-use sluice_query::{Extent, OpenError, OpenedTable, TableAddress, TableOpener, TableResolver};
+use sluice_query::{Extent, OpenError, OpenedTable, TableAddress, TableOpener, TableResolver, ViewText};
 use sluice_storage::Zones;
 use sluice_table::{IncrementError, Shelf, scan_plain};
 
@@ -37,6 +37,14 @@ impl TableResolver for LakeNames {
         let plain = plain.map(|snapshot| Box::new(snapshot.as_ref().clone()));
         self.reads.add(entry.id);
         Ok(TableAddress { id: entry.id, zone: entry.zone, path: entry.path, plain })
+    }
+
+    async fn view(&self, caller: &Caller, name: &TableRef) -> Result<Option<ViewText>, OpenError> {
+        if caller.require(Action::Read, &Resource::Table(name.clone())).is_err() {
+            return Ok(None);
+        }
+        let view = self.catalog.views().find(name).await.map_err(OpenError::new)?;
+        Ok(view.map(|view| ViewText { reader: view.reader(), sql: view.definition.sql }))
     }
 }
 

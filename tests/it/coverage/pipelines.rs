@@ -1,4 +1,4 @@
-//! The operations of pipelines that make curated tables.
+//! The operations of pipelines that make curated tables, and of views.
 
 use axum::http::Method;
 use serde_json::json;
@@ -9,6 +9,8 @@ use super::{Access, Content, Row, bad, get};
 
 const PIPELINE: &str = "/api/v1/pipelines/{name}";
 const BACKFILL: &str = "/api/v1/pipelines/{name}/backfill";
+const VIEWS: &str = "/api/v1/views";
+const VIEW: &str = "/api/v1/views/{name}";
 const RUNS: &str = "/api/v1/pipelines/{name}/runs";
 
 /// Pipelines of `nyc.flights` to read, to delete, and one whose run goes on until it is cancelled. Gives the id of that.
@@ -31,6 +33,10 @@ pub(super) async fn define(lake: &TestLake, caller: &str) -> String {
     let range = json!({"from": "2026-01-01T00:00:00Z", "to": "2026-01-02T00:00:00Z"});
     let call = lake.call(Method::POST, "/api/v1/pipelines/days/backfill").key(caller).json(&range);
     call.send().await.expect_status(202);
+    for name in ["seen", "dead"] {
+        let call = lake.call(Method::PUT, &format!("/api/v1/views/nyc.{name}_view")).key(caller);
+        call.json(&json!({"sql": "SELECT id FROM nyc.flights"})).send().await.expect_status(201);
+    }
     let begun = lake.call(Method::POST, "/api/v1/pipelines/endless/runs").key(caller).send().await.expect(202);
     begun["run_id"].as_str().unwrap().to_owned()
 }
@@ -40,6 +46,8 @@ pub(super) fn reads() -> Vec<Row> {
     let (all, bad_page) = ("/api/v1/pipelines", "/api/v1/pipelines?page_size=0");
     vec![
         get(all, Access::Listing, all, bad_page, "bad-parameter"),
+        get(VIEWS, Access::Listing, VIEWS, "/api/v1/views?page_size=0", "bad-parameter"),
+        get(VIEW, read, "/api/v1/views/nyc.seen_view", "/api/v1/views/nyc", "illegal-name"),
         get(PIPELINE, read, "/api/v1/pipelines/ids", "/api/v1/pipelines/a%20b", "illegal-name"),
         get(BACKFILL, read, "/api/v1/pipelines/days/backfill", "/api/v1/pipelines/a%20b/backfill", "illegal-name"),
         get(RUNS, read, "/api/v1/pipelines/ids/runs", "/api/v1/pipelines/ids/runs?page_token=zz", "bad-page-token"),
@@ -59,7 +67,17 @@ pub(super) fn writes() -> Vec<Row> {
     let (new, cancel) = ("/api/v1/pipelines/new", "/api/v1/runs/{run_id}/cancel");
     let nothing = Content::Json(r#"{"target": "nyc.new_curated"}"#);
     let no_range = Content::Json(r#"{"from": "2026-01-02T00:00:00Z", "to": "2026-01-02T00:00:00Z"}"#);
+    let new_view = "/api/v1/views/nyc.new_view";
     vec![
+        Row {
+            content: Content::Json(r#"{"sql": "SELECT id FROM nyc.flights"}"#),
+            bad: bad(Method::PUT, new_view, Content::Json(r#"{"sql": " "}"#), 422, "bad-view"),
+            ..row((Method::PUT, VIEW), Action::Manage, new_view, 201)
+        },
+        Row {
+            bad: bad(Method::DELETE, "/api/v1/views/nyc", Content::Nothing, 400, "illegal-name"),
+            ..row((Method::DELETE, VIEW), Action::Manage, "/api/v1/views/nyc.dead_view", 204)
+        },
         Row {
             content: Content::Json(r#"{"sql": "SELECT id FROM nyc.flights", "target": "nyc.new_curated"}"#),
             bad: bad(Method::PUT, new, nothing, 422, "bad-pipeline"),

@@ -154,3 +154,25 @@ async fn a_pipeline_by_the_calendar_tells_when_it_runs_next() {
     body["schedule"] = json!({"cron": "0 6 * * *"});
     assert_eq!(define(&lake, "daily", &body).await["schedule"]["time_zone"], "UTC");
 }
+
+#[tokio::test]
+async fn a_pipeline_may_read_what_another_one_will_make() {
+    let lake = lake().await;
+    let mut first = into_orders("SELECT id, amount, amount > 10 AS is_large FROM raw.orders", "merge");
+    (first["keys"], first["scd"]) = (json!(["id"]), json!(2));
+    define(&lake, "first", &first).await;
+    let sql = "SELECT is_large, count(*) AS orders, max(valid_from) AS latest FROM curated.orders GROUP BY is_large";
+    let second = json!({"sql": sql, "target": "curated.sums", "mode": "overwrite"});
+    let made = define(&lake, "second", &second).await;
+    assert_eq!(made["inputs"], json!(["curated.orders"]));
+    define(&lake, "third", &json!({"sql": "SELECT orders + 1 AS n FROM curated.sums", "target": "curated.more"})).await;
+    let unknown = json!({"sql": "SELECT id,\n  amont FROM curated.orders", "target": "curated.x"});
+    let answer = put(&lake, "unknown", &unknown).await;
+    assert_problem(&answer, 422, "bad-statement");
+    let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+    assert!(detail.starts_with("sql, line 2, column 3") && detail.contains("amont"), "{detail}");
+    let back = json!({"sql": "SELECT n AS id FROM curated.more", "target": "raw.orders", "mode": "append"});
+    assert_problem(&put(&lake, "back", &back).await, 422, "pipeline-cycle");
+    let stranger = json!({"sql": "SELECT * FROM curated.nobody_makes_it", "target": "curated.x"});
+    assert_problem(&put(&lake, "stranger", &stranger).await, 422, "bad-statement");
+}

@@ -25,6 +25,7 @@ mod tables;
 mod tus;
 mod uploads;
 mod versions;
+mod views;
 mod webhooks;
 
 use std::sync::Arc;
@@ -106,6 +107,8 @@ fn curating() -> OpenApiRouter<App> {
         .routes(routes!(pipelines::list_runs_of_pipeline, pipelines::run_pipeline))
         .routes(routes!(pipelines::cancel_run))
         .routes(routes!(backfills::get_backfill, backfills::begin_backfill, backfills::cancel_backfill))
+        .routes(routes!(views::list_views))
+        .routes(routes!(views::get_view, views::define_view, views::delete_view))
 }
 
 /// What is watched, and what becomes of it.

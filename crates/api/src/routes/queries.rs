@@ -14,7 +14,7 @@ use futures::stream;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use sluice_domain::{Action, Caller, Resource, TableRef};
-use sluice_query::{OutputFormat, QueryError, QueryRequest, QueryRun, RowLimit, RowWriter};
+use sluice_query::{OutputFormat, QueryError, QueryRequest, QueryRun, RowLimit, RowWriter, ViewStatement};
 
 use crate::{
     App,
@@ -29,7 +29,10 @@ const ARROW_STREAM: &str = "application/vnd.apache.arrow.stream";
 /// The largest result that is given as one JSON document, in bytes.
 const MAX_JSON_BYTES: usize = 64 << 20;
 
-/// Run one read-only statement over the tables, named `namespace.table`.
+/// Run one read-only statement over the tables and views, named `namespace.table`.
+///
+/// `CREATE [OR REPLACE] VIEW namespace.name AS SELECT …` and `DROP VIEW [IF EXISTS] namespace.name` do what `PUT` and
+/// `DELETE` of the view do, and answer with no columns.
 ///
 /// The answer is JSON, CSV or an Arrow stream, as `Accept` says. A failure in the middle of a CSV or Arrow answer
 /// breaks it off.
@@ -47,6 +50,10 @@ pub(super) async fn run_query(
     JsonBody(body): JsonBody<QueryBody>,
 ) -> Result<Response, Problem> {
     caller.require(Action::Read, &Resource::Catalog)?;
+    if let Some(statement) = ViewStatement::parse(&body.sql)? {
+        super::views::run_statement(&app, &caller, statement).await?;
+        return Ok(Json(nothing()?).into_response());
+    }
     let format = accepted(&headers)?;
     let row_limit = row_limit(format, body.row_limit);
     let request =
@@ -55,7 +62,7 @@ pub(super) async fn run_query(
     match format {
         OutputFormat::Csv => streamed(run, format, "text/csv; charset=utf-8").await,
         OutputFormat::Arrow => streamed(run, format, ARROW_STREAM).await,
-        OutputFormat::Json | OutputFormat::Ndjson => Ok(Json(document(run).await?).into_response()),
+        OutputFormat::Json | OutputFormat::Ndjson => Ok(Json(document(run, &caller).await?).into_response()),
     }
 }
 
@@ -92,8 +99,10 @@ fn accepted(headers: &HeaderMap) -> Result<OutputFormat, Problem> {
 }
 
 /// The whole result as one JSON document; what is beyond its largest size is cut off and said to be.
-async fn document(mut run: QueryRun) -> Result<QueryView, Problem> {
-    let tables = run.tables.iter().map(|(name, version)| (name.to_string(), *version)).collect();
+async fn document(mut run: QueryRun, caller: &Caller) -> Result<QueryView, Problem> {
+    // Below a view there may be tables that the caller does not see.
+    let seen = run.tables.iter().filter(|(name, _)| caller.sees(&name.namespace));
+    let tables = seen.map(|(name, version)| (name.to_string(), *version)).collect();
     let Rows { columns, rows, row_count, cut_off } = rows(&mut run).await?;
     let stats = run.finish();
     Ok(QueryView {
@@ -159,13 +168,30 @@ async fn rows(run: &mut QueryRun) -> Result<Rows, Problem> {
         }
     }
     json.extend_from_slice(&writer.finish()?);
-    let rows = String::from_utf8(json).map_err(|error| error.to_string());
-    let rows = rows.and_then(|text| RawValue::from_string(text).map_err(|error| error.to_string()));
-    let rows = rows.map_err(|error| {
+    Ok(Rows { columns, rows: raw(json)?, row_count, cut_off })
+}
+
+fn raw(json: Vec<u8>) -> Result<Box<RawValue>, Problem> {
+    let text = String::from_utf8(json).map_err(|error| error.to_string());
+    let raw = text.and_then(|text| RawValue::from_string(text).map_err(|error| error.to_string()));
+    raw.map_err(|error| {
         tracing::error!(error, "a result was not written as JSON");
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the result could not be written as JSON")
-    })?;
-    Ok(Rows { columns, rows, row_count, cut_off })
+    })
+}
+
+/// The answer to a statement that has no rows.
+fn nothing() -> Result<QueryView, Problem> {
+    Ok(QueryView {
+        columns: Vec::new(),
+        rows: raw(b"[]".to_vec())?,
+        row_count: 0,
+        truncated: false,
+        tables: BTreeMap::new(),
+        files_scanned: 0,
+        bytes_scanned: 0,
+        elapsed_ms: 0,
+    })
 }
 
 /// The result as a stream, once its first rows are there: what fails before them is a problem.

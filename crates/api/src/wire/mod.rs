@@ -15,6 +15,7 @@ mod notes;
 mod pipeline;
 mod pipeline_gate;
 mod pipeline_run;
+mod pipeline_step;
 mod progress;
 mod quality;
 mod quarantine;
@@ -26,6 +27,7 @@ mod source;
 mod sql_lineage;
 mod table;
 mod upload;
+mod view;
 mod webhook;
 
 pub(crate) use alert::{
@@ -48,6 +50,7 @@ pub(crate) use lineage_graph::{LineageEventPage, LineageEventView, LineageView};
 pub(crate) use notes::{ColumnChangeBody, TableChangeBody};
 pub(crate) use pipeline::{PipelineBody, PipelinePage, PipelineView, RunBody};
 pub(crate) use pipeline_run::{HealthView, PipelineRunBody, PipelineRunPage, PipelineRunView, RunReportBody};
+pub(crate) use pipeline_step::StepBody;
 pub(crate) use progress::{ProgressView, UploadEvent};
 pub(crate) use quality::{
     ProfileView, QualityResultPage, QualityResultView, QualitySummaryView, SuiteView, VerdictView, result_view,
@@ -63,4 +66,5 @@ pub(crate) use table::{
     NamespacePage, NamespaceView, SchemaPage, SchemaVersionView, TablePage, TableSummary, TableView, VersionPage,
 };
 pub(crate) use upload::{JsonRows, Octets, ReceiptView, UploadForm, UploadPage, UploadView};
+pub(crate) use view::{ViewBody, ViewPage, ViewView};
 pub(crate) use webhook::{WebhookBody, WebhookPage, WebhookTestView, WebhookView};

@@ -7,11 +7,11 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sluice_domain::{
     CronSchedule, Interval, OnRewrite, Pipeline, PipelineDefinition, PipelineHistory, PipelineMode, PipelineSchedule,
-    PipelineStep, RunWish, StepKind, TableRef,
+    RunWish, StepKind, TableRef,
 };
 use utoipa::ToSchema;
 
-use super::pipeline_gate::GateView;
+use super::{StepBody, pipeline_gate::GateView};
 use crate::problem::Problem;
 
 /// What a pipeline is: a target, and one of `sql`, `expressions` and `steps`.
@@ -158,26 +158,7 @@ impl ScheduleView {
     }
 }
 
-/// One step of several: a `sql`, or `expressions` over the step before.
-#[derive(Deserialize, Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct StepBody {
-    /// The name by which later steps read it. Default: `step_1`, `step_2` and so on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(pattern = "^[a-z][a-z0-9_]{0,62}$")]
-    name: Option<String>,
-    /// One `SELECT`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    sql: Option<String>,
-    /// Expressions, applied as one `SELECT`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    expressions: Vec<String>,
-    /// The condition for a row to be looked at, with `expressions`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    filter: Option<String>,
-}
-
-fn bad(detail: &str) -> Problem {
+pub(super) fn bad(detail: &str) -> Problem {
     Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "bad-pipeline", detail)
 }
 
@@ -187,8 +168,7 @@ impl PipelineBody {
         let is_short = self.sql.is_some() || !self.expressions.is_empty() || self.filter.is_some();
         let steps = match (is_short, self.steps.is_empty()) {
             (true, true) => {
-                let (sql, expressions, filter) = (self.sql, self.expressions, self.filter);
-                vec![StepBody { name: None, sql, expressions, filter }]
+                vec![StepBody::short(self.sql, self.expressions, self.filter)]
             }
             (false, false) => self.steps,
             _ => return Err(bad("sql: a pipeline has one of sql, expressions and steps")),
@@ -228,25 +208,6 @@ fn history(mode: PipelineMode, scd: Option<u8>, deletes: Option<&str>) -> Result
         (Some(2), Some(_)) => Err(bad("deletes: it is `close`, or absent")),
         (None | Some(1), Some(_)) => Err(bad("deletes: only a merge with scd 2 closes rows")),
         (Some(_), _) => Err(bad("scd: it is 1 or 2")),
-    }
-}
-
-impl StepBody {
-    fn step(self) -> Result<PipelineStep, Problem> {
-        let kind = match (self.sql, self.expressions, self.filter) {
-            (Some(sql), expressions, None) if expressions.is_empty() => StepKind::Sql(sql),
-            (None, select, filter) if !select.is_empty() => StepKind::Expressions { select, filter },
-            _ => return Err(bad("steps: a step has either sql, or expressions and perhaps a filter")),
-        };
-        Ok(PipelineStep { name: self.name, kind })
-    }
-
-    fn of(step: PipelineStep) -> Self {
-        let name = step.name;
-        match step.kind {
-            StepKind::Sql(sql) => Self { name, sql: Some(sql), expressions: Vec::new(), filter: None },
-            StepKind::Expressions { select, filter } => Self { name, sql: None, expressions: select, filter },
-        }
     }
 }
 

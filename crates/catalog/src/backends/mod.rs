@@ -12,7 +12,7 @@ use crate::{
     AlertRules, Alerts, Annotations, CatalogError, ChangeWebhooks, Changes, Channels, Contracts, Descriptions,
     Discovery, FreshnessExpectations, Inventory, LifecyclePlans, LifecycleRules, Lineage, Partials, PipelineRuns,
     Pipelines, Pulls, Quality, Rebuilding, Replays, RowGroups, Schemas, ServiceLevels, SourceRuns, Sources,
-    StoredObjects, Tables, Uploads, Watches,
+    StoredObjects, Tables, Uploads, Views, Watches,
     transfer::{RowSink, RowSource},
 };
 
@@ -49,6 +49,7 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync {
     fn change_webhooks(&self) -> &dyn ChangeWebhooks;
     fn pipeline_runs(&self) -> &dyn PipelineRuns;
     fn pipelines(&self) -> &dyn Pipelines;
+    fn views(&self) -> &dyn Views;
     fn freshness(&self) -> &dyn FreshnessExpectations;
     fn service_levels(&self) -> &dyn ServiceLevels;
     fn alert_rules(&self) -> &dyn AlertRules;

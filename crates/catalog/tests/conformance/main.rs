@@ -50,4 +50,6 @@ mod upload_commits;
 #[cfg(test)]
 mod uploads;
 #[cfg(test)]
+mod views;
+#[cfg(test)]
 mod webhooks;

@@ -32,3 +32,12 @@ pub struct SqlLineage {
     /// The tables that are read, and at which version.
     pub tables: Vec<(TableRef, u64)>,
 }
+
+impl SqlLineage {
+    /// Leave out all other tables than these.
+    pub fn retain(&mut self, is_told: impl Fn(&TableRef) -> bool) {
+        self.outputs.iter_mut().for_each(|output| output.inputs.retain(|input| is_told(&input.table)));
+        self.influences.retain(|input| is_told(&input.table));
+        self.tables.retain(|(table, _)| is_told(table));
+    }
+}

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{CompiledStatement, CronSchedule, PipelineGate};
+use super::{CompiledStatement, CronSchedule, PipelineGate, Transform};
 use crate::{ErrorKind, Failure, TableRef, word_set::words};
 
 /// The most inputs.
@@ -112,6 +112,8 @@ pub enum StepKind {
         #[serde(default)]
         filter: Option<String>,
     },
+    /// What is to become of the rows and columns of the step before, or of the one input.
+    Transform(Transform),
 }
 
 /// One step: its result is what the next one reads, or the rows of the target.
@@ -137,6 +139,9 @@ pub struct PipelineHistory {
 pub struct PipelineDefinition {
     /// The tables that it reads; none where the statement alone is to say so.
     pub inputs: Vec<TableRef>,
+    /// The tables below the views among the inputs, as they were when it was saved.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub below: Vec<TableRef>,
     /// How rows are made, one step after the other.
     pub steps: Vec<PipelineStep>,
     /// The table that it fills.
@@ -190,6 +195,7 @@ impl PipelineDefinition {
     pub fn of(step: StepKind, target: TableRef, mode: PipelineMode) -> Self {
         Self {
             inputs: Vec::new(),
+            below: Vec::new(),
             steps: vec![PipelineStep { name: None, kind: step }],
             target,
             mode,
@@ -245,6 +251,9 @@ impl PipelineDefinition {
         }
         if !matches!(self.mode, PipelineMode::Append | PipelineMode::Merge) {
             return bad(format!("the mode {} takes all rows: use append or merge", self.mode));
+        }
+        if self.history.as_ref().is_some_and(|history| history.close_missing) {
+            return bad("new rows alone do not tell which keys are gone: leave out `deletes`".to_owned());
         }
         if self.incremental.len() > MAX_INPUTS {
             return bad(format!("there are more than {MAX_INPUTS}"));
@@ -340,6 +349,11 @@ impl PipelineDefinition {
             match &step.kind {
                 StepKind::Sql(sql) if sql.trim().is_empty() => return bad("sql", "it is empty".into()),
                 StepKind::Sql(_) => {}
+                StepKind::Transform(transform) => {
+                    if let Err((field, reason)) = transform.check() {
+                        return bad(&field, reason);
+                    }
+                }
                 StepKind::Expressions { select, .. } if select.is_empty() || select.len() > MAX_EXPRESSIONS => {
                     return bad("expressions", format!("there are 1 to {MAX_EXPRESSIONS}"));
                 }
@@ -356,9 +370,14 @@ impl PipelineDefinition {
         Ok(())
     }
 
-    /// Whether it has one step without a name, whose fields stand for themselves.
+    /// Every table whose rows it reads, and the views that it reads them through.
+    pub fn sources(&self) -> Vec<TableRef> {
+        self.inputs.iter().chain(&self.below).cloned().collect()
+    }
+
+    /// Whether it has one step of SQL without a name, whose fields stand for themselves.
     pub fn is_short(&self) -> bool {
-        matches!(self.steps.as_slice(), [PipelineStep { name: None, .. }])
+        matches!(self.steps.as_slice(), [PipelineStep { name: None, kind }] if !matches!(kind, StepKind::Transform(_)))
     }
 }
 

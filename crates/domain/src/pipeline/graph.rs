@@ -11,8 +11,16 @@ pub struct PipelineLink<'p> {
     pub name: &'p PipelineName,
     /// What it reads.
     pub inputs: &'p [TableRef],
+    /// The tables below the views among that.
+    pub below: &'p [TableRef],
     /// What it fills.
     pub target: &'p TableRef,
+}
+
+impl<'p> PipelineLink<'p> {
+    fn reads(self) -> impl Iterator<Item = (&'p TableRef, &'p PipelineName)> {
+        self.inputs.iter().chain(self.below).map(move |input| (input, self.name))
+    }
 }
 
 /// The pipelines, in the order of the data, through which rows that `new` makes would come back to it; it stands at
@@ -23,7 +31,7 @@ pub fn find_cycle(new: PipelineLink<'_>, others: &[PipelineLink<'_>]) -> Option<
     // From each table against the data, with the way back to the new one.
     let mut after: BTreeMap<&PipelineName, &PipelineName> = BTreeMap::new();
     let mut looked_at: BTreeSet<&TableRef> = BTreeSet::new();
-    let mut waiting: Vec<(&TableRef, &PipelineName)> = new.inputs.iter().map(|input| (input, new.name)).collect();
+    let mut waiting: Vec<(&TableRef, &PipelineName)> = new.reads().collect();
     while let Some((table, reader)) = waiting.pop() {
         if table == new.target {
             let mut way = vec![new.name.clone()];
@@ -40,7 +48,7 @@ pub fn find_cycle(new: PipelineLink<'_>, others: &[PipelineLink<'_>]) -> Option<
         }
         let Some(maker) = makers.get(table) else { continue };
         after.entry(maker.name).or_insert(reader);
-        waiting.extend(maker.inputs.iter().map(|input| (input, maker.name)));
+        waiting.extend(maker.reads());
     }
     None
 }

@@ -2,7 +2,7 @@
 //!
 //! Invariant: every text of a step has lines of its own, so that a place in the statement is one in a step.
 
-use super::{PipelineDefinition, PipelineSettingsError, StepKind};
+use super::{PipelineDefinition, PipelineSettingsError, StepKind, transform::compile};
 use crate::TableRef;
 
 /// A statement made of steps.
@@ -34,20 +34,20 @@ struct Piece {
 
 /// A text that grows line by line.
 #[derive(Default)]
-struct Text {
+pub(super) struct Text {
     sql: String,
     lines: u64,
     pieces: Vec<Piece>,
 }
 
 impl Text {
-    fn frame(&mut self, line: &str) {
+    pub(super) fn frame(&mut self, line: &str) {
         self.sql.push_str(line);
         self.sql.push('\n');
         self.lines += 1;
     }
 
-    fn piece(&mut self, field: String, text: &str) {
+    pub(super) fn piece(&mut self, field: String, text: &str) {
         let lines = text.matches('\n').count() as u64 + 1;
         self.pieces.push(Piece { field, first_line: self.lines + 1, lines });
         self.sql.push_str(text);
@@ -57,6 +57,13 @@ impl Text {
 }
 
 impl CompiledStatement {
+    /// One text, which is this field.
+    pub fn of_text(field: &str, sql: &str) -> Self {
+        let mut text = Text::default();
+        text.piece(field.to_owned(), without_end(sql));
+        Self { sql: text.sql.trim_end_matches('\n').to_owned(), pieces: text.pieces }
+    }
+
     pub(super) fn of(definition: &PipelineDefinition) -> Result<Self, PipelineSettingsError> {
         let mut text = Text::default();
         let last = definition.steps.len().saturating_sub(1);
@@ -93,16 +100,23 @@ impl CompiledStatement {
     }
 }
 
+/// A statement without the semicolon at its end: it may be a part of another.
+fn without_end(sql: &str) -> &str {
+    let trimmed = sql.trim_end();
+    trimmed.strip_suffix(';').unwrap_or(trimmed)
+}
+
 fn step(definition: &PipelineDefinition, at: usize, text: &mut Text) -> Result<(), PipelineSettingsError> {
     let field = |name: String| if definition.is_short() { name } else { format!("steps[{at}].{name}") };
     match &definition.steps[at].kind {
         StepKind::Sql(sql) => {
-            // A semicolon ends a statement, and this one may be a part of another.
-            let trimmed = sql.trim_end();
-            text.piece(field("sql".into()), trimmed.strip_suffix(';').unwrap_or(trimmed));
+            text.piece(field("sql".into()), without_end(sql));
+        }
+        StepKind::Transform(transform) => {
+            compile(transform, &source(definition, at)?, |name| field(name.to_owned()), text);
         }
         StepKind::Expressions { select, filter } => {
-            let from = source(definition, at).map_err(|reason| PipelineSettingsError::new("inputs", reason))?;
+            let from = source(definition, at)?;
             text.frame("SELECT");
             for (number, expression) in select.iter().enumerate() {
                 if number > 0 {
@@ -121,13 +135,13 @@ fn step(definition: &PipelineDefinition, at: usize, text: &mut Text) -> Result<(
     Ok(())
 }
 
-/// What the expressions of a step are over.
-fn source(definition: &PipelineDefinition, at: usize) -> Result<String, String> {
+/// What a step that names no table is over.
+fn source(definition: &PipelineDefinition, at: usize) -> Result<String, PipelineSettingsError> {
     if let Some(before) = at.checked_sub(1) {
         return Ok(format!("\"{}\"", definition.steps[before].name_at(before)));
     }
     match definition.inputs.as_slice() {
         [TableRef { namespace, table }] => Ok(format!("\"{namespace}\".\"{table}\"")),
-        _ => Err("expressions are over one input".to_owned()),
+        _ => Err(PipelineSettingsError::new("inputs", "a first step that is not SQL is over one input: name it")),
     }
 }

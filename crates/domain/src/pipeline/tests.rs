@@ -101,7 +101,7 @@ fn cycle_of(new: (&str, &[&str], &str), others: &[(&str, &[&str], &str)]) -> Opt
     };
     let (new, others) = (parsed(&new), others.iter().map(parsed).collect::<Vec<_>>());
     fn link((name, inputs, target): &(PipelineName, Vec<TableRef>, TableRef)) -> PipelineLink<'_> {
-        PipelineLink { name, inputs, target }
+        PipelineLink { name, inputs, below: &[], target }
     }
     let others: Vec<PipelineLink<'_>> = others.iter().map(link).collect();
     find_cycle(link(&new), &others).map(|way| way.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(" "))

@@ -13,7 +13,7 @@ use sluice_domain::{Caller, ErrorKind, Failure, TableRef};
 
 use crate::{
     Extent, OpenError, OpenedTable, OutputFormat, QueryError, QueryRequest, QueryService, QuerySettings, TableAddress,
-    TableOpener, TableResolver,
+    TableOpener, TableResolver, ViewText,
     tests::{
         failing::FailingStore,
         lake::{TestQueries, address_of},
@@ -28,6 +28,10 @@ struct Folders;
 impl TableResolver for Folders {
     async fn resolve(&self, _: &Caller, table: &TableRef) -> Result<TableAddress, OpenError> {
         Ok(address_of(table))
+    }
+
+    async fn view(&self, _: &Caller, _: &TableRef) -> Result<Option<ViewText>, OpenError> {
+        Ok(None)
     }
 }
 

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::{
     Extent, OpenError, OpenedTable, OutputFormat, QueryError, QueryRequest, QueryRun, QueryService, QuerySettings,
-    QueryStats, RowWriter, TableAddress, TableOpener, TableResolver,
+    QueryStats, RowWriter, TableAddress, TableOpener, TableResolver, ViewText,
 };
 
 /// Tables by name and version.
@@ -50,6 +50,29 @@ impl TableResolver for TestLake {
             true => Ok(address_of(table)),
             false => Err(OpenError::new(NoTable)),
         }
+    }
+
+    /// `v.paid` shows the big sales, and reads what `ann` of the shop may; `v.pay` shows the salaries of those that it
+    /// may, too; `v.deep0` to `v.deep9` each read the next, the last `shop.sales`; `v.broken` reads a column that is
+    /// gone.
+    async fn view(&self, caller: &Caller, name: &TableRef) -> Result<Option<ViewText>, OpenError> {
+        if caller.require(Action::Read, &Resource::Table(name.clone())).is_err() {
+            return Ok(None);
+        }
+        let sql = match name.to_string().as_str() {
+            "v.paid" => "SELECT id, amount AS paid FROM Shop.sales WHERE amount > 0".to_owned(),
+            "v.twice" => "SELECT p.id, p.paid * 2 AS twice FROM v.paid AS p JOIN v.paid AS q USING (id)".to_owned(),
+            "v.pay" => "SELECT count(*) AS people FROM hr.salaries".to_owned(),
+            "v.broken" => "SELECT gone FROM shop.sales".to_owned(),
+            "v.deep9" => "SELECT id FROM shop.sales".to_owned(),
+            deep => match deep.strip_prefix("v.deep").and_then(|number| number.parse::<u8>().ok()) {
+                Some(number) => format!("SELECT id FROM v.deep{}", number + 1),
+                None => return Ok(None),
+            },
+        };
+        let namespaces = ["shop", "hr", "v"].map(|namespace| namespace.parse().unwrap()).to_vec();
+        let reader = Caller { name: "ann".into(), actions: vec![Action::Read], namespaces: Some(namespaces) };
+        Ok(Some(ViewText { sql, reader }))
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the server and a worker say to one another, besides rows.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sluice_domain::TableRef;
@@ -9,8 +9,9 @@ use tokio::time::Instant as Deadline;
 use super::sent::SentError;
 use crate::{
     QuerySettings,
-    executor::{WantedTable, Wish},
+    executor::{Manner, WantedTable, Wish},
     run::{Clock, Ended},
+    views::WantedView,
 };
 
 /// To a worker.
@@ -29,8 +30,10 @@ pub(crate) struct Job {
     pub(crate) sql: String,
     /// The tables that it names.
     pub(crate) tables: Vec<WantedTable>,
-    /// What its parameters stand for.
-    pub(crate) parameters: BTreeMap<String, i64>,
+    /// How it is planned.
+    pub(crate) manner: Manner,
+    /// The views that it reads, each after those that it reads itself.
+    pub(crate) views: Vec<WantedView>,
     /// What is asked of it.
     pub(crate) wish: Wish,
     /// The time that is left, in milliseconds.
@@ -42,15 +45,14 @@ pub(crate) struct Job {
 impl Job {
     /// A query that is to end when this clock says.
     pub(crate) fn new(
-        sql: String,
-        tables: Vec<WantedTable>,
-        parameters: BTreeMap<String, i64>,
+        (sql, manner): (String, Manner),
+        (tables, views): (Vec<WantedTable>, Vec<WantedView>),
         wish: Wish,
         clock: Clock,
     ) -> Self {
         let left = clock.deadline.saturating_duration_since(Deadline::now());
         let left_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
-        Self { sql, tables, parameters, wish, left_ms, timeout_seconds: clock.timeout_seconds }
+        Self { sql, tables, manner, views, wish, left_ms, timeout_seconds: clock.timeout_seconds }
     }
 
     /// The clock of a query that comes now.

@@ -1,6 +1,7 @@
 //! The worker's side: one query after the other, until the server hangs up.
 
 use std::{
+    collections::BTreeSet,
     error::Error,
     io::{self, Read, Write},
     sync::{
@@ -130,12 +131,21 @@ impl<W: Write> Server<W> {
         let clock = job.clock();
         let tokens = guard::tokenize(&job.sql, self.max_sql_bytes)?;
         let statement = self.executor.engine().plan(async move { statement::parse(tokens) }).await?;
-        let resolved = |name: &TableRef| job.tables.iter().any(|table| table.name == *name);
-        if let Some(stranger) = statement.tables.values().find(|name| !resolved(name)) {
-            return Err(QueryError::fault(format!("the server did not resolve {stranger}")));
+        let known: BTreeSet<TableRef> = {
+            let (tables, views) = (job.tables.iter().map(|table| &table.name), job.views.iter().map(|view| &view.name));
+            tables.chain(views).cloned().collect()
+        };
+        let Job { tables, manner, views: wanted, wish, .. } = job;
+        let mut views = Vec::with_capacity(wanted.len());
+        for view in wanted {
+            views.push(view.parse(self.executor.engine(), self.max_sql_bytes).await?);
         }
-        let Job { tables, parameters, wish, .. } = job;
-        self.executor.start(Resolved { statement, tables, parameters, wish }, clock, place).await
+        for statement in views.iter().map(|view| &view.statement).chain([&statement]) {
+            if let Some(stranger) = statement.tables.values().find(|name| !known.contains(*name)) {
+                return Err(QueryError::fault(format!("the server did not resolve {stranger}")));
+            }
+        }
+        self.executor.start(Resolved { statement, tables, manner, views, wish }, clock, place).await
     }
 
     /// Send the rows of a query to its end.

@@ -44,6 +44,7 @@ mod stored_objects;
 mod tables;
 mod transfer;
 mod uploads;
+mod views;
 mod webhooks;
 
 #[cfg(test)]
@@ -63,7 +64,7 @@ use crate::{
     AlertRules, Alerts, Annotations, CatalogError, ChangeWebhooks, Changes, Channels, Contracts, Descriptions,
     Discovery, FreshnessExpectations, Inventory, LifecyclePlans, LifecycleRules, Lineage, Partials, PipelineRuns,
     Pipelines, Pulls, Quality, Rebuilding, Replays, RowGroups, Schemas, ServiceLevels, SourceRuns, Sources,
-    StoredObjects, Tables, Uploads, Watches,
+    StoredObjects, Tables, Uploads, Views, Watches,
     backends::{Backend, Transfer},
 };
 
@@ -227,6 +228,10 @@ impl Backend for SqlBackend {
     }
 
     fn pipelines(&self) -> &dyn Pipelines {
+        self
+    }
+
+    fn views(&self) -> &dyn Views {
         self
     }
 

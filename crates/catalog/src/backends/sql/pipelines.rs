@@ -66,6 +66,14 @@ impl Pipelines for SqlBackend {
         row.map(Pipeline::try_from).transpose()
     }
 
+    async fn find_by_target(&self, target: &TableRef) -> Result<Option<Pipeline>, CatalogError> {
+        let row: Option<PipelineRow> = sqlx::query_as("SELECT p.* FROM pipelines p WHERE p.target = $1")
+            .bind(target.to_string())
+            .fetch_optional(&self.readers)
+            .await?;
+        row.map(Pipeline::try_from).transpose()
+    }
+
     async fn list(
         &self,
         visible: Option<&[NamespaceName]>,
@@ -116,7 +124,7 @@ impl Pipelines for SqlBackend {
 }
 
 fn link<'p>(name: &'p PipelineName, definition: &'p PipelineDefinition) -> PipelineLink<'p> {
-    PipelineLink { name, inputs: &definition.inputs, target: &definition.target }
+    PipelineLink { name, inputs: &definition.inputs, below: &definition.below, target: &definition.target }
 }
 
 /// When the last run of a pipeline began.

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{
     SqlBackend, annotations, assembled::Assembled, changes, fetch_size, namespaces::ensure_namespace, page_of,
-    push_visible, search,
+    push_visible, search, views::check_no_view,
 };
 use crate::{
     CatalogError, NewTable, TableChange, Tables,
@@ -25,6 +25,7 @@ impl Tables for SqlBackend {
         let mut write = self.write().await?;
         let entry = match find_live(&mut write, &new.name).await? {
             None => {
+                check_no_view(&mut write, &new.name).await?;
                 ensure_namespace(&mut write, &new.name.namespace, &new.owner).await?;
                 insert(&mut write, new).await?
             }
@@ -130,6 +131,7 @@ impl Tables for SqlBackend {
         if find_live(&mut write, name).await?.is_some() {
             return Err(CatalogError::TableExists { name: name.clone() });
         }
+        check_no_view(&mut write, name).await?;
         let row: Option<TableRow> = sqlx::query_as(
             "UPDATE tables SET state = 'active', deleted_at = NULL, updated_at = $1 WHERE id = \
              (SELECT id FROM tables WHERE name = $2 AND state = 'deleted' AND purged_at IS NULL ORDER BY deleted_at DESC, id DESC LIMIT 1) \
@@ -173,7 +175,7 @@ pub(super) async fn find_live_by_id(connection: &mut AnyConnection, id: TableId)
 }
 
 /// Remove a reservation for which no commit was ever begun: it has no version, and no upload refers to it.
-async fn remove_unused(connection: &mut AnyConnection, name: &TableRef) -> Result<(), CatalogError> {
+pub(super) async fn remove_unused(connection: &mut AnyConnection, name: &TableRef) -> Result<(), CatalogError> {
     sqlx::query("DELETE FROM tables WHERE name = $1 AND state = 'reserved' AND last_sequence = 0")
         .bind(name.to_string())
         .execute(connection)

@@ -53,6 +53,7 @@ pub(super) const TABLES: &[&str] = &[
     "lineage_columns",
     "pipeline_runs",
     "pipelines",
+    "views",
     "curated_runs",
     "backfills",
     "freshness_expectations",
