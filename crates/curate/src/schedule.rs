@@ -64,6 +64,9 @@ impl Curate {
 
 /// Whether an input has a version that the last run did not see.
 fn has_news(pipeline: &Pipeline, newest: &BTreeMap<TableRef, u64>) -> bool {
-    let inputs = pipeline.definition.inputs.iter().filter_map(|input| newest.get_key_value(input));
-    inputs.into_iter().any(|(table, version)| pipeline.seen.get(table) != Some(version))
+    let sources = pipeline.definition.sources();
+    sources
+        .iter()
+        .filter_map(|source| newest.get_key_value(source))
+        .any(|(table, version)| pipeline.seen.get(table) != Some(version))
 }

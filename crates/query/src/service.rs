@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use crate::{
-    Extent, QueryError, QueryRun, QuerySettings, TableOpener, TableResolver, WorkerProgram,
+    QueryError, QueryRun, QuerySettings, TableOpener, TableResolver, WorkerProgram,
     engine::Engine,
     executor::{Executor, Manner, Resolved, Wish},
     guard, lineage,

@@ -176,14 +176,12 @@ impl<'q> Resolution<'q> {
             ErrorKind::NotFound => self.resolver.view(caller, name).await,
             _ => Ok(None),
         };
-        if let Some(size) = self.sizes.get(name) {
-            return Ok(*size);
-        }
         let view = match (found, self.request.assumed.get(name)) {
             (Ok(Some(view)), _) => view,
             (Ok(None), Some(columns)) if version.is_none() => {
-                self.views.push(WantedView { name: name.clone(), sql: without_rows(columns) });
-                self.sizes.insert(name.clone(), 1);
+                if self.sizes.insert(name.clone(), 1).is_none() {
+                    self.views.push(WantedView { name: name.clone(), sql: without_rows(columns) });
+                }
                 return Ok(1);
             }
             (Ok(None), _) => return Err(QueryError::Table { table: name.clone(), failure }),
@@ -191,6 +189,10 @@ impl<'q> Resolution<'q> {
         };
         if version.is_some() {
             return Err(QueryError::Plan { message: format!("{name} is a view, which has no versions") });
+        }
+        // Whoever it is read for may read it, whoever else did before.
+        if let Some(size) = self.sizes.get(name) {
+            return Ok(*size);
         }
         if depth == MAX_VIEW_DEPTH || self.views.len() == MAX_VIEWS {
             return Err(QueryError::TooComplex { what: "views", limit: MAX_VIEW_DEPTH.min(MAX_VIEWS) as u64 });

@@ -61,7 +61,7 @@ async fn views_are_as_deep_as_they_may_be_and_tables_as_old_as_is_said() {
 #[tokio::test]
 async fn the_lineage_of_a_view_is_that_of_its_tables() {
     let queries = TestQueries::new();
-    let told = queries.service.lineage(&queries.caller, "SELECT paid FROM v.paid".into()).await.unwrap();
+    let told = queries.service.lineage(&queries.caller, QueryRequest::of("SELECT paid FROM v.paid")).await.unwrap();
     let inputs: Vec<String> =
         told.outputs[0].inputs.iter().map(|input| format!("{}.{}", input.table, input.column)).collect();
     assert_eq!(inputs, ["shop.sales.amount"]);

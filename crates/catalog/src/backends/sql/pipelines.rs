@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use sluice_domain::{
     NamespaceName, Page, PageRequest, Pipeline, PipelineDefinition, PipelineId, PipelineLink, PipelineName,
-    PipelineSchedule, find_cycle,
+    PipelineSchedule, TableRef, find_cycle,
 };
 use sqlx::AnyConnection;
 use uuid::Uuid;
