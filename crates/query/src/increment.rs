@@ -73,6 +73,9 @@ impl Walk<'_> {
         self.check_subqueries(plan)?;
         match plan {
             LogicalPlan::TableScan(scan) => {
+                if let Some(view) = scan.source.get_logical_plan() {
+                    return self.new_rows(&view);
+                }
                 let name = &scan.table_name;
                 let table = name.schema().and_then(|schema| TableRef::parse(schema, name.table()).ok());
                 Ok(table.filter(|table| self.incremental.contains(table)))

@@ -183,19 +183,17 @@ impl Table {
 
     /// Check that the files are there that the newest version does not hold any more.
     async fn check_moved(&self, files: &NewFiles) -> Result<(), IncrementError> {
-        let moved: Vec<(u64, &str)> =
-            files.0.values().filter(|file| file.is_moved).map(|file| (file.version, file.add.path.as_str())).collect();
-        let check = |(version, path): (u64, &str)| {
-            let path = Path::parse(path).map_err(TableError::encode);
-            async move {
-                match self.folder.store.head(&path?).await {
-                    Ok(_) => Ok(()),
-                    Err(StoreError::NotFound { .. }) => {
-                        let reason = "added a file whose rows were moved, and which is removed by now";
-                        Err(IncrementError::Untold { version, reason })
-                    }
-                    Err(error) => Err(TableError::from(StorageError::from(error)).into()),
+        let moved = files.0.values().filter(|file| file.is_moved);
+        let moved: Vec<(u64, String)> = moved.map(|file| (file.version, file.add.path.clone())).collect();
+        let check = |(version, path): (u64, String)| async move {
+            let path = Path::parse(path).map_err(TableError::encode)?;
+            match self.folder.store.head(&path).await {
+                Ok(_) => Ok(()),
+                Err(StoreError::NotFound { .. }) => {
+                    let reason = "added a file whose rows were moved, and which is removed by now";
+                    Err(IncrementError::Untold { version, reason })
                 }
+                Err(error) => Err(TableError::from(StorageError::from(error)).into()),
             }
         };
         stream::iter(moved).map(check).buffered(REQUESTS).try_collect().await
