@@ -99,7 +99,7 @@ async fn a_column_that_the_statement_brings_makes_new_rows_of_those_that_have_it
 }
 
 #[rstest]
-#[case::own_column(json!({"sql": "SELECT 1 AS id, now() AS \"Valid_From\"", "scd": 2}), "target-misfit", "valid_from")]
+#[case::own_column(json!({"sql": "SELECT 1 AS id, 2 AS \"Valid_From\"", "scd": 2}), "target-misfit", "valid_from")]
 #[case::unknown_type(json!({"sql": "SELECT 1 AS id", "scd": 3}), "bad-pipeline", "scd")]
 #[case::deletes_alone(json!({"sql": "SELECT 1 AS id", "deletes": "close"}), "bad-pipeline", "deletes")]
 #[case::other_deletes(json!({"sql": "SELECT 1 AS id", "scd": 2, "deletes": "drop"}), "bad-pipeline", "deletes")]
