@@ -2,7 +2,7 @@
 
 use arrow::datatypes::SchemaRef;
 use futures::{FutureExt as _, future::BoxFuture};
-use sluice_domain::{Action, Caller, ErrorKind, Failure as _, Resource, TableRef};
+use sluice_domain::{Action, Caller, ErrorKind, Resource, TableRef};
 use sluice_query::{Described, QueryError, QueryRequest};
 
 use crate::{Curate, intervals::planned, rows::reader_for, shape::Shape};

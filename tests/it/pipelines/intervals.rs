@@ -44,7 +44,7 @@ async fn ended(lake: &TestLake) -> Value {
         }
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
-    panic!("the backfill has no end");
+    unreachable!("the backfill has no end");
 }
 
 async fn rows(lake: &TestLake) -> Vec<Value> {

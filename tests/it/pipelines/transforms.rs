@@ -9,7 +9,7 @@ use super::{define, put, run, run_well};
 /// What steps make of the rows of `raw.rows`, in the order of a column of the result.
 async fn made(csv: &str, steps: Value, order: &str) -> Value {
     let lake = TestLake::open().await;
-    lake.upload("raw.rows", "?format=csv", csv).await.expect_status(201);
+    lake.upload("raw.rows", "?format=csv", csv.to_owned()).await.expect_status(201);
     define(&lake, "p", &json!({"inputs": ["raw.rows"], "steps": steps, "target": "curated.rows"})).await;
     run_well(&lake, "p").await;
     json!(lake.rows(&format!("SELECT * FROM curated.rows ORDER BY {order}")).await)
