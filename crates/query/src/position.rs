@@ -70,7 +70,7 @@ fn told(message: &str) -> Option<Position> {
 /// Where a statement names a column last that the engine does not find, as in `EXCLUDE`, whose places it does not keep.
 fn unknown_column(sql: &str, message: &str) -> Option<Position> {
     let (_, named) = message.split_once(NO_FIELD)?;
-    let name = named.split(". ").next()?.trim_end_matches('.');
+    let name = named.lines().next()?.split(". ").next()?.trim_end_matches('.');
     let column = name.rsplit('.').next()?.trim_matches('"');
     let tokens = Tokenizer::new(&LakeDialect, sql).tokenize_with_location().ok()?;
     let found = tokens.iter().rfind(|token| is_word(&token.token, column))?;

@@ -33,6 +33,14 @@ pub(super) async fn define(lake: &TestLake, caller: &str) -> String {
     let range = json!({"from": "2026-01-01T00:00:00Z", "to": "2026-01-02T00:00:00Z"});
     let call = lake.call(Method::POST, "/api/v1/pipelines/days/backfill").key(caller).json(&range);
     call.send().await.expect_status(202);
+    // What it makes must be there before anybody looks.
+    let status = async || {
+        let seen = lake.call(Method::GET, "/api/v1/pipelines/days/backfill").key(caller).send().await;
+        seen.expect(200)["status"].clone()
+    };
+    while status().await == "RUNNING" {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
     for name in ["seen", "dead"] {
         let call = lake.call(Method::PUT, &format!("/api/v1/views/nyc.{name}_view")).key(caller);
         call.json(&json!({"sql": "SELECT id FROM nyc.flights"})).send().await.expect_status(201);

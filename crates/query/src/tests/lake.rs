@@ -63,6 +63,8 @@ impl TableResolver for TestLake {
             "v.paid" => "SELECT id, amount AS paid FROM Shop.sales WHERE amount > 0".to_owned(),
             "v.twice" => "SELECT p.id, p.paid * 2 AS twice FROM v.paid AS p JOIN v.paid AS q USING (id)".to_owned(),
             "v.pay" => "SELECT count(*) AS people FROM hr.salaries".to_owned(),
+            "w.heads" => "SELECT count(*) AS people FROM hr.salaries".to_owned(),
+            "v.above" => "SELECT people FROM w.heads".to_owned(),
             "v.broken" => "SELECT gone FROM shop.sales".to_owned(),
             "v.deep9" => "SELECT id FROM shop.sales".to_owned(),
             deep => match deep.strip_prefix("v.deep").and_then(|number| number.parse::<u8>().ok()) {
@@ -70,7 +72,7 @@ impl TableResolver for TestLake {
                 None => return Ok(None),
             },
         };
-        let namespaces = ["shop", "hr", "v"].map(|namespace| namespace.parse().unwrap()).to_vec();
+        let namespaces = ["shop", "hr", "v", "w"].map(|namespace| namespace.parse().unwrap()).to_vec();
         let reader = Caller { name: "ann".into(), actions: vec![Action::Read], namespaces: Some(namespaces) };
         Ok(Some(ViewText { sql, reader }))
     }

@@ -14,7 +14,7 @@ fn of_namespaces(names: &[&str]) -> TestQueries {
 
 #[rstest]
 #[case("SELECT * FROM v.paid", r#"[{"id":1,"paid":10}]"#)]
-#[case("SELECT V.Paid.id FROM \"V\".Paid WHERE v.paid.paid > 1", r#"[{"id":1}]"#)]
+#[case("SELECT P.id FROM \"V\".Paid AS p WHERE p.paid > 1", r#"[{"id":1}]"#)]
 #[case("SELECT twice FROM v.twice", r#"[{"twice":20}]"#)]
 #[case("WITH paid AS (SELECT 7 AS id) SELECT p.id FROM v.paid, paid AS p", r#"[{"id":7}]"#)]
 #[case("SELECT s.id FROM shop.sales AS s JOIN v.paid USING (id)", r#"[{"id":1}]"#)]
@@ -32,6 +32,10 @@ async fn a_view_shows_what_its_reader_may_read_and_no_more_to_who_sees_the_view(
     assert_eq!(queries.json("SELECT people FROM v.pay").await.unwrap(), r#"[{"people":20000}]"#);
     let denied = queries.failure("SELECT people FROM v.pay, hr.salaries").await;
     assert_eq!(denied.kind(), ErrorKind::NotFound, "{denied}");
+    assert_eq!(queries.json("SELECT people FROM v.above").await.unwrap(), r#"[{"people":20000}]"#);
+    // That another view reads it gives no right to it.
+    let below = queries.failure("SELECT a.people FROM v.above AS a, w.heads AS b").await;
+    assert_eq!(below.kind(), ErrorKind::NotFound, "{below}");
     let hidden = of_namespaces(&["shop"]).failure("SELECT people FROM v.pay").await;
     assert_eq!(hidden.kind(), ErrorKind::NotFound, "{hidden}");
 }

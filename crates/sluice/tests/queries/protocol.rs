@@ -56,14 +56,19 @@ impl Drop for LoneWorker {
 }
 
 fn run(sql: &str, tables: Value) -> Value {
-    json!({ "Run": { "sql": sql, "tables": tables, "wish": { "Rows": null }, "left_ms": 60_000, "timeout_seconds": 60 } })
+    let manner = json!({ "parameters": {}, "sorts_joins": false });
+    json!({ "Run": {
+        "sql": sql, "manner": manner, "tables": tables, "views": [], "wish": { "Rows": null },
+        "left_ms": 60_000, "timeout_seconds": 60,
+    } })
 }
 
 #[test]
 fn a_table_that_the_server_did_not_resolve_is_not_opened() {
     let mut worker = LoneWorker::start();
     let address = json!({ "id": "00000000-0000-0000-0000-000000000000", "zone": "curated", "path": "x" });
-    let other = json!([{ "name": "shop.other", "address": address, "version": null }]);
+    let other =
+        json!([{ "name": "shop.other", "address": address, "extent": {"version": null}, "is_incremental": false }]);
     for tables in [json!([]), other] {
         worker.say(&run("SELECT * FROM shop.orders", tables));
         assert_eq!(worker.reply(), json!("Taken"));
