@@ -50,7 +50,7 @@ def test_a_diff_shows_the_line_that_changes(lake, sluice, lake_file):
     assert sluice("apply", path).returncode == 0
     path.write_text(path.read_text().replace("amount > 0", "amount > 50") + "    retries: 1\n")
     told = sluice("diff", path)
-    changed = [line[0] + line[1:].strip() for line in told.stdout.splitlines() if line[:1] in "+-" and line[1:2] == " "]
+    changed = [line[0] + line[1:].strip() for line in told.stdout.splitlines() if line[:1] in ("+", "-")]
     assert told.returncode == 1 and f"pipeline {name}: changed" in told.stdout, told
     assert set(changed) == {"-WHERE amount > 0", "+WHERE amount > 50", "-retries: 3", "+retries: 1"}, told.stdout
     assert sluice("apply", path).stdout == f"pipeline {name}: changed\n"

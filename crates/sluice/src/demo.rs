@@ -141,7 +141,7 @@ impl Show {
             partition_by: sample.partition_by.map(Into::into),
             null_values: Some("NA".into()),
             delimiter: None,
-            idempotency_key: Some(format!("demo {}", sample.file)),
+            idempotency_key: Some(format!("demo-{}", sample.file)),
             write: sample.keys.map(WriteFlags::merge_on).unwrap_or_default(),
             connection: self.flags.clone(),
         };
