@@ -81,6 +81,7 @@ impl Planning {
         increment::check(&logical, &incremental)?;
         let plan = session.state().create_physical_plan(&logical).await;
         let mut plan = plan.map_err(|error| QueryError::planning(error, &redaction))?;
+        session::share_memory(&session, &plan, settings);
         if wish == Wish::Columns {
             plan = Arc::new(EmptyExec::new(plan.schema()));
         }

@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use datafusion::{
     catalog::{CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider},
-    common::TableReference,
+    common::{
+        TableReference,
+        tree_node::{TreeNode as _, TreeNodeRecursion},
+    },
     error::Result,
     execution::{
         SessionStateBuilder,
@@ -12,6 +15,7 @@ use datafusion::{
         memory_pool::FairSpillPool,
         runtime_env::{RuntimeEnv, RuntimeEnvBuilder},
     },
+    physical_plan::{ExecutionPlan, ExecutionPlanProperties as _, sorts::sort::SortExec},
     prelude::{SessionConfig, SessionContext},
 };
 use sluice_domain::TableRef;
@@ -25,8 +29,9 @@ const NO_SCHEMA: &str = "";
 
 /// How many rows are worked on at once: a query can be stopped between batches only.
 const BATCH_ROWS: usize = 2048;
-/// The part of a query's memory that its sorts keep back for merging.
-const MERGE_SHARE: usize = 8;
+/// The part of its memory that a sort keeps back. Before it spills it merges what it holds, which it counts twice; if rows are
+/// all key, that takes half as much again as it counts.
+const MERGE_SHARE: usize = 3;
 /// Functions whose time grows with the product of two texts' lengths, so that a single row can take for ever.
 const REMOVED_FUNCTIONS: [&str; 1] = ["levenshtein"];
 
@@ -44,10 +49,6 @@ pub(crate) fn open(
         .with_batch_size(BATCH_ROWS)
         .with_target_partitions(settings.target_partitions.max(1));
     config.options_mut().optimizer.prefer_hash_join = !manner.sorts_joins;
-    // Each sort keeps this back for merging what it has spilled: of a small memory, the usual 10 MiB would be all.
-    let execution = &mut config.options_mut().execution;
-    let share = settings.memory_bytes / settings.target_partitions.max(1) / MERGE_SHARE;
-    execution.sort_spill_reservation_bytes = execution.sort_spill_reservation_bytes.min(share);
     // Who wrote the statement is told where it does not fit.
     config.options_mut().sql_parser.collect_spans = true;
     let state = SessionStateBuilder::new()
@@ -64,6 +65,18 @@ pub(crate) fn open(
     }
     context.register_catalog(CATALOG, catalog(names, tables)?);
     Ok(context)
+}
+
+/// Share the memory among the sorts of a plan: each keeps back what it needs for merging.
+pub(crate) fn share_memory(session: &SessionContext, plan: &Arc<dyn ExecutionPlan>, settings: &QuerySettings) {
+    let mut sorts = 0;
+    // Nothing fails in it.
+    let _ = plan.apply(|node| {
+        sorts += node.downcast_ref::<SortExec>().map_or(0, |_| node.output_partitioning().partition_count().max(1));
+        Ok(TreeNodeRecursion::Continue)
+    });
+    let share = settings.memory_bytes / MERGE_SHARE / sorts.max(1);
+    session.state_ref().write().config_mut().options_mut().execution.sort_spill_reservation_bytes = share;
 }
 
 fn runtime(settings: &QuerySettings, stores: TableStores) -> Result<Arc<RuntimeEnv>> {

@@ -11,5 +11,6 @@ mod lineage;
 mod reading;
 mod refusals;
 mod shapes;
+mod spilling;
 mod statements;
 mod views;
