@@ -55,8 +55,8 @@ enum Writing {
 }
 
 impl Curate {
-    /// Read the rows of a run, and write them where its commit finds them. Where a join is too large for the memory, it is
-    /// planned again as one that spills.
+    /// Read the rows of a run, and write them where its commit finds them. Where they take too much
+    /// memory, the statement is planned again, to spill sooner.
     pub(crate) async fn bring(
         &self,
         run: &CuratedRun,
@@ -65,7 +65,7 @@ impl Curate {
     ) -> Result<Ready, CurateError> {
         match self.bring_with(run, reading, (left, false)).await {
             Err(error) if error.needs_memory() => {
-                tracing::info!(run.id = %run.id, pipeline.name = %run.name, "a run begins anew with joins that spill");
+                tracing::info!(run.id = %run.id, pipeline.name = %run.name, "a run begins anew with little memory");
                 self.bring_with(run, reading, (left, true)).await
             }
             brought => brought,
@@ -76,7 +76,7 @@ impl Curate {
         &self,
         run: &CuratedRun,
         reading: &Reading,
-        (left, sorts_joins): (Duration, bool),
+        (left, is_frugal): (Duration, bool),
     ) -> Result<Ready, CurateError> {
         let statement = run.definition.check()?;
         let target = self.target(&run.definition.target).await?;
@@ -87,7 +87,7 @@ impl Curate {
             incremental: reading.since.clone(),
             parameters: parameters(run.wish.interval.unwrap_or_else(|| Interval::until(run.started_at))),
             timeout: Some(left),
-            sorts_joins,
+            is_frugal,
             ..QueryRequest::default()
         };
         let of_statement = |error| CurateError::of_statement(&statement, error);

@@ -39,8 +39,8 @@ pub(crate) struct WantedTable {
 pub(crate) struct Manner {
     /// What its parameters stand for.
     pub(crate) parameters: BTreeMap<String, i64>,
-    /// Whether joins sort their two sides instead of holding one of them in memory.
-    pub(crate) sorts_joins: bool,
+    /// Whether it is planned for little memory.
+    pub(crate) is_frugal: bool,
 }
 
 /// A query whose names are resolved.

@@ -43,8 +43,8 @@ pub struct QueryRequest {
     pub assumed: BTreeMap<TableRef, SchemaRef>,
     /// What `$name` stands for in the text: moments, in microseconds of Unix time, by name.
     pub parameters: BTreeMap<String, i64>,
-    /// Whether joins sort their two sides, which spills, instead of holding one of them in memory, which is faster.
-    pub sorts_joins: bool,
+    /// Whether it is planned for little memory, which is slower: it is not split, and goes in small steps.
+    pub is_frugal: bool,
     /// How long it may run, the reading of its result included; what the settings say where it is none.
     pub timeout: Option<Duration>,
 }
@@ -187,8 +187,8 @@ impl QueryService {
         let resolution = Resolution::new(&*self.resolver, &self.engine, max_sql_bytes, &request);
         let resolving = timeout_at(clock.deadline, resolution.of(caller, &statement));
         let (tables, wanted) = resolving.await.map_err(|_| clock.timed_out())??;
-        let QueryRequest { sql, parameters, sorts_joins, .. } = request;
-        let manner = Manner { parameters, sorts_joins };
+        let QueryRequest { sql, parameters, is_frugal, .. } = request;
+        let manner = Manner { parameters, is_frugal };
         match &self.runner {
             Runner::Here(executor) => {
                 let mut views = Vec::with_capacity(wanted.len());

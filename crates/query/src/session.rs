@@ -29,6 +29,8 @@ const NO_SCHEMA: &str = "";
 
 /// How many rows are worked on at once: a query can be stopped between batches only.
 const BATCH_ROWS: usize = 2048;
+/// How many, where there is little memory to hold them.
+const FRUGAL_BATCH_ROWS: usize = 512;
 /// The part of its memory that a sort keeps back. Before it spills it merges what it holds, which it counts twice; if rows are
 /// all key, that takes half as much again as it counts.
 const MERGE_SHARE: usize = 3;
@@ -46,9 +48,8 @@ pub(crate) fn open(
         .with_create_default_catalog_and_schema(false)
         .with_default_catalog_and_schema(CATALOG, NO_SCHEMA)
         .with_information_schema(false)
-        .with_batch_size(BATCH_ROWS)
-        .with_target_partitions(settings.target_partitions.max(1));
-    config.options_mut().optimizer.prefer_hash_join = !manner.sorts_joins;
+        .with_batch_size(if manner.is_frugal { FRUGAL_BATCH_ROWS } else { BATCH_ROWS })
+        .with_target_partitions(if manner.is_frugal { 1 } else { settings.target_partitions.max(1) });
     // Who wrote the statement is told where it does not fit.
     config.options_mut().sql_parser.collect_spans = true;
     let state = SessionStateBuilder::new()

@@ -56,7 +56,7 @@ impl Drop for LoneWorker {
 }
 
 fn run(sql: &str, tables: Value) -> Value {
-    let manner = json!({ "parameters": {}, "sorts_joins": false });
+    let manner = json!({ "parameters": {}, "is_frugal": false });
     json!({ "Run": {
         "sql": sql, "manner": manner, "tables": tables, "views": [], "wish": { "Rows": null },
         "left_ms": 60_000, "timeout_seconds": 60,
