@@ -1,7 +1,8 @@
 """F5: 64 writers add to one table, through as many servers as there are on its lake: all is there, once, and fast enough.
 
 What is not acknowledged when the time is up counts as missing, and is in the table whole or not at all. How fast is told
-beside delta-rs on the same machine, right before: 40 commits a second where it alone made 6.6.
+beside delta-rs on the same machine, right before. The server makes 20 to 28 times as many commits a second (2 cores, 36 to 54
+where delta-rs makes 2, most of whose time goes in its pauses after conflicts).
 """
 
 import threading
@@ -15,7 +16,7 @@ from verify import judge
 WRITERS = 64
 UPLOADS_EACH = 50
 MAX_SECONDS = 600
-TIMES_DELTA_RS = 6
+TIMES_DELTA_RS = 10
 TABLE = "writers.one"
 
 
